@@ -1,0 +1,41 @@
+# Language level, visibility, warnings and sanitizers for all our targets.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_C_STANDARD 11)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+set(CMAKE_C_VISIBILITY_PRESET hidden)
+set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
+
+if(PROJECT_IS_TOP_LEVEL)
+  set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+  if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+    set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type" FORCE)
+  endif()
+  find_program(VASE_CCACHE ccache)
+  mark_as_advanced(VASE_CCACHE)
+  if(VASE_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+    set(CMAKE_C_COMPILER_LAUNCHER "${VASE_CCACHE}")
+    set(CMAKE_CXX_COMPILER_LAUNCHER "${VASE_CCACHE}")
+  endif()
+endif()
+
+# Every target of ours links this PRIVATE. It is part of the exported set (empty there), because
+# CMake records even private links of a static library.
+add_library(vase_warnings INTERFACE)
+set(_vase_warnings -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wundef
+                   -Wcast-align -Wformat=2 $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor>
+                   $<$<COMPILE_LANGUAGE:CXX>:-Woverloaded-virtual>)
+if(VASE_WERROR)
+  list(APPEND _vase_warnings -Werror)
+endif()
+target_compile_options(
+  vase_warnings INTERFACE "$<BUILD_INTERFACE:$<$<CXX_COMPILER_ID:GNU,Clang,AppleClang>:${_vase_warnings}>>")
+
+if(VASE_SANITIZE)
+  add_compile_options(-fsanitize=${VASE_SANITIZE} -fno-omit-frame-pointer
+                      -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${VASE_SANITIZE})
+endif()

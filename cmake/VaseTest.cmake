@@ -1,0 +1,24 @@
+include(GoogleTest)
+
+# vase_add_test(NAME name SOURCES files... [LIBS targets...] [LABELS labels...])
+# Builds one GoogleTest program and registers each of its cases with ctest. The label is the
+# room's folder name unless LABELS says otherwise.
+function(vase_add_test)
+  cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME" "SOURCES;LIBS;LABELS")
+  if(arg_UNPARSED_ARGUMENTS OR NOT arg_NAME OR NOT arg_SOURCES)
+    message(FATAL_ERROR "vase_add_test(NAME name SOURCES files... [LIBS ...] [LABELS ...])")
+  endif()
+  if(NOT arg_LABELS)
+    get_filename_component(arg_LABELS "${CMAKE_CURRENT_SOURCE_DIR}" NAME)
+  endif()
+  add_executable(${arg_NAME} ${arg_SOURCES})
+  target_link_libraries(${arg_NAME} PRIVATE ${arg_LIBS} vase_warnings GTest::gtest_main
+                                            GTest::gmock)
+  # CMake pastes these into a script of its own: an escaped semicolon survives the trip.
+  string(REPLACE ";" "\\;" labels "${arg_LABELS}")
+  gtest_discover_tests(
+    ${arg_NAME}
+    TEST_PREFIX "${arg_NAME}."
+    DISCOVERY_TIMEOUT 60
+    PROPERTIES LABELS "${labels}" TIMEOUT 600)
+endfunction()
