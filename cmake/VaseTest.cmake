@@ -14,11 +14,17 @@ function(vase_add_test)
   add_executable(${arg_NAME} ${arg_SOURCES})
   target_link_libraries(${arg_NAME} PRIVATE ${arg_LIBS} vase_warnings GTest::gtest_main
                                             GTest::gmock)
-  # CMake pastes these into a script of its own: an escaped semicolon survives the trip.
-  string(REPLACE ";" "\\;" labels "${arg_LABELS}")
   gtest_discover_tests(
     ${arg_NAME}
     TEST_PREFIX "${arg_NAME}."
     DISCOVERY_TIMEOUT 60
-    PROPERTIES LABELS "${labels}" TIMEOUT 600)
+    PROPERTIES TIMEOUT 600)
+  # gtest_discover_tests flattens a list given as a property, so ctest sets the labels itself.
+  set(labels_file "${CMAKE_CURRENT_BINARY_DIR}/${arg_NAME}_labels.cmake")
+  file(CONFIGURE OUTPUT "${labels_file}" @ONLY CONTENT [=[
+foreach(test IN LISTS @arg_NAME@_TESTS)
+  set_tests_properties("${test}" PROPERTIES LABELS "@arg_LABELS@")
+endforeach()
+]=])
+  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES "${labels_file}")
 endfunction()
