@@ -1,16 +1,26 @@
 # Finds libllama: targets llama, ggml::ggml and ggml::ggml-base, headers llama.h, ggml.h, gguf.h.
-# CMAKE_PREFIX_PATH comes first, then the build of scripts/build-llama.sh in the cache folder.
+# llama_DIR and CMAKE_PREFIX_PATH come first, then what scripts/build-llama.sh put into the cache
+# folder.
 
-if(DEFINED ENV{VASE_CACHE})
+file(STRINGS "${PROJECT_SOURCE_DIR}/scripts/lib.sh" _vase_llama_version
+     REGEX "^LLAMA_CPP_PYTHON_VERSION=")
+string(REGEX REPLACE ".*=" "" _vase_llama_version "${_vase_llama_version}")
+
+if(NOT "$ENV{VASE_CACHE}" STREQUAL "")
   set(_vase_cache "$ENV{VASE_CACHE}")
-elseif(DEFINED ENV{XDG_CACHE_HOME})
+elseif(NOT "$ENV{XDG_CACHE_HOME}" STREQUAL "")
   set(_vase_cache "$ENV{XDG_CACHE_HOME}/vase")
 else()
   set(_vase_cache "$ENV{HOME}/.cache/vase")
 endif()
-set(_vase_llama_hint "${_vase_cache}/llama-0.3.36-cpu/install")
 
-find_package(llama QUIET HINTS "${_vase_llama_hint}")
+# llama.cpp's package caches where its parts lie: forget that when it is another llama.cpp now.
+if(DEFINED VASE_LLAMA_DIR_USED AND NOT VASE_LLAMA_DIR_USED STREQUAL "${llama_DIR}")
+  unset(ggml_DIR CACHE)
+  unset(llama_LIBRARY CACHE)
+endif()
+
+find_package(llama QUIET HINTS "${_vase_cache}/llama-${_vase_llama_version}-cpu/install")
 if(NOT llama_FOUND)
   message(
     FATAL_ERROR
@@ -19,4 +29,5 @@ if(NOT llama_FOUND)
       "  CMAKE_PREFIX_PATH=/path/to/llama.cpp     uses yours\n"
       "  -DVASE_BUILD_LLAMA=OFF                   builds libvase alone")
 endif()
-message(STATUS "vase: libllama ${LLAMA_VERSION} from ${LLAMA_LIB_DIR}")
+set(VASE_LLAMA_DIR_USED "${llama_DIR}" CACHE INTERNAL "The llama.cpp of the last configuration")
+message(STATUS "vase: libllama from ${LLAMA_LIB_DIR}")

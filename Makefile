@@ -1,0 +1,48 @@
+# The short way to everything; the work is done by scripts/.
+#
+# Variables, all optional:
+#   VASE_CACHE         where libllama and the model are kept   (~/.cache/vase)
+#   VASE_BACKENDS      llama.cpp backends besides the CPU      (cuda, vulkan, ...; comma-separated)
+#   CMAKE_PREFIX_PATH  where your own llama.cpp is installed   (then none is downloaded)
+#   PREFIX             where "make install" puts things        (/usr/local)
+
+PREFIX ?= /usr/local
+
+.PHONY: help demo test build model asan tsan bench format lint install clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@echo; sed -n '/^# Variables/,/^$$/s/^# \{0,1\}//p' Makefile
+
+demo: ## install what is missing, build, and generate with the default model
+	@scripts/demo.sh
+
+test: ## install what is missing, build, and run all tests
+	@scripts/test.sh release
+
+build: ## install what is missing and build everything into build/release
+	@scripts/build.sh release
+
+model: ## fetch the default model
+	@scripts/fetch-model.sh
+
+asan: ## the tests under the address and undefined-behaviour sanitizers
+	@scripts/test.sh asan
+
+tsan: ## the tests that need no libllama under the thread sanitizer
+	@scripts/test.sh tsan
+
+bench: ## build and run the benchmarks
+	@scripts/bench.sh
+
+format: ## lay out the C++ sources with clang-format
+	@scripts/lint.sh --fix
+
+lint: ## clang-format, clang-tidy and shellcheck
+	@scripts/lint.sh
+
+install: build ## install headers, libraries and the vase program under PREFIX
+	@cmake --install build/release --prefix "$(PREFIX)"
+
+clean: ## remove the build folders (the cache stays)
+	rm -rf build

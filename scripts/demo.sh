@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# demo.sh
+#
+# The main job on the default model: 3,000 tokens generated in a KV cache of 512 rows.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+source "$(dirname "$0")/lib.sh"
+[[ ${1:-} != --help ]] || help_and_exit
+
+cd "$ROOT"
+scripts/build.sh release vase_cli
+model=$(scripts/fetch-model.sh)
+vase=(build/release/bin/vase run --model "$model" --budget 512 -n 3000
+  --prompt "Explain step by step how a steam engine works, and tell the story of its invention.")
+say "${vase[*]}"
+exec "${vase[@]}"

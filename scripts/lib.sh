@@ -1,0 +1,78 @@
+# Shared by the scripts here; sourced, not run.
+# shellcheck shell=bash
+
+# What we download, by version and content. CMake reads the llama.cpp version from here too.
+LLAMA_CPP_PYTHON_VERSION=0.3.36
+# shellcheck disable=SC2034  # used by the scripts that source this file
+LLAMA_CPP_PYTHON_SHA256=832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e
+
+# shellcheck disable=SC2034
+ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+CACHE="${VASE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/vase}"
+
+# Messages go to stderr, so that a script's stdout carries its result alone.
+say() { printf '==> %s\n' "$*" >&2; }
+die() {
+  printf '%s: error: %s\n' "$(basename "$0")" "$*" >&2
+  exit 1
+}
+
+# --help prints the comment at the top of the script.
+help_and_exit() {
+  awk 'NR > 1 { if (!/^#/) exit; sub(/^# ?/, ""); print }' "$0"
+  exit 0
+}
+
+sha256_of() {
+  if command -v sha256sum >/dev/null; then
+    sha256sum "$1" | cut -d' ' -f1
+  else
+    shasum -a 256 "$1" | cut -d' ' -f1
+  fi
+}
+
+has_sha256() { [[ -f $1 && $(sha256_of "$1") == "$2" ]]; }
+
+# Two makes at once would write the same files: the second waits for the first.
+lock_cache() {
+  mkdir -p "$CACHE"
+  command -v flock >/dev/null || return 0
+  exec 9>"$CACHE/lock"
+  flock --nonblock 9 && return 0
+  say "another run is filling $CACHE; waiting for it"
+  flock 9
+}
+
+# download PACKAGE VERSION SHA256 FILE PIP-ARGUMENTS...: fetches one file of a PyPI release into the
+# folder $CACHE/downloads. pip does it, so that mirrors and proxies set up for pip are used, and it
+# checks the checksum before it looks into the file. pip lives in a virtual environment, because
+# Debian's own is often missing and never meant to be written to.
+download() {
+  local package=$1 version=$2 sha256=$3 file=$4
+  shift 4
+  local part="$CACHE/downloads/$file.part" pip="$CACHE/pip-venv/bin/pip"
+  has_sha256 "$CACHE/downloads/$file" "$sha256" && return 0
+
+  if ! "$pip" --version >/dev/null 2>&1; then
+    rm -rf "$CACHE/pip-venv"
+    "${PYTHON:-python3}" -m venv "$CACHE/pip-venv" ||
+      die "cannot make a Python virtual environment; on Debian: apt-get install python3-venv"
+  fi
+  say "downloading $package $version from PyPI"
+  rm -rf "$part"
+  mkdir -p "$part"
+  echo "$package==$version --hash=sha256:$sha256" >"$part/requirements.txt"
+  "$pip" --disable-pip-version-check --no-cache-dir download --no-deps --require-hashes "$@" \
+    --dest "$part" --requirement "$part/requirements.txt" >&2 ||
+    die "pip could not download $package $version (see above); run again to retry"
+  mv "$part/$file" "$CACHE/downloads/$file"
+  rm -rf "$part"
+}
+
+# The cache's folder for llama.cpp: its name carries the backends, so that builds live side by side.
+llama_flavour() {
+  local flavour
+  flavour=$(tr -s ', ' '\n' <<<"${VASE_BACKENDS:-}" | sed '/^$/d' | sort -u | paste -sd- -)
+  echo "${flavour:-cpu}"
+}
+llama_dir() { echo "$CACHE/llama-$LLAMA_CPP_PYTHON_VERSION-$(llama_flavour)"; }

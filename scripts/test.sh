@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# test.sh [PRESET]
+#
+# Builds one CMake preset (release by default) and runs its tests; the last lines are the verdict.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+source "$(dirname "$0")/lib.sh"
+[[ ${1:-} != --help ]] || help_and_exit
+
+preset=${1:-release}
+"$ROOT/scripts/build.sh" "$preset"
+cd "$ROOT"
+say "running the tests of build/$preset"
+ctest --preset "$preset" --parallel "$(getconf _NPROCESSORS_ONLN)"
