@@ -15,11 +15,11 @@ model=SmolLM2-135M-Instruct.Q4_1.gguf
 model_sha256=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
 
 path="$CACHE/models/$model"
+lock_cache
 if has_sha256 "$path" "$model_sha256"; then
   echo "$path"
   exit 0
 fi
-lock_cache
 mkdir -p "$CACHE/models" "$CACHE/downloads"
 [[ ! -e $path ]] || say "$path is damaged (its checksum is wrong); fetching it again"
 
