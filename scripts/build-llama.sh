@@ -48,18 +48,18 @@ if [[ ! -d $dir/src ]]; then
   mkdir -p "$CACHE/downloads"
   download llama-cpp-python "$LLAMA_CPP_PYTHON_VERSION" "$LLAMA_CPP_PYTHON_SHA256" "$file" \
     --no-binary llama-cpp-python
+  inside="llama_cpp_python-$LLAMA_CPP_PYTHON_VERSION/vendor/llama.cpp"
+  for backend in ${flavour//-/ }; do
+    tar -xzOf "$CACHE/downloads/$file" "$inside/ggml/CMakeLists.txt" |
+      grep "option(GGML_${backend^^} " >/dev/null ||
+      die "VASE_BACKENDS: llama.cpp has no backend named '$backend'"
+  done
   say "unpacking llama.cpp"
   rm -rf "$dir/src.part"
   mkdir -p "$dir/src.part"
-  tar -xzf "$CACHE/downloads/$file" -C "$dir/src.part" --strip-components=3 \
-    "llama_cpp_python-$LLAMA_CPP_PYTHON_VERSION/vendor/llama.cpp"
+  tar -xzf "$CACHE/downloads/$file" -C "$dir/src.part" --strip-components=3 "$inside"
   mv "$dir/src.part" "$dir/src"
 fi
-
-for backend in ${flavour//-/ }; do
-  grep -q "option(GGML_${backend^^} " "$dir/src/ggml/CMakeLists.txt" ||
-    die "VASE_BACKENDS: llama.cpp has no backend named '$backend'"
-done
 
 say "building llama.cpp ($flavour) in $dir: some minutes, once"
 cmake -S "$dir/src" -B "$dir/build" -G Ninja -DCMAKE_INSTALL_PREFIX="$dir/install" \
@@ -67,7 +67,7 @@ cmake -S "$dir/src" -B "$dir/build" -G Ninja -DCMAKE_INSTALL_PREFIX="$dir/instal
   tail -n 30 "$dir/configure.log" >&2
   die "llama.cpp cannot be configured (whole log: $dir/configure.log)"
 }
-cmake --build "$dir/build"
+ninja_progress "$dir/build.log" cmake --build "$dir/build"
 rm -rf "$dir/install.part" "$dir/install.old"
 cmake --install "$dir/build" --prefix "$dir/install.part" >/dev/null
 echo "${options[*]}" >"$dir/install.part/vase-options.txt"

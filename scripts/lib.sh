@@ -43,6 +43,24 @@ lock_cache() {
   flock 9
 }
 
+# ninja_progress LOG COMMAND...: runs a ninja build of somebody else's code. Everything goes to LOG;
+# the terminal sees ninja's counter alone, and the end of LOG if the build fails.
+ninja_progress() {
+  local log=$1 terminal=0
+  shift
+  [[ ! -t 2 ]] || terminal=1
+  if ! "$@" 2>&1 | tee "$log" | awk -v terminal=$terminal '
+    /^\[[0-9]+\/[0-9]+\]/ {
+      if (terminal) printf "\r\033[K%.79s", $0
+      else print
+      fflush()
+    }
+    END { if (terminal) print "" }' >&2; then
+    tail -n 30 "$log" >&2
+    die "the build failed (whole log: $log)"
+  fi
+}
+
 # download PACKAGE VERSION SHA256 FILE PIP-ARGUMENTS...: fetches one file of a PyPI release into the
 # folder $CACHE/downloads. pip does it, so that mirrors and proxies set up for pip are used, and it
 # checks the checksum before it looks into the file. pip lives in a virtual environment, because
