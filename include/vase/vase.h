@@ -109,7 +109,7 @@ typedef struct vase_layer {
   float scale;              /* of the attention logits; 0: 1 / sqrt(keys.dim) */
   int32_t pinned_begin;     /* rows of token positions [pinned_begin, pinned_end) are always kept (the prompt) */
   int32_t pinned_end;
-  const float *gauss;       /* CUR: [keys.dim][projections] to use instead of drawing one. NULL: draw */
+  const float *gauss;       /* CUR: [max(keys.dim, values.dim)][projections] to use instead of drawing. NULL: draw */
   uint32_t sequence;        /* these three name the draw: */
   uint32_t eviction;        /*   how many evictions this sequence has had */
   uint32_t layer;           /*   which layer this is */

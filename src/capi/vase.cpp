@@ -1,0 +1,132 @@
+// The C interface: checks, then one call a head.
+#include "vase/vase.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "capi/check.hpp"
+#include "core/hole_filling.hpp"
+#include "policy/eviction.hpp"
+#include "policy/policies.hpp"
+
+using vase::Policy;
+
+namespace {
+
+const Policy& unwrap(const vase_policy* policy) { return *reinterpret_cast<const Policy*>(policy); }
+const vase_policy* wrap(const Policy* policy) { return reinterpret_cast<const vase_policy*>(policy); }
+
+vase_status check_selection(const vase_params* params, const vase_layer* layer, int32_t head_first,
+                            int32_t head_count) {
+  if (const vase_status status = vase::check_params(params)) return status;
+  if (const vase_status status = vase::check_layer(layer)) return status;
+  if (const vase_status status = vase::check_heads(*layer, head_first, head_count)) return status;
+  return vase::check_fit(*params, *layer);
+}
+
+vase_status check_workspace(const vase_params& params, const vase_layer& layer, const void* workspace, size_t size) {
+  if (workspace == nullptr) return vase::fail(VASE_INVALID_ARGUMENT, "workspace is null");
+  const size_t needed = vase::eviction_workspace(vase::policy_of(params), params, layer);
+  if (size >= needed) return VASE_OK;
+  return vase::fail(VASE_WORKSPACE_TOO_SMALL, "workspace has %zu bytes; %zu are needed (vase_workspace_size)", size,
+                    needed);
+}
+
+}  // namespace
+
+const char* vase_last_error(void) { return vase::last_error(); }
+const char* vase_version(void) { return VASE_VERSION; }
+
+int32_t vase_policy_count(void) { return static_cast<int32_t>(vase::all_policies().size()); }
+
+const vase_policy* vase_policy_at(int32_t index) {
+  if (index < 0 || index >= vase_policy_count()) return nullptr;
+  return wrap(vase::all_policies()[static_cast<size_t>(index)]);
+}
+
+const vase_policy* vase_policy_find(const char* name) {
+  return name == nullptr ? nullptr : wrap(vase::find_policy(name));
+}
+
+const char* vase_policy_name(const vase_policy* policy) { return unwrap(policy).name(); }
+const char* vase_policy_summary(const vase_policy* policy) { return unwrap(policy).summary(); }
+int32_t vase_policy_needs_queries(const vase_policy* policy) { return unwrap(policy).needs_queries() ? 1 : 0; }
+int32_t vase_policy_evicts(const vase_policy* policy) { return unwrap(policy).evicts() ? 1 : 0; }
+
+vase_params vase_params_default(const vase_policy* policy, int32_t budget) {
+  vase_params params{};
+  params.policy = policy;
+  params.budget = budget;
+  params.recency = 64;
+  params.interval = 64;
+  params.window = 64;
+  params.sinks = 4;
+  params.protect = budget / 4;
+  params.pooling = 5;
+  params.projections = 20;
+  params.resample = 1;
+  params.temperature = 1.0f;
+  params.lambda = 0.5f;
+  params.seed = 0;
+  return params;
+}
+
+vase_status vase_params_check(const vase_params* params) { return vase::check_params(params); }
+
+size_t vase_workspace_size(const vase_params* params, const vase_layer* layer) {
+  if (vase::check_params(params) != VASE_OK || vase::check_layer(layer) != VASE_OK) return 0;
+  return vase::eviction_workspace(vase::policy_of(*params), *params, *layer);
+}
+
+vase_status vase_select(const vase_params* params, const vase_layer* layer, int32_t head_first, int32_t head_count,
+                        uint8_t* keep, void* workspace, size_t workspace_size) {
+  if (const vase_status status = check_selection(params, layer, head_first, head_count)) return status;
+  if (keep == nullptr) return vase::fail(VASE_INVALID_ARGUMENT, "keep is null");
+  if (const vase_status status = check_workspace(*params, *layer, workspace, workspace_size)) return status;
+  const auto n = static_cast<size_t>(layer->n_rows);
+  for (int32_t head = head_first; head < head_first + head_count; ++head)
+    vase::select_head(vase::policy_of(*params), *params, *layer, head, vase::best_kernels(),
+                      vase::Arena(workspace, workspace_size), {keep + static_cast<size_t>(head) * n, n});
+  return VASE_OK;
+}
+
+vase_status vase_scores(const vase_params* params, const vase_layer* layer, int32_t head_first, int32_t head_count,
+                        float* scores, void* workspace, size_t workspace_size) {
+  if (const vase_status status = check_selection(params, layer, head_first, head_count)) return status;
+  if (scores == nullptr) return vase::fail(VASE_INVALID_ARGUMENT, "scores is null");
+  if (const vase_status status = check_workspace(*params, *layer, workspace, workspace_size)) return status;
+  const auto n = static_cast<size_t>(layer->n_rows);
+  for (int32_t head = head_first; head < head_first + head_count; ++head)
+    vase::score_head(vase::policy_of(*params), *params, *layer, head, vase::best_kernels(),
+                     vase::Arena(workspace, workspace_size), {scores + static_cast<size_t>(head) * n, n});
+  return VASE_OK;
+}
+
+vase_status vase_compact(const vase_layer* layer, const uint8_t* keep, int32_t vacate_first, int32_t head_first,
+                         int32_t head_count, int32_t* positions) {
+  if (const vase_status status = vase::check_layer(layer)) return status;
+  if (const vase_status status = vase::check_heads(*layer, head_first, head_count)) return status;
+  if (keep == nullptr) return vase::fail(VASE_INVALID_ARGUMENT, "keep is null");
+
+  const auto n = static_cast<size_t>(layer->n_rows);
+  const auto given_up = [&](int32_t head) {
+    const uint8_t* mask = keep + static_cast<size_t>(head) * n;
+    return static_cast<int32_t>(std::count(mask, mask + n, uint8_t{0}));
+  };
+  // All heads are checked before the first row moves: a refused call changes nothing.
+  const int32_t count = head_count > 0 ? given_up(head_first) : 0;
+  for (int32_t head = head_first + 1; head < head_first + head_count; ++head)
+    if (given_up(head) != count)
+      return vase::fail(VASE_MASK_UNEVEN, "keep gives up %d rows of head %d and %d of head %d; all heads give up the same number",
+                        count, head_first, given_up(head), head);
+  if (vacate_first < 0 || int64_t{vacate_first} + count > layer->n_rows)
+    return vase::fail(VASE_INVALID_ARGUMENT, "vacate_first is %d; %d rows from there do not fit into n_rows = %d",
+                      vacate_first, count, layer->n_rows);
+
+  for (int32_t head = head_first; head < head_first + head_count; ++head) {
+    const size_t offset = static_cast<size_t>(head) * n;
+    vase::fill_holes(*layer, head, keep + offset, vacate_first, count,
+                     positions != nullptr ? positions + offset : nullptr);
+  }
+  return VASE_OK;
+}

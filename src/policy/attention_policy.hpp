@@ -1,0 +1,35 @@
+// Base of the policies whose score is the attention of the newest queries.
+#ifndef VASE_POLICY_ATTENTION_POLICY_HPP
+#define VASE_POLICY_ATTENTION_POLICY_HPP
+
+#include <algorithm>
+
+#include "policy/policy.hpp"
+#include "score/attention.hpp"
+
+namespace vase {
+
+class AttentionPolicy : public Policy {
+ public:
+  bool needs_queries() const override { return true; }
+
+  /// w_i, the pooled attention weight of candidate i.
+  void score(const Head& head, const Workbench& bench, std::span<float> out) const override {
+    const DenseRows keys = dense_keys(head, bench.kernels, bench.arena);
+    attention_weights(head, bench.params, bench.kernels, keys, bench.arena, out);
+  }
+
+  size_t workspace(const vase_params& /*params*/, const vase_layer& layer, int32_t n) const override {
+    return dense_keys_bytes(layer, n) + attention_weights_bytes(layer, n);
+  }
+};
+
+/// How many of the candidates are sinks: they come first, since candidates are in token order.
+inline int32_t sinks_among(const Head& head, const vase_params& params) {
+  const auto first_other = std::lower_bound(head.positions.begin(), head.positions.end(), params.sinks);
+  return static_cast<int32_t>(first_other - head.positions.begin());
+}
+
+}  // namespace vase
+
+#endif

@@ -1,0 +1,107 @@
+#include "policy/eviction.hpp"
+
+#include <algorithm>
+#include <limits>
+
+#include "core/token_order.hpp"
+
+namespace vase {
+namespace {
+
+/// Rows of a head in token order, and the part of them that the recency window leaves as candidates.
+struct OrderedRows {
+  std::span<const int32_t> rows;  ///< [n_rows], oldest token first
+  Head candidates;
+};
+
+OrderedRows order_rows(const vase_params& params, const vase_layer& layer, int32_t head, Arena& arena) {
+  const auto n_rows = static_cast<size_t>(layer.n_rows);
+  std::span<const int32_t> positions;
+  if (layer.positions != nullptr) positions = {layer.positions + static_cast<size_t>(head) * n_rows, n_rows};
+
+  const std::span<int32_t> order = arena.take<int32_t>(n_rows);
+  token_order(positions, order, arena);
+
+  const size_t n = n_rows - std::min(n_rows, static_cast<size_t>(params.recency));
+  const std::span<int32_t> cells = arena.take<int32_t>(n), tokens = arena.take<int32_t>(n);
+  for (size_t i = 0; i < n; ++i) {
+    const auto row = static_cast<size_t>(order[i]);
+    cells[i] = layer.cells != nullptr ? layer.cells[row] : order[i];
+    tokens[i] = positions.empty() ? order[i] : positions[row];
+  }
+  return {order, {&layer, head, order.first(n), cells, tokens}};
+}
+
+/// Sinks and pinned rows stay whatever the policy says, oldest first if the budget cannot hold all.
+void keep_fixed(const Head& head, const vase_params& params, KeepSet& keep) {
+  const vase_layer& layer = *head.layer;
+  for (int32_t i = 0; i < head.size(); ++i) {
+    const int32_t token = head.positions[static_cast<size_t>(i)];
+    if (token < params.sinks || (token >= layer.pinned_begin && token < layer.pinned_end)) keep.add(i);
+  }
+}
+
+KeepSet make_keep_set(const Head& head, const vase_params& params, Arena& arena) {
+  const std::span<uint8_t> flags = arena.take<uint8_t>(static_cast<size_t>(head.size()));
+  return {flags, params.budget - params.recency, arena};
+}
+
+void choose(Choice choice, const Head& head, const vase_params& params, std::span<const float> scores, KeepSet& keep) {
+  switch (choice) {
+    case Choice::kHighest:
+      return keep.add_top(scores, keep.remaining());
+    case Choice::kLowest:
+      return keep.add_bottom(scores, keep.remaining());
+    case Choice::kDraw:
+      return keep.add_drawn(scores, head.positions, head.draws(params.seed), keep.remaining());
+  }
+}
+
+}  // namespace
+
+void select_head(const Policy& policy, const vase_params& params, const vase_layer& layer, int32_t head,
+                 const Kernels& kernels, Arena arena, std::span<uint8_t> keep) {
+  std::fill(keep.begin(), keep.end(), uint8_t{1});
+  if (!policy.evicts() || layer.n_rows <= params.budget) return;
+
+  const auto [rows, candidates] = order_rows(params, layer, head, arena);
+  KeepSet kept = make_keep_set(candidates, params, arena);
+  const std::span<float> scores = arena.take<float>(static_cast<size_t>(candidates.size()));
+  const Workbench bench{params, kernels, arena};
+
+  keep_fixed(candidates, params, kept);
+  policy.protect(candidates, bench, kept);
+  policy.score(candidates, bench, scores);
+  choose(policy.choice(), candidates, params, scores, kept);
+
+  for (int32_t i = 0; i < candidates.size(); ++i)
+    if (!kept.contains(i)) keep[static_cast<size_t>(rows[static_cast<size_t>(i)])] = 0;
+}
+
+void score_head(const Policy& policy, const vase_params& params, const vase_layer& layer, int32_t head,
+                const Kernels& kernels, Arena arena, std::span<float> scores) {
+  std::fill(scores.begin(), scores.end(), std::numeric_limits<float>::infinity());
+  if (!policy.evicts()) return;
+
+  const auto [rows, candidates] = order_rows(params, layer, head, arena);
+  KeepSet kept = make_keep_set(candidates, params, arena);
+  const std::span<float> by_candidate = arena.take<float>(static_cast<size_t>(candidates.size()));
+  const Workbench bench{params, kernels, arena};
+
+  keep_fixed(candidates, params, kept);
+  policy.protect(candidates, bench, kept);
+  policy.score(candidates, bench, by_candidate);
+
+  for (int32_t i = 0; i < candidates.size(); ++i)
+    if (!kept.contains(i))
+      scores[static_cast<size_t>(rows[static_cast<size_t>(i)])] = by_candidate[static_cast<size_t>(i)];
+}
+
+size_t eviction_workspace(const Policy& policy, const vase_params& params, const vase_layer& layer) {
+  const auto n = static_cast<size_t>(layer.n_rows);
+  return Arena::kAlignment + 3 * Arena::bytes_of<int32_t>(n) + token_order_bytes(layer.n_rows) +
+         Arena::bytes_of<uint8_t>(n) + KeepSet::bytes(layer.n_rows) + Arena::bytes_of<float>(n) +
+         policy.workspace(params, layer, layer.n_rows);
+}
+
+}  // namespace vase

@@ -1,0 +1,72 @@
+// The inner loops of all scores, in two implementations with the same results bit for bit: a scalar reference that reads
+// like the formulas and a SIMD one (Highway, chosen at run time).
+//
+// Float addition is not associative, so both add in the same order. Where the terms of a sum lie along memory they are
+// dealt to kLanes partial sums (term i to sum i % kLanes), which are then folded in halves: that is what a vector of
+// kLanes floats does, and narrower vectors do it in parts. Elsewhere a sum runs over its terms one by one. Products are
+// fused with their sums (FMA) everywhere.
+#ifndef VASE_SCORE_KERNELS_HPP
+#define VASE_SCORE_KERNELS_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "vase/vase.h"
+
+namespace vase {
+
+inline constexpr int32_t kLanes = 16;
+
+/// n rounded up to whole groups of kLanes.
+constexpr int32_t pad_to_lanes(int32_t n) { return (n + kLanes - 1) / kLanes * kLanes; }
+
+/// Rows as the kernels take them: f32, one after the other, `stride` floats apart (a multiple of kLanes), zeros behind the
+/// last element.
+struct DenseRows {
+  float* data;
+  int32_t count;
+  int32_t stride;
+
+  float* row(int32_t i) const { return data + static_cast<ptrdiff_t>(i) * stride; }
+};
+
+/// A matrix whose columns are the lanes of the kernel: [depth][lanes], lanes a multiple of kLanes.
+struct LaneMatrix {
+  float* data;
+  int32_t depth;
+  int32_t lanes;
+
+  float* row(int32_t i) const { return data + static_cast<ptrdiff_t>(i) * lanes; }
+};
+
+struct Kernels {
+  const char* name;
+
+  /// Reads the rows of `cells` (one for each row of `out`) of one KV head.
+  void (*read_rows)(const vase_rows& rows, int32_t head, const int32_t* cells, DenseRows out);
+  /// out[i] = max_d rows[i][d] - min_d rows[i][d] over the first `dim` elements.
+  void (*ranges)(DenseRows rows, int32_t dim, float* out);
+  /// out[i][l] = sum_d rows[i][d] * by[d][l]; out has rows.count rows and by.lanes lanes. maxima[l] becomes the maximum of
+  /// itself and column l of out.
+  void (*multiply)(DenseRows rows, LaneMatrix by, LaneMatrix out, float* maxima);
+  /// m[i][l] = 2^(m[i][l] - maxima[l]), and sums[l] = the sum of column l.
+  void (*exp2_columns)(LaneMatrix m, const float* maxima, float* sums);
+  /// out[i] += sum_l m[i][l] * factors[l].
+  void (*add_weighted_lanes)(LaneMatrix m, const float* factors, float* out);
+  /// out[i] = sum_l (sum_d rows[i][d] * by[d][l])^2: the squared length of row i projected by `by`.
+  void (*projected_energy)(DenseRows rows, LaneMatrix by, float* out);
+  /// out[i] = sum_d rows[i][d] * vectors[i * vector_stride + d]. Stride 0: one vector for all rows.
+  void (*dots)(DenseRows rows, const float* vectors, int32_t vector_stride, float* out);
+  /// sum[d] += sum_i factors[i] * rows[i][d].
+  void (*add_scaled_rows)(DenseRows rows, const float* factors, float* sum);
+};
+
+const Kernels& reference_kernels();
+
+/// The fastest kernels this machine can run; the reference where there is no fused multiply-add in hardware.
+const Kernels& best_kernels();
+
+}  // namespace vase
+
+#endif

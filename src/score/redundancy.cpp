@@ -1,0 +1,45 @@
+#include "score/redundancy.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace vase {
+namespace {
+
+void softmax(std::span<float> x) {
+  const float maximum = *std::max_element(x.begin(), x.end());
+  double sum = 0;
+  for (float& v : x) {
+    v = std::exp(v - maximum);
+    sum += static_cast<double>(v);
+  }
+  for (float& v : x) v = static_cast<float>(static_cast<double>(v) / sum);
+}
+
+}  // namespace
+
+size_t redundancy_bytes(const vase_layer& layer, int32_t n) {
+  return 2 * Arena::bytes_of<float>(static_cast<size_t>(n)) +
+         Arena::bytes_of<float>(static_cast<size_t>(pad_to_lanes(layer.keys.dim)));
+}
+
+void redundancy(DenseRows keys, const Kernels& kernels, Arena& arena, std::span<float> out) {
+  if (keys.count == 0) return;
+  const auto n = static_cast<size_t>(keys.count);
+  const std::span<float> squares = arena.take<float>(n), inverse_norms = arena.take<float>(n);
+  const std::span<float> unit_sum = arena.take<float>(static_cast<size_t>(keys.stride));
+
+  kernels.dots(keys, keys.data, keys.stride, squares.data());
+  for (size_t i = 0; i < n; ++i) inverse_norms[i] = 1.0f / (std::sqrt(squares[i]) + 1e-8f);
+  std::fill(unit_sum.begin(), unit_sum.end(), 0.0f);
+  kernels.add_scaled_rows(keys, inverse_norms.data(), unit_sum.data());
+  kernels.dots(keys, unit_sum.data(), 0, out.data());
+  for (size_t i = 0; i < n; ++i) {
+    const float with_all = out[i] * inverse_norms[i];
+    const float with_itself = squares[i] * inverse_norms[i] * inverse_norms[i];
+    out[i] = (with_all - with_itself) / static_cast<float>(n);
+  }
+  softmax(out);
+}
+
+}  // namespace vase

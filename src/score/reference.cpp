@@ -1,0 +1,106 @@
+// The kernels as formulas. Slow, simple, and what simd.cpp is tested against.
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "core/rows.hpp"
+#include "score/exp2.hpp"
+#include "score/kernels.hpp"
+
+namespace vase {
+namespace {
+
+using Partial = std::array<float, kLanes>;
+
+/// Adds kLanes partial sums: the upper half onto the lower, until one is left.
+float fold(Partial sums) {
+  for (size_t half = kLanes / 2; half > 0; half /= 2)
+    for (size_t l = 0; l < half; ++l) sums[l] += sums[l + half];
+  return sums[0];
+}
+
+/// sum_i a[i] * b[i], n a multiple of kLanes.
+float dot(const float* a, const float* b, int32_t n) {
+  Partial sums{};
+  for (int32_t i = 0; i < n; ++i) {
+    float& sum = sums[static_cast<size_t>(i % kLanes)];
+    sum = std::fma(a[i], b[i], sum);
+  }
+  return fold(sums);
+}
+
+/// sum_d row[d] * by[d][lane].
+float project(const float* row, LaneMatrix by, int32_t lane) {
+  float sum = 0;
+  for (int32_t d = 0; d < by.depth; ++d) sum = std::fma(row[d], by.row(d)[lane], sum);
+  return sum;
+}
+
+void read_rows(const vase_rows& rows, int32_t head, const int32_t* cells, DenseRows out) {
+  for (int32_t i = 0; i < out.count; ++i) {
+    read_row(row_at(rows, cells[i], head), rows.type, rows.dim, out.row(i));
+    std::fill(out.row(i) + rows.dim, out.row(i) + out.stride, 0.0f);
+  }
+}
+
+void ranges(DenseRows rows, int32_t dim, float* out) {
+  for (int32_t i = 0; i < rows.count; ++i) {
+    const auto [low, high] = std::minmax_element(rows.row(i), rows.row(i) + dim);
+    out[i] = *high - *low;
+  }
+}
+
+void multiply(DenseRows rows, LaneMatrix by, LaneMatrix out, float* maxima) {
+  for (int32_t i = 0; i < rows.count; ++i)
+    for (int32_t l = 0; l < by.lanes; ++l) {
+      out.row(i)[l] = project(rows.row(i), by, l);
+      maxima[l] = std::max(maxima[l], out.row(i)[l]);
+    }
+}
+
+void exp2_columns(LaneMatrix m, const float* maxima, float* sums) {
+  std::fill(sums, sums + m.lanes, 0.0f);
+  for (int32_t i = 0; i < m.depth; ++i)
+    for (int32_t l = 0; l < m.lanes; ++l) {
+      m.row(i)[l] = exp2_nonpositive(m.row(i)[l] - maxima[l]);
+      sums[l] += m.row(i)[l];
+    }
+}
+
+void add_weighted_lanes(LaneMatrix m, const float* factors, float* out) {
+  for (int32_t i = 0; i < m.depth; ++i) out[i] += dot(m.row(i), factors, m.lanes);
+}
+
+void projected_energy(DenseRows rows, LaneMatrix by, float* out) {
+  for (int32_t i = 0; i < rows.count; ++i) {
+    Partial sums{};
+    for (int32_t l = 0; l < by.lanes; ++l) {
+      const float p = project(rows.row(i), by, l);
+      float& sum = sums[static_cast<size_t>(l % kLanes)];
+      sum = std::fma(p, p, sum);
+    }
+    out[i] = fold(sums);
+  }
+}
+
+void dots(DenseRows rows, const float* vectors, int32_t vector_stride, float* out) {
+  for (int32_t i = 0; i < rows.count; ++i)
+    out[i] = dot(rows.row(i), vectors + static_cast<ptrdiff_t>(i) * vector_stride, rows.stride);
+}
+
+void add_scaled_rows(DenseRows rows, const float* factors, float* sum) {
+  for (int32_t i = 0; i < rows.count; ++i)
+    for (int32_t d = 0; d < rows.stride; ++d) sum[d] = std::fma(factors[i], rows.row(i)[d], sum[d]);
+}
+
+}  // namespace
+
+const Kernels& reference_kernels() {
+  static const Kernels kernels{
+      "reference",        read_rows,        ranges, multiply,        exp2_columns,
+      add_weighted_lanes, projected_energy, dots,   add_scaled_rows,
+  };
+  return kernels;
+}
+
+}  // namespace vase

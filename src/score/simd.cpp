@@ -1,0 +1,297 @@
+// Compiled once for each instruction set (foreach_target includes this file again). A group of kLanes floats is one
+// vector of AVX-512, two of AVX2, four of NEON; the order of all sums is the one that kernels.hpp describes.
+#include "score/simd.hpp"
+
+// Vectors of unknown length do not fit the fixed groups; x86 without AVX2 has no FMA, there the reference runs.
+#define HWY_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV | HWY_SSSE3 | HWY_SSE4)
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "score/simd.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/rows.hpp"
+#include "score/exp2.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace vase::HWY_NAMESPACE {
+namespace {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+using F32 = hn::CappedTag<float, kLanes>;
+using V = hn::Vec<F32>;
+constexpr F32 f32;
+constexpr int kWidth = static_cast<int>(hn::MaxLanes(f32));  // floats a vector
+constexpr int kVectors = kLanes / kWidth;                    // vectors a group
+
+// ---- reading -----------------------------------------------------------------------------------------------------
+
+void read_f16(const std::byte* row, int32_t dim, float* out) {
+  const hn::Rebind<hwy::float16_t, F32> f16;
+  int32_t d = 0;
+  for (; d + kWidth <= dim; d += kWidth)
+    hn::StoreU(hn::PromoteTo(f32, hn::LoadU(f16, reinterpret_cast<const hwy::float16_t*>(row) + d)), f32, out + d);
+  if (d < dim) read_row(row + 2 * d, VASE_F16, dim - d, out + d);
+}
+
+void read_bf16(const std::byte* row, int32_t dim, float* out) {
+  const hn::Rebind<hwy::bfloat16_t, F32> bf16;
+  int32_t d = 0;
+  for (; d + kWidth <= dim; d += kWidth)
+    hn::StoreU(hn::PromoteTo(f32, hn::LoadU(bf16, reinterpret_cast<const hwy::bfloat16_t*>(row) + d)), f32, out + d);
+  if (d < dim) read_row(row + 2 * d, VASE_BF16, dim - d, out + d);
+}
+
+void read_q8_0(const std::byte* row, int32_t dim, float* out) {
+  const hn::Rebind<int8_t, F32> i8;
+  const hn::Rebind<int32_t, F32> i32;
+  for (int32_t first = 0; first < dim; first += kQ8BlockElements, row += kQ8BlockBytes) {
+    uint16_t bits;
+    std::memcpy(&bits, row, sizeof bits);
+    const V scale = hn::Set(f32, f16_to_f32(bits));
+    const auto* quants = reinterpret_cast<const int8_t*>(row + sizeof bits);
+    for (int32_t i = 0; i < kQ8BlockElements; i += kWidth)
+      hn::StoreU(hn::Mul(scale, hn::ConvertTo(f32, hn::PromoteTo(i32, hn::LoadU(i8, quants + i)))), f32,
+                 out + first + i);
+  }
+}
+
+void read_rows(const vase_rows& rows, int32_t head, const int32_t* cells, DenseRows out) {
+  for (int32_t i = 0; i < out.count; ++i) {
+    const std::byte* row = row_at(rows, cells[i], head);
+    float* to = out.row(i);
+    switch (rows.type) {
+      case VASE_F32:
+        std::memcpy(to, row, static_cast<size_t>(rows.dim) * sizeof(float));
+        break;
+      case VASE_F16:
+        read_f16(row, rows.dim, to);
+        break;
+      case VASE_BF16:
+        read_bf16(row, rows.dim, to);
+        break;
+      case VASE_Q8_0:
+        read_q8_0(row, rows.dim, to);
+        break;
+    }
+    std::fill(to + rows.dim, to + out.stride, 0.0f);
+  }
+}
+
+// ---- sums along a row --------------------------------------------------------------------------------------------
+
+/// A group of kLanes floats.
+struct Group {
+  V v[kVectors];
+};
+
+HWY_INLINE Group zero_group() {
+  Group g;
+  for (V& v : g.v) v = hn::Zero(f32);
+  return g;
+}
+
+/// sums += a[0 .. kLanes) * b[0 .. kLanes).
+HWY_INLINE void multiply_add(const float* a, const float* b, Group& sums) {
+  for (int i = 0; i < kVectors; ++i)
+    sums.v[i] = hn::MulAdd(hn::LoadU(f32, a + i * kWidth), hn::LoadU(f32, b + i * kWidth), sums.v[i]);
+}
+
+/// Adds the lanes of a group: the upper half onto the lower, until one is left.
+HWY_INLINE float fold(const Group& g) {
+  alignas(64) float lanes[kLanes];
+  for (int i = 0; i < kVectors; ++i) hn::Store(g.v[i], f32, lanes + i * kWidth);
+  constexpr hn::CappedTag<float, 8> f8;
+  constexpr hn::CappedTag<float, 4> f4;
+  for (int i = 0; i < 8; i += static_cast<int>(hn::MaxLanes(f8)))
+    hn::Store(hn::Add(hn::Load(f8, lanes + i), hn::Load(f8, lanes + i + 8)), f8, lanes + i);
+  for (int i = 0; i < 4; i += static_cast<int>(hn::MaxLanes(f4)))
+    hn::Store(hn::Add(hn::Load(f4, lanes + i), hn::Load(f4, lanes + i + 4)), f4, lanes + i);
+  return (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]);
+}
+
+void dots(DenseRows rows, const float* vectors, int32_t vector_stride, float* out) {
+  for (int32_t i = 0; i < rows.count; ++i) {
+    const float* vector = vectors + static_cast<ptrdiff_t>(i) * vector_stride;
+    Group sums = zero_group();
+    for (int32_t d = 0; d < rows.stride; d += kLanes) multiply_add(rows.row(i) + d, vector + d, sums);
+    out[i] = fold(sums);
+  }
+}
+
+void add_weighted_lanes(LaneMatrix m, const float* factors, float* out) {
+  for (int32_t i = 0; i < m.depth; ++i) {
+    Group sums = zero_group();
+    for (int32_t l = 0; l < m.lanes; l += kLanes) multiply_add(m.row(i) + l, factors + l, sums);
+    out[i] += fold(sums);
+  }
+}
+
+void ranges(DenseRows rows, int32_t dim, float* out) {
+  for (int32_t i = 0; i < rows.count; ++i) {
+    const float* row = rows.row(i);
+    V low = hn::Set(f32, row[0]), high = low;
+    int32_t d = 0;
+    for (; d + kWidth <= dim; d += kWidth) {
+      const V v = hn::LoadU(f32, row + d);
+      low = hn::Min(low, v);
+      high = hn::Max(high, v);
+    }
+    for (; d < dim; ++d) {
+      const V v = hn::Set(f32, row[d]);
+      low = hn::Min(low, v);
+      high = hn::Max(high, v);
+    }
+    out[i] = hn::GetLane(hn::MaxOfLanes(f32, high)) - hn::GetLane(hn::MinOfLanes(f32, low));
+  }
+}
+
+void add_scaled_rows(DenseRows rows, const float* factors, float* sum) {
+  for (int32_t d = 0; d < rows.stride; d += kWidth) {
+    V s = hn::LoadU(f32, sum + d);
+    for (int32_t i = 0; i < rows.count; ++i)
+      s = hn::MulAdd(hn::Set(f32, factors[i]), hn::LoadU(f32, rows.row(i) + d), s);
+    hn::StoreU(s, f32, sum + d);
+  }
+}
+
+// ---- products with a matrix --------------------------------------------------------------------------------------
+
+// A tile is kTileRows rows by up to kTileVectors vectors of lanes, held in registers while d runs: 24 of the 32 registers
+// of AVX-512 and NEON, 12 of the 16 of AVX2.
+constexpr size_t kTileRows = 6;
+constexpr size_t kTileVectors = HWY_TARGET == HWY_AVX2 ? 2 : 4;
+
+/// tile[r][v] = sum_d rows[first + r][d] * by[d][lane + v * kWidth ...].
+template <size_t kRows, size_t kColumns>
+HWY_INLINE void multiply_tile(DenseRows rows, int32_t first, LaneMatrix by, int32_t lane, V (&tile)[kRows][kColumns]) {
+  for (auto& row : tile)
+    for (V& v : row) v = hn::Zero(f32);
+  const float* HWY_RESTRICT a = rows.row(first);
+  const float* HWY_RESTRICT b = by.data + lane;
+  for (int32_t d = 0; d < by.depth; ++d, b += by.lanes) {
+    V column[kColumns];
+    for (size_t v = 0; v < kColumns; ++v) column[v] = hn::LoadU(f32, b + static_cast<int>(v) * kWidth);
+    for (size_t r = 0; r < kRows; ++r) {
+      const V element = hn::Set(f32, a[static_cast<int>(r) * rows.stride + d]);
+      for (size_t v = 0; v < kColumns; ++v) tile[r][v] = hn::MulAdd(element, column[v], tile[r][v]);
+    }
+  }
+}
+
+/// Calls use(row, lane, vector) for each vector of rows x by. `lane` is the first lane of the vector. For one row, lanes
+/// come in ascending order within a tile.
+template <size_t kRows, size_t kColumns, typename Use>
+HWY_INLINE void for_tile(DenseRows rows, int32_t first, LaneMatrix by, int32_t lane, const Use& use) {
+  V tile[kRows][kColumns];
+  multiply_tile<kRows, kColumns>(rows, first, by, lane, tile);
+  for (size_t r = 0; r < kRows; ++r)
+    for (size_t v = 0; v < kColumns; ++v)
+      use(first + static_cast<int32_t>(r), lane + static_cast<int32_t>(v) * kWidth, tile[r][v]);
+}
+
+template <size_t kRows, typename Use>
+HWY_INLINE void for_row_block(DenseRows rows, int32_t first, LaneMatrix by, const Use& use) {
+  constexpr auto kTileLanes = static_cast<int32_t>(kTileVectors) * kWidth;
+  int32_t lane = 0;
+  for (; lane + kTileLanes <= by.lanes; lane += kTileLanes)
+    for_tile<kRows, kTileVectors>(rows, first, by, lane, use);
+  for (; lane < by.lanes; lane += kWidth) for_tile<kRows, 1>(rows, first, by, lane, use);
+}
+
+template <typename Use>
+HWY_INLINE void for_product(DenseRows rows, LaneMatrix by, const Use& use) {
+  constexpr auto kRows = static_cast<int32_t>(kTileRows);
+  int32_t i = 0;
+  for (; i + kRows <= rows.count; i += kRows) for_row_block<kTileRows>(rows, i, by, use);
+  for (; i < rows.count; ++i) for_row_block<1>(rows, i, by, use);
+}
+
+void multiply(DenseRows rows, LaneMatrix by, LaneMatrix out, float* maxima) {
+  for_product(rows, by, [&](int32_t i, int32_t lane, V v) HWY_ATTR {
+    hn::StoreU(v, f32, out.row(i) + lane);
+    hn::StoreU(hn::Max(hn::LoadU(f32, maxima + lane), v), f32, maxima + lane);
+  });
+}
+
+void projected_energy(DenseRows rows, LaneMatrix by, float* out) {
+  // Rows are taken in tiles, so that each needs its own partial sums until all its lanes are done.
+  constexpr auto kRows = static_cast<int32_t>(kTileRows);
+  for (int32_t i = 0; i < rows.count;) {
+    const int32_t count = rows.count - i >= kRows ? kRows : 1;
+    alignas(64) float sums[kTileRows][kLanes] = {};
+    const auto add_square = [&](int32_t row, int32_t lane, V v) HWY_ATTR {
+      float* sum = sums[row - i] + lane % kLanes;
+      hn::StoreU(hn::MulAdd(v, v, hn::LoadU(f32, sum)), f32, sum);
+    };
+    if (count == kRows)
+      for_row_block<kTileRows>(rows, i, by, add_square);
+    else
+      for_row_block<1>(rows, i, by, add_square);
+    for (int32_t r = 0; r < count; ++r) {
+      Group g;
+      for (int v = 0; v < kVectors; ++v) g.v[v] = hn::LoadU(f32, sums[r] + v * kWidth);
+      out[i + r] = fold(g);
+    }
+    i += count;
+  }
+}
+
+// ---- softmax -----------------------------------------------------------------------------------------------------
+
+/// exp2_nonpositive of exp2.hpp, lane by lane.
+HWY_INLINE V exp2_nonpositive(V x) {
+  const hn::Rebind<int32_t, F32> i32;
+  const V lowest = hn::Set(f32, kExp2Lowest);
+  x = hn::IfThenElse(hn::Gt(x, lowest), x, lowest);
+  const V whole = hn::Round(x), f = hn::Sub(x, whole);
+  V series = hn::Set(f32, kExp2Series[0]);
+  for (int k = 1; k < 8; ++k) series = hn::MulAdd(series, f, hn::Set(f32, kExp2Series[k]));
+  const auto power = hn::ShiftLeft<23>(hn::Add(hn::ConvertTo(i32, whole), hn::Set(i32, 127)));
+  return hn::Mul(series, hn::BitCast(f32, power));
+}
+
+void exp2_columns(LaneMatrix m, const float* maxima, float* sums) {
+  for (int32_t lane = 0; lane < m.lanes; lane += kLanes) {
+    Group sum = zero_group(), maximum;
+    for (int v = 0; v < kVectors; ++v) maximum.v[v] = hn::LoadU(f32, maxima + lane + v * kWidth);
+    for (int32_t i = 0; i < m.depth; ++i)
+      for (int v = 0; v < kVectors; ++v) {
+        float* at = m.row(i) + lane + v * kWidth;
+        const V e = exp2_nonpositive(hn::Sub(hn::LoadU(f32, at), maximum.v[v]));
+        hn::StoreU(e, f32, at);
+        sum.v[v] = hn::Add(sum.v[v], e);
+      }
+    for (int v = 0; v < kVectors; ++v) hn::StoreU(sum.v[v], f32, sums + lane + v * kWidth);
+  }
+}
+
+const Kernels kKernels{
+    hwy::TargetName(HWY_TARGET), read_rows, ranges, multiply, exp2_columns, add_weighted_lanes, projected_energy, dots,
+    add_scaled_rows,
+};
+
+}  // namespace
+
+const Kernels* kernels() { return &kKernels; }
+bool fuses() { return HWY_NATIVE_FMA != 0; }
+
+}  // namespace vase::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace vase {
+
+HWY_EXPORT(kernels);
+
+const Kernels& simd_kernels() { return *HWY_DYNAMIC_DISPATCH(kernels)(); }
+
+HWY_EXPORT(fuses);
+
+bool simd_has_fma() { return HWY_DYNAMIC_DISPATCH(fuses)(); }
+
+}  // namespace vase
+#endif
