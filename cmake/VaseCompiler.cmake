@@ -5,9 +5,13 @@ set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_C_STANDARD 11)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
-set(CMAKE_CXX_VISIBILITY_PRESET hidden)
-set(CMAKE_C_VISIBILITY_PRESET hidden)
-set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
+# A shared libvase exports its C interface alone, except where our own rooms above it and the tests
+# reach into it.
+if(NOT BUILD_SHARED_LIBS OR NOT (VASE_BUILD_LLAMA OR VASE_BUILD_TESTS))
+  set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+  set(CMAKE_C_VISIBILITY_PRESET hidden)
+  set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
+endif()
 
 # Installed programs find our libraries next to them and libllama where it was at build time.
 if(APPLE)
