@@ -10,5 +10,8 @@ source "$(dirname "$0")/lib.sh"
 preset=${1:-release}
 "$ROOT/scripts/build.sh" "$preset"
 cd "$ROOT"
+if [[ $preset != tsan ]]; then
+  scripts/fetch-model.sh >/dev/null || say "no default model: the tests that run it are skipped"
+fi
 say "running the tests of build/$preset"
 ctest --preset "$preset" --parallel "$(getconf _NPROCESSORS_ONLN)"
