@@ -66,9 +66,12 @@ int main(void) {
 
   printf("vase %s\n", vase_version());
   for (int h = 0; h < HEADS; h++) {
-    printf("head %d keeps %d of %d rows, of tokens", h, ROWS - INTERVAL, ROWS);
+    int kept = 0;
+    for (int i = 0; i < ROWS; i++) kept += keep[h][i];
+    printf("head %d keeps %d of %d rows; cells %d to %d now hold tokens", h, kept, ROWS, INTERVAL,
+           INTERVAL + 7);
     for (int i = INTERVAL; i < INTERVAL + 8; i++) printf(" %d", (int)positions[h][i]);
-    printf(" ...\n");
+    printf("\n");
   }
   return 0;
 }
