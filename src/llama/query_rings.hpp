@@ -1,0 +1,40 @@
+// The newest queries of every sequence at every bounded layer.
+#ifndef VASE_LLAMA_QUERY_RINGS_HPP
+#define VASE_LLAMA_QUERY_RINGS_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "llama/cache_layer.hpp"
+
+namespace vase {
+
+/// For each layer and sequence a ring [n_query_heads][window][dim] of f32. Token t of a sequence
+/// has slot t % window, so a full ring looks the same however its tokens were batched.
+class QueryRings {
+ public:
+  QueryRings() = default;
+  QueryRings(std::span<const CacheLayer> layers, int32_t n_sequences, int32_t window);
+
+  int32_t window() const { return window_; }
+  size_t bytes() const;
+
+  /// The ring of one layer and sequence; nullptr if no queries are kept.
+  const float *ring(size_t layer, int32_t sequence) const;
+  /// The query of one head in a slot: [dim].
+  float *slot(size_t layer, int32_t sequence, int32_t head, int32_t slot);
+
+ private:
+  struct Ring {
+    size_t heads, dim;
+    std::vector<float> values;  // [n_sequences][heads][window][dim]
+  };
+  int32_t window_ = 0;
+  std::vector<Ring> rings_;
+};
+
+}  // namespace vase
+
+#endif

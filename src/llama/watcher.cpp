@@ -1,0 +1,245 @@
+#include "llama/watcher.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <limits>
+
+#include "ggml-backend.h"
+#include "llama/context_shape.hpp"
+
+namespace vase {
+namespace {
+
+// The tensor that `tensor` is a view of, itself if it is none. ggml keeps view chains one long.
+const ggml_tensor *storage_of(const ggml_tensor *tensor) {
+  return tensor->view_src != nullptr ? tensor->view_src : tensor;
+}
+
+// The view of the cache that an attention node reads. llama.cpp puts a conversion in between when
+// the cache is f32.
+const ggml_tensor *cache_view(const ggml_tensor *operand) {
+  while (operand->view_src == nullptr && operand->op == GGML_OP_CPY) operand = operand->src[0];
+  return operand;
+}
+
+// llama.cpp multiplies what it writes into a quantised cache by a Hadamard matrix, an input of the
+// graph: a product with a square input, seen through the reshapes behind it. Weights are no inputs.
+int32_t rotation_of(const ggml_tensor *written) {
+  const ggml_tensor *node = written;
+  while (node->op == GGML_OP_VIEW || node->op == GGML_OP_RESHAPE) node = node->src[0];
+  if (node->op != GGML_OP_MUL_MAT) return 0;
+  const ggml_tensor *matrix = node->src[0];
+  const bool is_input = (matrix->flags & GGML_TENSOR_FLAG_INPUT) != 0;
+  if (!is_input || matrix->ne[0] != matrix->ne[1]) return 0;
+  return static_cast<int32_t>(matrix->ne[0]);
+}
+
+float float_parameter(const ggml_tensor *node, size_t index) {
+  float value;
+  std::memcpy(&value, node->op_params + index, sizeof(value));
+  return value;
+}
+
+CacheRows rows_of_view(const ggml_tensor *view, int32_t rotation, const char *what) {
+  // A view is [dim, cells, heads, streams]; the first stream it shows may be any.
+  CacheRows rows;
+  rows.tensor = view->view_src;
+  rows.offset = static_cast<int64_t>(view->view_offs % rows.tensor->nb[2]);
+  rows.rows.type = row_type(view->type, what);
+  rows.rows.dim = static_cast<int32_t>(view->ne[0]);
+  rows.rows.row_stride = static_cast<int64_t>(view->nb[1]);
+  rows.rows.head_stride = static_cast<int64_t>(view->nb[2]);
+  rows.rows.rotation = rotation;
+  return rows;
+}
+
+}  // namespace
+
+Watcher::Watcher(int32_t cells, int32_t n_sequences)
+    : cells_(cells),
+      n_sequences_(n_sequences),
+      token_count_(static_cast<size_t>(n_sequences)),
+      wanted_from_(static_cast<size_t>(n_sequences), std::numeric_limits<int64_t>::max()) {}
+
+bool Watcher::callback(ggml_tensor *node, bool ask, void *watcher) {
+  auto *self = static_cast<Watcher *>(watcher);
+  if (ask) return self->ask(node);
+  const CacheLayer *layer = self->layer_of(node);
+  if (layer != nullptr) self->copy_queries(node, static_cast<size_t>(layer - self->layers_.data()));
+  return true;
+}
+
+bool Watcher::ask(const ggml_tensor *node) {
+  if (node->op == GGML_OP_SET_ROWS) {
+    if (discovering_) discover_write(node);
+    // All bounded layers get a ubatch into the same cells, so the first write tells them all.
+    if (!discovering_ && node->view_src == storages_.front().tensor) begin_ubatch(node->src[1]);
+    return false;
+  }
+  if (node->op != GGML_OP_FLASH_ATTN_EXT) return false;
+  if (discovering_) discover_attention(node);
+  if (wanted_.empty()) return false;
+  // Stopping the graph costs time, so only where queries are wanted. Layers that share a cache
+  // tensor show several attention nodes; the first one speaks for them.
+  const CacheLayer *layer = layer_of(node);
+  return layer != nullptr && !captured_[static_cast<size_t>(layer - layers_.data())];
+}
+
+// ---- discovery ----------------------------------------------------------------------------------
+
+void Watcher::begin_discovery() { discovering_ = true; }
+
+void Watcher::end_discovery() {
+  discovering_ = false;
+  if (!refusal_.empty()) throw Error(refusal_);
+  if (layers_.empty())
+    throw Error(
+        "no layer of this model can be bounded: none reads a cache of the whole context by flash "
+        "attention");
+  // A bounded cache that no attention layer was seen reading (such as the key cache of an indexer
+  // that picks rows) would fall out of step with the rows that are moved.
+  for (const Storage &storage : storages_) {
+    if (!is_bounded(storage.tensor)) continue;
+    const bool known = std::any_of(layers_.begin(), layers_.end(), [&](const CacheLayer &layer) {
+      return layer.keys.tensor == storage.tensor || layer.values.tensor == storage.tensor;
+    });
+    if (!known)
+      throw Error("this model cannot be bounded: its cache tensor " +
+                  std::string(storage.tensor->name) + " is not read by flash attention");
+  }
+  // begin_ubatch() listens to the first bounded tensor that is written.
+  std::stable_partition(storages_.begin(), storages_.end(),
+                        [&](const Storage &storage) { return is_bounded(storage.tensor); });
+}
+
+bool Watcher::is_bounded(const ggml_tensor *storage) const {
+  // Sliding-window layers have fewer cells; shape_context() sees to that.
+  return storage->op == GGML_OP_NONE && storage->ne[1] == cells_ && storage->ne[2] == n_sequences_;
+}
+
+void Watcher::discover_write(const ggml_tensor *node) {
+  const ggml_tensor *storage = storage_of(node);
+  const bool known = std::any_of(storages_.begin(), storages_.end(),
+                                 [&](const Storage &other) { return other.tensor == storage; });
+  if (known || storage->op != GGML_OP_NONE) return;
+  storages_.push_back({storage, rotation_of(node->src[0])});
+  if (node->src[1]->type != GGML_TYPE_I64 && refusal_.empty())
+    refusal_ = "this llama.cpp numbers cells in another way than expected; use version 0.3.36";
+}
+
+void Watcher::discover_attention(const ggml_tensor *node) {
+  const ggml_tensor *queries = node->src[0];
+  const ggml_tensor *keys = cache_view(node->src[1]);
+  const ggml_tensor *values = cache_view(node->src[2]);
+  if (!is_bounded(storage_of(keys)) || layer_of(node) != nullptr || !refusal_.empty()) return;
+
+  const auto rotation = [&](const ggml_tensor *view) {
+    for (const Storage &storage : storages_)
+      if (storage.tensor == storage_of(view)) return storage.rotation;
+    return 0;
+  };
+  try {
+    if (float_parameter(node, 1) != 0.0f)
+      throw Error("this model uses ALiBi, which is not supported");
+    // A logit soft cap (op_params[2]) and attention sinks (src[4]) are left out of the scores: the
+    // cap keeps the order of a query's logits, and a sink takes the same share of all rows.
+    if (queries->type != GGML_TYPE_F32 || queries->nb[0] != sizeof(float))
+      throw Error("this model's queries are not f32, which is not supported");
+    CacheLayer layer;
+    layer.keys = rows_of_view(keys, rotation(keys), "keys");
+    layer.values = rows_of_view(values, rotation(values), "values");
+    layer.n_heads = static_cast<int32_t>(keys->ne[2]);
+    layer.n_query_heads = static_cast<int32_t>(queries->ne[2]);
+    layer.scale = float_parameter(node, 0);
+    layers_.push_back(layer);
+  } catch (const Error &error) {
+    refusal_ = error.what();  // no exception may cross llama.cpp
+  }
+}
+
+const CacheLayer *Watcher::layer_of(const ggml_tensor *attention) const {
+  const ggml_tensor *storage = storage_of(cache_view(attention->src[1]));
+  for (const CacheLayer &layer : layers_)
+    if (layer.keys.tensor == storage) return &layer;
+  return nullptr;
+}
+
+size_t Watcher::cache_bytes() const {
+  size_t bytes = 0;
+  for (const Storage &storage : storages_) bytes += ggml_nbytes(storage.tensor);
+  return bytes;
+}
+
+// ---- placements and queries ---------------------------------------------------------------------
+
+void Watcher::capture_queries(int32_t window) {
+  queries_ = QueryRings(layers_, n_sequences_, window);
+  captured_.resize(layers_.size());
+}
+
+void Watcher::want_queries_from(int32_t sequence, int64_t token_index) {
+  wanted_from_[static_cast<size_t>(sequence)] = token_index;
+}
+
+void Watcher::set_token_count(int32_t sequence, int64_t tokens) {
+  token_count_[static_cast<size_t>(sequence)] = tokens;
+}
+
+void Watcher::begin_ubatch(const ggml_tensor *indices) {
+  const auto count = static_cast<size_t>(ggml_nelements(indices));
+  indices_.resize(count);
+  ggml_backend_tensor_get(indices, indices_.data(), 0, count * sizeof(int64_t));
+
+  // A ubatch holds the same number of tokens of each of its sequences, one sequence after another.
+  wanted_.clear();
+  int64_t stream = -1, token = 0;
+  int32_t previous = -1;
+  for (const int64_t index : indices_) {
+    const auto sequence = static_cast<int32_t>(index / cells_);
+    const auto s = static_cast<size_t>(sequence);
+    if (sequence != previous) {
+      ++stream;
+      token = 0;
+      previous = sequence;
+    }
+    placements_.push_back({sequence, static_cast<int32_t>(index % cells_)});
+    const int64_t token_index = token_count_[s]++;
+    if (queries_.window() > 0 && token_index >= wanted_from_[s])
+      wanted_.push_back(
+          {stream, token, sequence, static_cast<int32_t>(token_index % queries_.window())});
+    ++token;
+  }
+  std::fill(captured_.begin(), captured_.end(), false);
+}
+
+void Watcher::copy_queries(const ggml_tensor *attention, size_t layer) {
+  const auto start = std::chrono::steady_clock::now();
+  // [dim, tokens of a stream, heads, streams]
+  const ggml_tensor *q = attention->src[0];
+  const auto heads = static_cast<int32_t>(q->ne[2]);
+  const size_t row_bytes = static_cast<size_t>(q->ne[0]) * sizeof(float);
+  const bool on_host = ggml_backend_buffer_is_host(storage_of(q)->buffer);
+  for (const Wanted &wanted : wanted_) {
+    const size_t token_offset = static_cast<size_t>(wanted.stream) * q->nb[3] +
+                                static_cast<size_t>(wanted.token) * q->nb[1];
+    const std::byte *token_heads = nullptr;  // head 0; the others follow q->nb[2] bytes apart
+    if (on_host) {
+      token_heads = static_cast<const std::byte *>(q->data) + token_offset;
+    } else {
+      const size_t span = static_cast<size_t>(heads - 1) * q->nb[2] + row_bytes;
+      staging_.resize(span / sizeof(float));
+      ggml_backend_tensor_get(storage_of(q), staging_.data(),
+                              (q->view_src != nullptr ? q->view_offs : 0) + token_offset, span);
+      token_heads = reinterpret_cast<const std::byte *>(staging_.data());
+    }
+    for (int32_t head = 0; head < heads; ++head)
+      std::memcpy(queries_.slot(layer, wanted.sequence, head, wanted.slot),
+                  token_heads + static_cast<size_t>(head) * q->nb[2], row_bytes);
+  }
+  captured_[layer] = true;
+  capture_seconds_ +=
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace vase

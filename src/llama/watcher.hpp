@@ -1,0 +1,104 @@
+// Watches llama.cpp's graph while it runs: finds the cache tensors of each attention layer, learns
+// into which cells the tokens of a batch go, and copies queries out.
+//
+// It knows an attention layer by its GGML_OP_FLASH_ATTN_EXT node and a write to the cache by its
+// GGML_OP_SET_ROWS node, so it needs no names of tensors and no list of architectures.
+#ifndef VASE_LLAMA_WATCHER_HPP
+#define VASE_LLAMA_WATCHER_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ggml.h"
+#include "llama/cache_layer.hpp"
+#include "llama/query_rings.hpp"
+
+namespace vase {
+
+/// Where a token of a decode went. llama.cpp gives every sequence its own stream of cells, so the
+/// stream is the sequence.
+struct Placement {
+  int32_t sequence;
+  int32_t cell;
+};
+
+class Watcher {
+ public:
+  /// `cells`: of each sequence's stream in a layer that is to be bounded.
+  Watcher(int32_t cells, int32_t n_sequences);
+  Watcher(const Watcher &) = delete;
+  Watcher &operator=(const Watcher &) = delete;
+
+  /// For llama_context_params.cb_eval, with the watcher as user data.
+  static bool callback(ggml_tensor *node, bool ask, void *watcher);
+
+  /// Finds the layers: run one llama_decode of sequence 0 between these two. end_discovery() throws
+  /// Error if there is something that cannot be bounded.
+  void begin_discovery();
+  void end_discovery();
+
+  /// Layers to evict from, in the order of the graph.
+  const std::vector<CacheLayer> &layers() const { return layers_; }
+  /// Bytes of all cache tensors, sliding-window layers included.
+  size_t cache_bytes() const;
+
+  /// Keeps the newest queries of every sequence from now on. `window`: how many.
+  void capture_queries(int32_t window);
+  /// Of the coming llama_decode, queries of tokens of `sequence` from this index on are wanted.
+  void want_queries_from(int32_t sequence, int64_t token_index);
+  const QueryRings &queries() const { return queries_; }
+  double capture_seconds() const { return capture_seconds_; }
+  void reset_capture_seconds() { capture_seconds_ = 0; }
+
+  /// Placements since the last call of forget_placements(), in the order in which they ran.
+  const std::vector<Placement> &placements() const { return placements_; }
+  void forget_placements() { placements_.clear(); }
+  /// Sets how many tokens `sequence` has been given: after a clear, and after a failed decode.
+  void set_token_count(int32_t sequence, int64_t tokens);
+
+ private:
+  // A cache tensor that the graph writes to.
+  struct Storage {
+    const ggml_tensor *tensor;
+    int32_t rotation;  // elements of a block of the Hadamard rotation of what is written; 0: none
+  };
+  // A token of the running ubatch whose query is wanted.
+  struct Wanted {
+    int64_t stream;  // of the query tensor
+    int64_t token;   // within that stream
+    int32_t sequence;
+    int32_t slot;
+  };
+
+  bool ask(const ggml_tensor *node);
+  bool is_bounded(const ggml_tensor *storage) const;
+  void discover_write(const ggml_tensor *node);
+  void discover_attention(const ggml_tensor *node);
+  void begin_ubatch(const ggml_tensor *indices);
+  const CacheLayer *layer_of(const ggml_tensor *attention) const;
+  void copy_queries(const ggml_tensor *attention, size_t layer);
+
+  int32_t cells_;
+  int32_t n_sequences_;
+  bool discovering_ = false;
+  std::string refusal_;  // the first reason found while discovering
+  std::vector<Storage> storages_;
+  std::vector<CacheLayer> layers_;
+
+  std::vector<int64_t> indices_;  // of the running ubatch, global: sequence * cells + cell
+  std::vector<Placement> placements_;
+  std::vector<int64_t> token_count_;  // [n_sequences]
+
+  QueryRings queries_;
+  std::vector<int64_t> wanted_from_;  // [n_sequences]
+  std::vector<Wanted> wanted_;        // of the running ubatch
+  std::vector<bool> captured_;        // [layers]: done in the running ubatch
+  std::vector<float> staging_;        // queries of one token, if they are not on the host
+  double capture_seconds_ = 0;
+};
+
+}  // namespace vase
+
+#endif
