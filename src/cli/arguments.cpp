@@ -1,0 +1,254 @@
+#include "cli/arguments.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <limits>
+#include <map>
+#include <random>
+#include <string_view>
+
+#include "cli/suggest.hpp"
+#include "engine/machine.hpp"
+
+namespace vase::cli {
+namespace {
+
+constexpr std::int32_t kDefaultBudget = 4096;  // as published
+constexpr float kDefaultPin = 0.5f;
+constexpr const char *kDefaultModel = "SmolLM2-135M-Instruct.Q4_1.gguf";
+constexpr const char *kModelGroup = "Model";
+constexpr const char *kPolicyGroup = "Cache";
+constexpr const char *kContextGroup = "Machine";
+constexpr const char *kSamplingGroup = "Sampling";
+
+const std::map<std::string, ggml_type> kCacheTypes = {{"f32", GGML_TYPE_F32},
+                                                      {"f16", GGML_TYPE_F16},
+                                                      {"bf16", GGML_TYPE_BF16},
+                                                      {"q8_0", GGML_TYPE_Q8_0}};
+
+// Parses all of `text`; nullopt if it is not such a number or out of range.
+template <typename Number>
+std::optional<Number> parse(std::string_view text) {
+  Number value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+std::vector<std::string> policy_names() {
+  std::vector<std::string> names;
+  for (std::int32_t i = 0; i < vase_policy_count(); ++i) {
+    names.emplace_back(vase_policy_name(vase_policy_at(i)));
+  }
+  return names;
+}
+
+std::string did_you_mean(const std::string &word, const std::vector<std::string> &names) {
+  const std::string guess = nearest(word, names);
+  return guess.empty() ? "" : fmt::format(", did you mean \"{}\"?", guess);
+}
+
+std::string check_policy(const std::string &name) {
+  if (vase_policy_find(name.c_str()) != nullptr) return {};
+  return fmt::format("unknown policy \"{}\"{} (`vase policies` lists them)", name,
+                     did_you_mean(name, policy_names()));
+}
+
+std::string check_cache_type(const std::string &name) {
+  if (kCacheTypes.contains(name)) return {};
+  std::vector<std::string> names;
+  for (const auto &[known, type] : kCacheTypes) names.push_back(known);
+  return fmt::format("unknown cache type \"{}\" (known: {})", name, fmt::join(names, ", "));
+}
+
+// Rows, or a share of the budget: "256", "25%". Negative if it is neither.
+std::int32_t protected_rows(std::string_view text, std::int32_t budget) {
+  if (!text.ends_with('%')) return parse<std::int32_t>(text).value_or(-1);
+  text.remove_suffix(1);
+  const auto percent = parse<double>(text);
+  if (!percent || !(*percent >= 0 && *percent <= 100)) return -1;
+  return static_cast<std::int32_t>(*percent / 100 * budget);
+}
+
+std::string check_protect(const std::string &text) {
+  if (protected_rows(text, 100) >= 0) return {};
+  return fmt::format("\"{}\" is neither a number of rows nor a share like 25%", text);
+}
+
+std::filesystem::path environment_path(const char *name) {
+  const char *value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+void set_if_given(std::int32_t &to, const std::optional<std::int32_t> &from) {
+  if (from) to = *from;
+}
+
+}  // namespace
+
+CLI::Validator at_least(std::int64_t low, std::int64_t high) {
+  const auto check = [low, high](const std::string &text) -> std::string {
+    const auto value = parse<std::int64_t>(text);
+    if (!value) return fmt::format("\"{}\" is not a whole number that fits", text);
+    if (*value < low) return fmt::format("must be at least {}, not {}", low, text);
+    return *value <= high ? "" : fmt::format("must be at most {}, not {}", high, text);
+  };
+  return {check, ""};
+}
+
+CLI::Validator between(double low, double high) {
+  const auto check = [low, high](const std::string &text) -> std::string {
+    const auto value = parse<double>(text);
+    if (!value) return fmt::format("\"{}\" is not a number", text);
+    if (*value >= low && *value <= high) return {};
+    return fmt::format("must be from {} to {}, not {}", low, high, text);
+  };
+  return {check, ""};
+}
+
+std::filesystem::path models_folder() {
+  auto cache = environment_path("VASE_CACHE");
+  if (cache.empty() && !environment_path("XDG_CACHE_HOME").empty()) {
+    cache = environment_path("XDG_CACHE_HOME") / "vase";
+  }
+  if (cache.empty()) cache = environment_path("HOME") / ".cache" / "vase";
+  return cache / "models";
+}
+
+void ModelArguments::add_to(CLI::App &app) {
+  app.add_option("-m,--model", path, "GGUF file (default: the model that `make model` fetches)")
+      ->group(kModelGroup);
+  app.add_option("--lora", loras, "LoRA adapter, may be given several times")->group(kModelGroup);
+  app.add_option("--gpu-layers,--ngl", n_gpu_layers, "layers on the GPU (default: all that fit)")
+      ->check(at_least(-1))
+      ->group(kModelGroup);
+  app.add_flag("-v,--verbose", verbose, "show llama.cpp's log, and the summary even when piped");
+}
+
+std::filesystem::path ModelArguments::file() const {
+  if (!path.empty()) return path;
+  const auto standard = models_folder() / kDefaultModel;
+  if (std::filesystem::exists(standard)) return standard;
+  throw Error(
+      fmt::format("no model given (-m), and the default one is not at {}: `make model` or "
+                  "scripts/fetch-model.sh fetches it",
+                  standard.string()));
+}
+
+engine::ModelOptions ModelArguments::options() const {
+  engine::ModelOptions options{.path = file(), .n_gpu_layers = n_gpu_layers};
+  for (const std::string &lora : loras) options.loras.push_back({.path = lora});
+  return options;
+}
+
+llama_model_params ModelArguments::llama_params() const {
+  llama_model_params params = llama_model_default_params();
+  params.n_gpu_layers = n_gpu_layers;
+  return params;
+}
+
+void ContextArguments::add_to(CLI::App &app) {
+  const auto option = [&](const char *name, auto &value, const char *help) {
+    return app.add_option(name, value, help)->group(kContextGroup);
+  };
+  option("-t,--threads", threads, "threads (default: all processors)")->check(at_least(1));
+  option("--threads-batch,--tb", threads_batch, "threads that read prompts (default: as -t)")
+      ->check(at_least(1));
+  option("-b,--batch-size", batch, "tokens in a batch")->check(at_least(1))->capture_default_str();
+  option("--ubatch-size,--ub", ubatch, "tokens computed at once, at most")
+      ->check(at_least(1))
+      ->capture_default_str();
+  for (auto [name, value] :
+       {std::pair{"--cache-type-k,--ctk", &type_k}, std::pair{"--cache-type-v,--ctv", &type_v}}) {
+    option(name, *value, "type of the cache's rows: f32, f16, bf16, q8_0")
+        ->check(CLI::Validator(check_cache_type, ""))
+        ->capture_default_str();
+  }
+}
+
+llama_context_params ContextArguments::params() const {
+  llama_context_params params = llama_context_default_params();
+  params.n_threads = threads.value_or(engine::usable_processors());
+  params.n_threads_batch = threads_batch.value_or(params.n_threads);
+  params.n_batch = static_cast<std::uint32_t>(batch);
+  params.n_ubatch = static_cast<std::uint32_t>(ubatch);
+  params.type_k = kCacheTypes.at(type_k);
+  params.type_v = kCacheTypes.at(type_v);
+  return params;
+}
+
+void PolicyArguments::add_to(CLI::App &app) {
+  const auto option = [&](const char *name, auto &value, const char *help) {
+    return app.add_option(name, value, help)->group(kPolicyGroup);
+  };
+  option("--policy", policy, "which rows stay (`vase policies` lists the choices)")
+      ->check(CLI::Validator(check_policy, ""))
+      ->capture_default_str();
+  option("--budget", budget, "rows that each head keeps (default: 4096)")->check(at_least(1));
+  option("--recency", recency, "newest rows, always kept")->check(at_least(0));
+  option("--interval", interval, "rows between two evictions")->check(at_least(1));
+  option("--window", window, "newest queries, by which rows are scored")->check(at_least(1));
+  option("--sinks", sinks, "first tokens of the text, always kept")->check(at_least(0));
+  option("--protect", protect, "rows protected for their values: a number, or 25% of the budget")
+      ->check(CLI::Validator(check_protect, ""));
+  option("--temperature-attn", temperature, "divides the attention logits that score the rows")
+      ->check(between(1e-3, 1e3));
+  option("--lambda", lambda, "rkv: attention (1) against redundancy (0)")->check(between(0, 1));
+  // Read as text, so that "--pin-prompt" alone can stand for a share.
+  app.add_option_function<std::vector<std::string>>(
+         "--pin-prompt",
+         [this](const std::vector<std::string> &share) {
+           pin_prompt = share.empty() || share[0].empty() ? kDefaultPin
+                                                          : parse<float>(share[0]).value_or(0.0f);
+         },
+         "never evict the prompt, up to this share of the budget (0.5 if no share is given)")
+      ->expected(0, 1)
+      ->type_name("SHARE")
+      ->check(between(0, 1))
+      ->group(kPolicyGroup);
+}
+
+vase_params PolicyArguments::params(std::uint64_t seed) const {
+  const std::int32_t rows = budget.value_or(kDefaultBudget);
+  vase_params params = vase_params_default(vase_policy_find(policy.c_str()), rows);
+  set_if_given(params.recency, recency);
+  set_if_given(params.interval, interval);
+  set_if_given(params.window, window);
+  set_if_given(params.sinks, sinks);
+  if (protect) params.protect = protected_rows(*protect, rows);
+  if (temperature) params.temperature = *temperature;
+  if (lambda) params.lambda = *lambda;
+  params.seed = seed;
+  if (vase_params_check(&params) != VASE_OK) throw Error(vase_last_error());
+  return params;
+}
+
+bool PolicyArguments::evicts() const {
+  return vase_policy_evicts(vase_policy_find(policy.c_str())) != 0;
+}
+
+void SamplingArguments::add_to(CLI::App &app) {
+  const auto option = [&](const char *name, auto &value, const char *help) {
+    return app.add_option(name, value, help)->group(kSamplingGroup)->capture_default_str();
+  };
+  option("--temp", options.temperature, "temperature; 0 always takes the likeliest token")
+      ->check(between(0, 100));
+  option("--top-k", options.top_k, "only the likeliest tokens; 0: all")->check(at_least(0));
+  option("--top-p", options.top_p, "only tokens that make up this probability; 1: all")
+      ->check(between(0, 1));
+  option("--min-p", options.min_p, "only tokens this likely beside the likeliest; 0: all")
+      ->check(between(0, 1));
+  option("-s,--seed", seed, "of all that is drawn, tokens and evictions; -1: a new one")
+      ->check(at_least(-1, std::numeric_limits<std::uint32_t>::max()));
+}
+
+engine::SamplingOptions SamplingArguments::resolved() {
+  if (seed < 0) seed = std::random_device{}() & 0x7fffffff;
+  options.seed = static_cast<std::uint32_t>(seed);
+  return options;
+}
+
+}  // namespace vase::cli

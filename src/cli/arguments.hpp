@@ -1,0 +1,84 @@
+// Groups of options that several subcommands share. Names are llama.cpp's where it has one.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/model.hpp"
+#include "engine/sampler.hpp"
+#include "vase/llama.hpp"
+#include "vase/vase.h"
+
+namespace vase::cli {
+
+/// Which model.
+struct ModelArguments {
+  std::string path;  ///< empty: the default model
+  std::vector<std::string> loras;
+  std::int32_t n_gpu_layers = -1;  ///< -1: all that fit, as llama.cpp decides
+  bool verbose = false;
+
+  void add_to(CLI::App &app);
+  /// The file to load. Throws Error if none was given and the default one was not fetched yet.
+  std::filesystem::path file() const;
+  engine::ModelOptions options() const;
+  llama_model_params llama_params() const;
+};
+
+/// How llama.cpp runs it.
+struct ContextArguments {
+  std::optional<std::int32_t> threads;
+  std::optional<std::int32_t> threads_batch;
+  std::int32_t batch = 2048;
+  std::int32_t ubatch = 512;
+  std::string type_k = "f16";
+  std::string type_v = "f16";
+
+  void add_to(CLI::App &app);
+  llama_context_params params() const;
+};
+
+/// Which rows of the cache stay. What is not given has the published value, scaled to the budget.
+struct PolicyArguments {
+  std::string policy = "vase";
+  std::optional<std::int32_t> budget;
+  std::optional<std::int32_t> recency;
+  std::optional<std::int32_t> interval;
+  std::optional<std::int32_t> window;
+  std::optional<std::int32_t> sinks;
+  std::optional<std::string> protect;  ///< rows, or "25%" of the budget
+  std::optional<float> temperature;
+  std::optional<float> lambda;
+  float pin_prompt = 0.0f;
+
+  void add_to(CLI::App &app);
+  /// Throws Error if the parameters do not fit together. `seed`: of the draws.
+  vase_params params(std::uint64_t seed) const;
+  bool evicts() const;
+};
+
+/// How the next token is picked.
+struct SamplingArguments {
+  engine::SamplingOptions options;
+  std::int64_t seed = -1;  ///< -1: a new one each time
+
+  void add_to(CLI::App &app);
+  /// The options with a seed that is drawn once if none was given.
+  engine::SamplingOptions resolved();
+};
+
+/// A whole number from `low` to `high`.
+CLI::Validator at_least(std::int64_t low,
+                        std::int64_t high = std::numeric_limits<std::int32_t>::max());
+/// A number from `low` to `high`.
+CLI::Validator between(double low, double high);
+
+/// Where fetched models are: $VASE_CACHE, else $XDG_CACHE_HOME/vase, else ~/.cache/vase.
+std::filesystem::path models_folder();
+
+}  // namespace vase::cli

@@ -1,0 +1,124 @@
+#include "cli/bench.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cli/arguments.hpp"
+#include "cli/bench_measure.hpp"
+#include "cli/bench_report.hpp"
+#include "cli/interrupt.hpp"
+#include "cli/memory.hpp"
+#include "cli/output.hpp"
+#include "cli/status_line.hpp"
+#include "engine/log.hpp"
+#include "engine/model.hpp"
+
+namespace vase::cli {
+namespace {
+
+struct BenchArguments {
+  ModelArguments model;
+  ContextArguments context;
+  PolicyArguments policy;
+  std::vector<std::int32_t> depths = {512, 1024, 2048, 4096, 8192};
+  std::int32_t tokens = 0;  // 0: two evictions
+  std::int64_t seed = 1;
+  std::string json;
+  bool force = false;
+};
+
+BenchPlan make_plan(const BenchArguments &arguments) {
+  BenchPlan plan{.depths = arguments.depths, .tokens = arguments.tokens};
+  std::sort(plan.depths.begin(), plan.depths.end());
+  plan.bounded = {.policy = arguments.policy.params(static_cast<std::uint64_t>(arguments.seed)),
+                  .pin_prompt = arguments.policy.pin_prompt,
+                  .context = arguments.context.params()};
+  // Whole intervals, so that each window pays for its share of evictions.
+  if (plan.tokens == 0) plan.tokens = 2 * plan.bounded.policy.interval;
+
+  plan.plain = plan.bounded;
+  plan.plain.policy = vase_params_default(vase_policy_find("full"), plan.depths.back());
+  plan.plain.context.n_ctx = static_cast<std::uint32_t>(plan.depths.back() + plan.tokens);
+  return plan;
+}
+
+void check_both_fit(const BenchArguments &arguments, const BenchPlan &plan) {
+  if (arguments.force) return;
+  const MemoryPlanner planner(arguments.model.file().string(), arguments.model.llama_params());
+  MemoryPlan both = planner.plan(plan.plain);
+  const MemoryPlan bounded = planner.plan(plan.bounded);
+  both.kv += bounded.kv;
+  both.queries += bounded.queries;
+  both.compute += bounded.compute;
+  check_memory(both, memory_for_model(arguments.model.n_gpu_layers), "--depths");
+}
+
+// Opened before the measurement, so that a bad path is known at once.
+std::ofstream open_json(const std::string &path) {
+  errno = 0;
+  std::ofstream file(path);
+  if (!file) throw Error(fmt::format("cannot write {}: {}", path, std::strerror(errno)));
+  return file;
+}
+
+void bench(const BenchArguments &arguments) {
+  std::ofstream json;
+  if (!arguments.json.empty()) json = open_json(arguments.json);
+  install_interrupt_handlers();
+  engine::init_llama(arguments.model.verbose);
+
+  const BenchPlan plan = make_plan(arguments);
+  check_both_fit(arguments, plan);
+  StatusLine status;
+  status.show(" loading the model ");
+  const engine::Model model(arguments.model.options());
+  const auto progress = [&](const std::string &what) {
+    if (status.due()) status.show(what);
+    if (interrupted()) throw Interrupted();
+  };
+  const BenchResult result = measure(model, plan, progress);
+  status.clear();
+  write_output(as_table(result));
+  if (!json.is_open()) return;
+  json << as_json(result, arguments.model.file().string()) << std::flush;
+  if (!json) throw Error(fmt::format("cannot write {}", arguments.json));
+}
+
+}  // namespace
+
+void add_bench_command(CLI::App &app) {
+  CLI::App *command =
+      app.add_subcommand("bench", "plain llama.cpp and a bounded cache, side by side");
+  const auto arguments = std::make_shared<BenchArguments>();
+  command->add_option("--depths", arguments->depths, "tokens in the text when speed is measured")
+      ->delimiter(',')
+      ->check(at_least(1))
+      ->capture_default_str();
+  command
+      ->add_option("-n,--n-predict", arguments->tokens,
+                   "tokens decoded at each depth (default: two intervals)")
+      ->check(at_least(1));
+  command->add_option("--json", arguments->json, "also write the numbers to this file");
+  command->add_option("-s,--seed", arguments->seed, "of the evictions' draws")
+      ->check(at_least(0))
+      ->capture_default_str();
+  command->add_flag("--force", arguments->force,
+                    "start even if the memory does not seem to suffice");
+  arguments->model.add_to(*command);
+  arguments->policy.add_to(*command);
+  arguments->context.add_to(*command);
+  command->footer(
+      "Both read the same tokens and decode by turns, so that whatever else the machine does hits\n"
+      "both alike.");
+  command->callback([arguments] { bench(*arguments); });
+}
+
+}  // namespace vase::cli

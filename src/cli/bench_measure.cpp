@@ -1,0 +1,141 @@
+#include "cli/bench_measure.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <random>
+#include <span>
+
+#include "cli/units.hpp"
+#include "engine/machine.hpp"
+
+namespace vase::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t kRound = 16;  // tokens that one decodes before it is the other's turn
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// Text of no meaning: speed does not depend on what is said.
+std::vector<llama_token> pseudo_text(const engine::Model &model, std::size_t length) {
+  std::mt19937 random(1);
+  const std::int32_t n_tokens = llama_vocab_n_tokens(model.vocab());
+  std::vector<llama_token> text;
+  while (text.size() < length) {
+    const auto token = static_cast<llama_token>(random() % static_cast<std::uint32_t>(n_tokens));
+    if (!llama_vocab_is_control(model.vocab(), token)) text.push_back(token);
+  }
+  return text;
+}
+
+// A context that reads the text from its start.
+class Runner {
+ public:
+  Runner(const char *name, const engine::Model &model, const BoundedOptions &options,
+         std::span<const llama_token> text)
+      : name_(name),
+        resident_before_(engine::resident_memory()),
+        context_(model.make_context(options)),
+        text_(text) {}
+
+  // Reads up to `depth` tokens in batches.
+  void read_to(std::int32_t depth, const BenchProgress &progress) {
+    const auto start = Clock::now();
+    while (read_ < static_cast<std::size_t>(depth)) {
+      const auto room = static_cast<std::size_t>(context_.room(0));
+      decode(std::min({static_cast<std::size_t>(depth) - read_, room,
+                       std::size_t{context_.options().context.n_ubatch}}));
+      progress(fmt::format(" {}: reading, {}/{} tokens ", name_,
+                           with_commas(static_cast<std::int64_t>(read_)), with_commas(depth)));
+    }
+    llama_synchronize(context_.get());
+    prompt_seconds_ += seconds_since(start);
+  }
+
+  // Decodes `count` tokens one by one, as generation does.
+  void generate(std::size_t count, BenchWindow &window) {
+    const Timings before = context_.timings();
+    const std::int64_t evictions_before = context_.statistics(0).evictions;
+    const auto start = Clock::now();
+    for (std::size_t i = 0; i < count; ++i) {
+      decode(1);
+      llama_synchronize(context_.get());
+    }
+    window.seconds += seconds_since(start);
+    window.capture_seconds += context_.timings().capture - before.capture;
+    window.eviction_seconds += context_.timings().eviction - before.eviction;
+    window.evictions += context_.statistics(0).evictions - evictions_before;
+  }
+
+  BenchMemory memory() const { return {context_.cache_bytes(), resident_growth_}; }
+  // To be called when this runner, and no other, has worked since it was made.
+  void note_resident_memory() {
+    resident_growth_ =
+        engine::resident_memory() - std::min(engine::resident_memory(), resident_before_);
+  }
+  double prompt_seconds() const { return prompt_seconds_; }
+  const char *name() const { return name_; }
+
+ private:
+  void decode(std::size_t count) {
+    context_.decode({{.sequence = 0, .tokens = text_.subspan(read_, count)}});
+    read_ += count;
+  }
+
+  const char *name_;
+  std::uint64_t resident_before_;
+  std::uint64_t resident_growth_ = 0;
+  BoundedContext context_;
+  std::span<const llama_token> text_;
+  std::size_t read_ = 0;
+  double prompt_seconds_ = 0;
+};
+
+// By turns, and each is the first as often as the other.
+void generate_both(Runner &plain, Runner &bounded, std::size_t tokens, BenchDepth &result,
+                   const BenchProgress &progress) {
+  for (std::size_t done = 0, round = 0; done < tokens; done += kRound, ++round) {
+    const std::size_t count = std::min(kRound, tokens - done);
+    progress(fmt::format(" depth {}: {}/{} tokens ", with_commas(result.depth), done, tokens));
+    if (round % 2 == 0) plain.generate(count, result.plain);
+    bounded.generate(count, result.bounded);
+    if (round % 2 == 1) plain.generate(count, result.plain);
+  }
+}
+
+}  // namespace
+
+BenchResult measure(const engine::Model &model, const BenchPlan &plan,
+                    const BenchProgress &progress) {
+  const auto window = static_cast<std::size_t>(plan.tokens);
+  const auto text = pseudo_text(model, static_cast<std::size_t>(plan.depths.back()) + window);
+
+  // The first batch of each touches all of its buffers.
+  Runner bounded(vase_policy_name(plan.bounded.policy.policy), model, plan.bounded, text);
+  const std::int32_t first = plan.depths.front();
+  bounded.read_to(first, progress);
+  bounded.note_resident_memory();
+  Runner plain("plain", model, plan.plain, text);
+  plain.read_to(first, progress);
+  plain.note_resident_memory();
+
+  BenchResult result{.plan = plan, .model = model.description()};
+  for (const std::int32_t depth : plan.depths) {
+    plain.read_to(depth, progress);
+    bounded.read_to(depth, progress);
+    BenchDepth &row = result.depths.emplace_back(BenchDepth{.depth = depth});
+    generate_both(plain, bounded, window, row, progress);
+  }
+  result.plain = plain.memory();
+  result.bounded = bounded.memory();
+  result.plain_prompt_seconds = plain.prompt_seconds();
+  result.bounded_prompt_seconds = bounded.prompt_seconds();
+  return result;
+}
+
+}  // namespace vase::cli

@@ -1,0 +1,57 @@
+// Measures plain llama.cpp and a bounded context in one process.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "engine/model.hpp"
+#include "vase/llama.hpp"
+
+namespace vase::cli {
+
+struct BenchPlan {
+  std::vector<std::int32_t> depths = {};  ///< ascending
+  std::int32_t tokens = 0;                ///< decoded at each depth
+  BoundedOptions plain = {};
+  BoundedOptions bounded = {};
+};
+
+/// One kind of context at one depth. Seconds are of all tokens of the window.
+struct BenchWindow {
+  double seconds = 0;
+  double capture_seconds = 0;
+  double eviction_seconds = 0;
+  std::int64_t evictions = 0;
+};
+
+struct BenchDepth {
+  std::int32_t depth = 0;
+  BenchWindow plain = {};
+  BenchWindow bounded = {};
+};
+
+/// Bytes of a context: what llama.cpp says its cache takes, and what the process grew by.
+struct BenchMemory {
+  std::uint64_t kv_bytes = 0;
+  std::uint64_t resident_bytes = 0;
+};
+
+struct BenchResult {
+  BenchPlan plan = {};
+  std::string model = {};
+  std::vector<BenchDepth> depths = {};
+  BenchMemory plain = {};
+  BenchMemory bounded = {};
+  double plain_prompt_seconds = 0;    ///< reading up to the largest depth
+  double bounded_prompt_seconds = 0;  ///< the same, evictions included
+};
+
+/// Called now and then with what is being done; may throw to stop.
+using BenchProgress = std::function<void(const std::string &)>;
+
+BenchResult measure(const engine::Model &model, const BenchPlan &plan,
+                    const BenchProgress &progress);
+
+}  // namespace vase::cli

@@ -1,0 +1,97 @@
+#include "cli/bench_report.hpp"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/table.hpp"
+#include "cli/units.hpp"
+
+namespace vase::cli {
+namespace {
+
+double rate(std::int32_t tokens, const BenchWindow &window) {
+  return window.seconds > 0 ? tokens / window.seconds : 0.0;
+}
+
+double milliseconds_per_token(double seconds, std::int32_t tokens) {
+  return 1000 * seconds / tokens;
+}
+
+double overhead(const BenchWindow &window) {
+  return (window.capture_seconds + window.eviction_seconds) / window.seconds;
+}
+
+std::string speed_table(const BenchResult &result) {
+  const std::int32_t n = result.plan.tokens;
+  const char *name = vase_policy_name(result.plan.bounded.policy.policy);
+  Table table({"depth", "plain tok/s", fmt::format("{} tok/s", name), "speed-up", "decode ms",
+               "capture ms", "eviction ms", "overhead", "evictions"},
+              0);
+  for (const BenchDepth &row : result.depths) {
+    const BenchWindow &bounded = row.bounded;
+    const double decode = bounded.seconds - bounded.capture_seconds - bounded.eviction_seconds;
+    table.add({with_commas(row.depth), fmt::format("{:.1f}", rate(n, row.plain)),
+               fmt::format("{:.1f}", rate(n, bounded)),
+               fmt::format("{:.2f}", rate(n, bounded) / rate(n, row.plain)),
+               fmt::format("{:.2f}", milliseconds_per_token(decode, n)),
+               fmt::format("{:.3f}", milliseconds_per_token(bounded.capture_seconds, n)),
+               fmt::format("{:.3f}", milliseconds_per_token(bounded.eviction_seconds, n)),
+               fmt::format("{:.1f}%", 100 * overhead(bounded)),
+               fmt::format("{}", bounded.evictions)});
+  }
+  return table.str();
+}
+
+nlohmann::ordered_json json_of(const BenchWindow &window, std::int32_t tokens) {
+  return {{"tokens_per_second", rate(tokens, window)},
+          {"seconds", window.seconds},
+          {"capture_seconds", window.capture_seconds},
+          {"eviction_seconds", window.eviction_seconds},
+          {"evictions", window.evictions}};
+}
+
+nlohmann::ordered_json json_of(const BenchMemory &memory, double prompt_seconds) {
+  return {{"kv_bytes", memory.kv_bytes},
+          {"resident_bytes", memory.resident_bytes},
+          {"prompt_seconds", prompt_seconds}};
+}
+
+}  // namespace
+
+std::string as_table(const BenchResult &result) {
+  const vase_params &policy = result.plan.bounded.policy;
+  std::string text = fmt::format(
+      "{}, {} threads, policy {}, budget {}, interval {}, {} tokens decoded at each depth\n\n",
+      result.model, result.plan.plain.context.n_threads, vase_policy_name(policy.policy),
+      with_commas(policy.budget), policy.interval, result.plan.tokens);
+  text += speed_table(result) + '\n';
+  Table memory({"", "plain", vase_policy_name(policy.policy)});
+  memory.add(
+      {"KV cache", format_bytes(result.plain.kv_bytes), format_bytes(result.bounded.kv_bytes)});
+  memory.add({"resident memory", format_bytes(result.plain.resident_bytes),
+              format_bytes(result.bounded.resident_bytes)});
+  return text + memory.str();
+}
+
+std::string as_json(const BenchResult &result, const std::string &model_path) {
+  const vase_params &policy = result.plan.bounded.policy;
+  nlohmann::ordered_json json = {
+      {"model", model_path},
+      {"description", result.model},
+      {"threads", result.plan.plain.context.n_threads},
+      {"policy", vase_policy_name(policy.policy)},
+      {"budget", policy.budget},
+      {"interval", policy.interval},
+      {"tokens_per_depth", result.plan.tokens},
+      {"plain", json_of(result.plain, result.plain_prompt_seconds)},
+      {"bounded", json_of(result.bounded, result.bounded_prompt_seconds)}};
+  for (const BenchDepth &row : result.depths) {
+    json["depths"].push_back({{"depth", row.depth},
+                              {"plain", json_of(row.plain, result.plan.tokens)},
+                              {"bounded", json_of(row.bounded, result.plan.tokens)}});
+  }
+  return json.dump(2) + "\n";
+}
+
+}  // namespace vase::cli

@@ -1,0 +1,39 @@
+#include "cli/memory.hpp"
+
+#include <fmt/format.h>
+
+#include "cli/units.hpp"
+#include "engine/machine.hpp"
+#include "vase/llama.hpp"
+
+namespace vase::cli {
+
+void check_memory(const MemoryPlan &plan, std::optional<std::uint64_t> available,
+                  std::string_view option) {
+  if (!available || plan.total() <= *available) return;
+  throw Error(fmt::format(
+      "this needs {} (weights {}, KV cache {}, captured queries {}, compute {}) and {} is "
+      "available: choose a smaller {}, or --force",
+      format_bytes(plan.total()), format_bytes(plan.weights), format_bytes(plan.kv),
+      format_bytes(plan.queries), format_bytes(plan.compute), format_bytes(*available), option));
+}
+
+std::optional<std::uint64_t> memory_for_model(std::int32_t n_gpu_layers) {
+  if (n_gpu_layers != 0 && llama_supports_gpu_offload()) return std::nullopt;
+  return engine::available_memory();
+}
+
+FullCacheCost::FullCacheCost(const MemoryPlanner &planner, const BoundedOptions &options) {
+  constexpr std::int64_t kNear = 16384;  // beyond any usual window
+  constexpr std::int64_t kFar = 32768;
+  const auto near = static_cast<double>(planner.full_cache_kv_at(kNear, options));
+  const auto far = static_cast<double>(planner.full_cache_kv_at(kFar, options));
+  per_token_ = (far - near) / (kFar - kNear);
+  fixed_ = near - per_token_ * kNear;
+}
+
+std::uint64_t FullCacheCost::at(std::int64_t tokens) const {
+  return static_cast<std::uint64_t>(fixed_ + per_token_ * static_cast<double>(tokens));
+}
+
+}  // namespace vase::cli

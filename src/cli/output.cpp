@@ -1,0 +1,21 @@
+#include "cli/output.hpp"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "vase/llama.hpp"
+
+namespace vase::cli {
+
+void write_output(std::string_view text) {
+  errno = 0;
+  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
+  if (written && std::fflush(stdout) == 0) return;
+  if (errno == EPIPE) throw OutputClosed();
+  throw Error(fmt::format("cannot write to the standard output: {}", std::strerror(errno)));
+}
+
+}  // namespace vase::cli

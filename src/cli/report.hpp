@@ -1,0 +1,33 @@
+// What is said about a generation: the live status line and the summary.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace vase::cli {
+
+/// Numbers of one sequence, summed over the turns of a conversation.
+struct Report {
+  std::int64_t prompt_tokens = 0;
+  std::int64_t prompt_done = 0;
+  std::int64_t generated = 0;
+  double prompt_seconds = 0;
+  double generate_seconds = 0;
+  double overhead_seconds = 0;  ///< of both: capture and evictions
+  std::int64_t tokens = 0;      ///< in the sequence: those of all prompts and answers
+  std::int32_t rows = 0;        ///< each head holds now
+  std::int32_t cells = 0;       ///< each head can hold
+  std::int64_t evictions = 0;
+  std::uint64_t kv_bytes = 0;
+  std::uint64_t full_kv_bytes = 0;  ///< what a full cache of this many tokens takes
+  std::int32_t n_ctx_train = 0;
+  std::uint32_t seed = 0;
+  std::string finish;  ///< why it ended, in words
+};
+
+/// One line of ASCII.
+std::string status_text(const Report &report);
+/// Several lines, each ended by a newline.
+std::string summary_text(const Report &report);
+
+}  // namespace vase::cli

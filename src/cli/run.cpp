@@ -1,0 +1,55 @@
+#include "cli/run.hpp"
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "cli/interrupt.hpp"
+#include "cli/prompt.hpp"
+#include "cli/session.hpp"
+
+namespace vase::cli {
+namespace {
+
+struct RunArguments {
+  SessionArguments session;
+  std::optional<std::string> prompt;
+  std::optional<std::string> file;
+  bool chat = false;
+};
+
+void run(const RunArguments &arguments) {
+  std::string prompt = read_prompt(arguments.prompt, arguments.file);
+  install_interrupt_handlers();
+  Session session(arguments.session);
+  if (arguments.chat) prompt = session.conversation().ask(prompt);
+  session.answer(prompt);
+  session.status_line().clear();
+  session.print_summary();
+  if (interrupted()) throw Interrupted();
+}
+
+}  // namespace
+
+void add_run_command(CLI::App &app) {
+  CLI::App *command = app.add_subcommand("run", "complete a prompt, streaming the text");
+  const auto arguments = std::make_shared<RunArguments>();
+  CLI::Option *prompt = command->add_option("-p,--prompt", arguments->prompt, "the prompt");
+  command
+      ->add_option("-f,--file", arguments->file, "a file that holds the prompt; -: standard input")
+      ->excludes(prompt);
+  command->add_flag("--chat", arguments->chat,
+                    "ask the prompt as a question, in the model's chat template; without it the "
+                    "prompt is a text to continue");
+  command->add_flag("--ignore-eos", arguments->session.sampling.options.ignore_eog,
+                    "do not let the model end the text");
+  arguments->session.add_to(*command);
+  command->footer(
+      "Only the generated text goes to the standard output. The status line and the summary "
+      "appear\n"
+      "if stderr is a terminal (the summary also with -v). Ctrl-C stops; the exit code is 130 "
+      "then.");
+  command->callback([arguments] { run(*arguments); });
+}
+
+}  // namespace vase::cli

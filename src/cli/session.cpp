@@ -1,0 +1,188 @@
+#include "cli/session.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <utility>
+
+#include "cli/interrupt.hpp"
+#include "cli/output.hpp"
+#include "cli/units.hpp"
+#include "engine/log.hpp"
+#include "llama/memory_plan.hpp"
+
+namespace vase::cli {
+namespace {
+
+const char *in_words(engine::Finish finish) {
+  switch (finish) {
+    case engine::Finish::end_of_text:
+      return "the model ended the text";
+    case engine::Finish::length:
+      return "as many as asked for";
+    case engine::Finish::stop_string:
+      return "a stop string came";
+    case engine::Finish::cache_full:
+      return "the cache is full";
+    case engine::Finish::none:
+      break;
+  }
+  return "interrupted";
+}
+
+SessionArguments prepared(SessionArguments arguments) {
+  engine::init_llama(arguments.model.verbose);
+  if (arguments.n_ctx && arguments.policy.evicts()) {
+    throw Error(
+        fmt::format("--ctx-size is for --policy full: with {}, --budget says how many rows "
+                    "the cache holds, and the text may be of any length",
+                    arguments.policy.policy));
+  }
+  return arguments;
+}
+
+}  // namespace
+
+void SessionArguments::add_to(CLI::App &app) {
+  app.add_option("-n,--n-predict", n_predict, "tokens to generate; -1: until the text ends")
+      ->check(at_least(-1))
+      ->capture_default_str();
+  model.add_to(app);
+  policy.add_to(app);
+  app.add_option("-c,--ctx-size", n_ctx, "--policy full: tokens that the cache holds")
+      ->check(at_least(1))
+      ->group("Cache");
+  sampling.add_to(app);
+  context.add_to(app);
+  app.add_option("--chat-template", chat_template,
+                 "llama.cpp's name of a chat template (default: the model's own)");
+  app.add_option("--system-prompt,--sys", system, "system message of the conversation");
+  app.add_flag("--force", force, "start even if the memory does not seem to suffice");
+}
+
+Session::Session(SessionArguments arguments)
+    : arguments_(prepared(std::move(arguments))),
+      sampling_(arguments_.sampling.resolved()),
+      options_(bounded_options()),
+      model_(load()),
+      context_(model_.make_context(options_)),
+      generator_(model_, context_, arguments_.context.batch) {}
+
+BoundedOptions Session::bounded_options() {
+  BoundedOptions options{.policy = arguments_.policy.params(sampling_.seed),
+                         .pin_prompt = arguments_.policy.pin_prompt,
+                         .context = arguments_.context.params()};
+  const MemoryPlanner planner(arguments_.model.file().string(), arguments_.model.llama_params());
+  const std::int32_t n_ctx_train = llama_model_n_ctx_train(planner.model());
+  options.context.n_ctx = static_cast<std::uint32_t>(arguments_.n_ctx.value_or(n_ctx_train));
+
+  const MemoryPlan plan = planner.plan(options);
+  if (!arguments_.force) {
+    check_memory(plan, memory_for_model(arguments_.model.n_gpu_layers),
+                 arguments_.policy.evicts() ? "--budget" : "-c");
+  }
+
+  full_cache_ = FullCacheCost(planner, options);
+  return options;
+}
+
+engine::Model Session::load() {
+  engine::ModelOptions options = arguments_.model.options();
+  options.progress = [this](float done) {
+    if (status_.due()) {
+      status_.show(fmt::format(" loading the model: {:.0f}% ", 100 * static_cast<double>(done)));
+    }
+    return !interrupted();
+  };
+  try {
+    return engine::Model(options);
+  } catch (const engine::LoadStopped &) {
+    throw Interrupted();
+  }
+}
+
+engine::Conversation Session::conversation() const {
+  auto chat_template = arguments_.chat_template.empty()
+                           ? engine::ChatTemplate::of(model_)
+                           : engine::ChatTemplate(arguments_.chat_template);
+  return {std::move(chat_template), arguments_.system};
+}
+
+std::string Session::answer(const std::string &prompt) {
+  generator_.start(
+      0, {.prompt = tokenize(prompt), .sampling = sampling_, .n_predict = arguments_.n_predict});
+  at_start_ = false;
+  answering_ = true;
+  std::string text = stream();
+  past_ = report();
+  answering_ = false;
+  ++sampling_.seed;  // another turn, other draws
+  return text;
+}
+
+std::vector<llama_token> Session::tokenize(const std::string &prompt) const {
+  std::vector<llama_token> tokens = model_.tokenize(prompt, at_start_);
+  const std::int32_t room = context_.room(0);
+  if (!arguments_.policy.evicts() && std::ssize(tokens) > room) {
+    throw Error(
+        fmt::format("the prompt has {} tokens, and the full cache has room for {}: give a "
+                    "larger -c, or a policy that evicts",
+                    with_commas(std::ssize(tokens)), with_commas(room)));
+  }
+  return tokens;
+}
+
+std::string Session::stream() {
+  std::string text;
+  const auto emit = [&](const std::string &piece) {
+    if (!piece.empty()) write_output(piece);
+    text += piece;
+  };
+  past_.finish = in_words(engine::Finish::none);
+  while (generator_.busy() && !interrupted()) {
+    for (const engine::Event &event : generator_.step()) {
+      emit(event.text);
+      if (event.finish != engine::Finish::none) past_.finish = in_words(event.finish);
+    }
+    if (status_.due()) status_.show(status_text(report()));
+  }
+  emit(generator_.cancel(0));
+  if (!text.ends_with('\n')) write_output("\n");
+  return text;
+}
+
+void Session::clear() {
+  generator_.clear(0);
+  at_start_ = true;
+}
+
+Report Session::report() const {
+  Report report = past_;
+  if (answering_) {
+    const engine::GenerationStatistics &turn = generator_.statistics(0);
+    report.prompt_tokens += turn.prompt_tokens;
+    report.prompt_done += turn.prompt_done;
+    report.generated += turn.generated;
+    report.prompt_seconds += turn.prompt_seconds;
+    report.generate_seconds += turn.generate_seconds;
+  }
+  const SequenceStatistics cache = context_.statistics(0);
+  report.tokens = cache.tokens;
+  report.rows = cache.rows;
+  report.cells = context_.cells_per_sequence();
+  report.evictions = cache.evictions;
+  report.overhead_seconds = context_.timings().capture + context_.timings().eviction;
+  report.kv_bytes = context_.cache_bytes();
+  report.full_kv_bytes = full_cache_.at(cache.tokens);
+  report.n_ctx_train = model_.n_ctx_train();
+  report.seed = arguments_.sampling.options.seed;
+  return report;
+}
+
+void Session::print_summary() const {
+  if (isatty(STDERR_FILENO) == 0 && !arguments_.model.verbose) return;
+  std::fputs(("\n" + summary_text(report())).c_str(), stderr);
+}
+
+}  // namespace vase::cli

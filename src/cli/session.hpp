@@ -1,0 +1,73 @@
+// What `run` and `chat` share: a loaded model, a bounded context, and what to say about them.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/arguments.hpp"
+#include "cli/memory.hpp"
+#include "cli/report.hpp"
+#include "cli/status_line.hpp"
+#include "engine/chat.hpp"
+#include "engine/generator.hpp"
+#include "engine/model.hpp"
+
+namespace vase::cli {
+
+struct SessionArguments {
+  ModelArguments model;
+  ContextArguments context;
+  PolicyArguments policy;
+  SamplingArguments sampling;
+  std::optional<std::int32_t> n_ctx;
+  std::int64_t n_predict = -1;
+  std::string chat_template;
+  std::string system;
+  bool force = false;
+
+  void add_to(CLI::App &app);
+};
+
+class Session {
+ public:
+  /// Checks that all fits into memory, then loads. Throws Error, or Interrupted after a signal.
+  explicit Session(SessionArguments arguments);
+
+  const engine::Model &model() const { return model_; }
+  /// The conversation that --chat-template and --system ask for.
+  engine::Conversation conversation() const;
+
+  /// Appends `prompt` and streams what the model says to the standard output, with the status line.
+  /// Returns the text. A signal ends it early: see interrupted().
+  std::string answer(const std::string &prompt);
+  /// Forgets the conversation, but not the statistics.
+  void clear();
+
+  StatusLine &status_line() { return status_; }
+  /// Prints the summary on stderr if someone reads along there, or asked for it.
+  void print_summary() const;
+  Report report() const;
+
+ private:
+  BoundedOptions bounded_options();
+  engine::Model load();
+  std::vector<llama_token> tokenize(const std::string &prompt) const;
+  std::string stream();
+
+  SessionArguments arguments_;
+  StatusLine status_;
+  engine::SamplingOptions sampling_;
+  FullCacheCost full_cache_;
+  BoundedOptions options_;
+  engine::Model model_;
+  BoundedContext context_;
+  engine::Generator generator_;
+  Report past_;  // sums over the turns that are over
+  bool answering_ = false;
+  bool at_start_ = true;  // nothing was given to the model yet
+};
+
+}  // namespace vase::cli

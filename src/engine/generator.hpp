@@ -1,0 +1,112 @@
+// Generates text in the sequences of one bounded context, several at a time in one batch.
+//
+//     Generator generator(model, context);
+//     generator.start(0, {.prompt = model.tokenize("Once upon a time")});
+//     while (generator.busy()) {
+//       for (const Event &event : generator.step()) std::cout << event.text;
+//     }
+//
+// A step is short (one token a sequence, or one piece of a prompt), so whoever drives the loop can
+// stop, start or cancel sequences between any two steps.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/model.hpp"
+#include "engine/sampler.hpp"
+#include "engine/stop_strings.hpp"
+#include "engine/utf8.hpp"
+#include "vase/llama.hpp"
+
+namespace vase::engine {
+
+struct Request {
+  std::vector<llama_token> prompt = {};
+  SamplingOptions sampling = {};
+  std::int64_t n_predict = -1;         ///< tokens to generate at most; negative: no limit
+  std::vector<std::string> stop = {};  ///< the text ends before the first of these
+};
+
+enum class Finish {
+  none,         ///< not finished
+  end_of_text,  ///< the model said so
+  length,       ///< n_predict tokens
+  stop_string,
+  cache_full,  ///< a policy that evicts nothing has no room left
+};
+
+struct Event {
+  std::int32_t sequence = 0;
+  llama_token token = 0;
+  std::string text = {};  ///< whole characters; may be empty, or belong to earlier tokens
+  Finish finish = Finish::none;
+};
+
+/// Of one sequence, since its last start().
+struct GenerationStatistics {
+  std::int64_t prompt_tokens = 0;
+  std::int64_t prompt_done = 0;
+  std::int64_t generated = 0;
+  double prompt_seconds = 0;    ///< until the first token was sampled
+  double generate_seconds = 0;  ///< from the first token to the last
+};
+
+class Generator {
+ public:
+  /// Both must outlive this. `prompt_chunk`: tokens of prompts in one step, over all sequences.
+  Generator(const Model &model, BoundedContext &context, std::int32_t prompt_chunk = 512);
+
+  /// Appends a prompt to a sequence that is not busy and lets it answer. Tokens that an earlier
+  /// generation has left unread (its last one, or the rest of a cancelled prompt) are read first.
+  void start(std::int32_t sequence, Request request);
+  /// Ends a generation; what was read stays in the cache. Returns the text that was held back.
+  std::string cancel(std::int32_t sequence);
+  /// Forgets everything about a sequence.
+  void clear(std::int32_t sequence);
+
+  bool busy() const;
+  bool busy(std::int32_t sequence) const;
+  /// Decodes one batch. Returns what came out of it: at most one event a sequence. Valid until the
+  /// next step().
+  std::span<const Event> step();
+
+  const GenerationStatistics &statistics(std::int32_t sequence) const;
+  const BoundedContext &context() const { return context_; }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  struct Slot {
+    bool busy = false;
+    std::vector<llama_token> unread;  // given to the sequence, not decoded yet
+    std::size_t n_read = 0;           // of these, how many this step decodes
+    bool in_prompt = false;
+    std::int64_t n_predict = -1;
+    std::optional<Sampler> sampler;
+    Utf8Assembler utf8;
+    StopStrings stop;
+    GenerationStatistics statistics;
+    Clock::time_point started;
+    Clock::time_point first_token;
+  };
+
+  Slot &slot(std::int32_t sequence);
+  const Slot &slot(std::int32_t sequence) const;
+  std::vector<SequenceInput> plan_batch();
+  void after_decode(std::int32_t sequence, Clock::time_point now);
+  void sample(std::int32_t sequence, Clock::time_point now);
+  void finish(std::int32_t sequence, Finish reason, Event &event);
+
+  const Model &model_;
+  BoundedContext &context_;
+  std::int32_t prompt_chunk_;
+  std::vector<Slot> slots_;
+  std::vector<Event> events_;
+};
+
+}  // namespace vase::engine

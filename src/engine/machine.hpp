@@ -1,0 +1,19 @@
+// What this machine and this process have: memory and processors.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+namespace vase::engine {
+
+/// Bytes that a process can still take without swapping: the kernel's estimate, or what the
+/// control group (container) still allows if that is less. nullopt where neither can be read.
+std::optional<std::uint64_t> available_memory();
+
+/// Bytes of this process that are in memory now; 0 where that cannot be read.
+std::uint64_t resident_memory();
+
+/// Processors that this process may run on: the default number of threads.
+int usable_processors();
+
+}  // namespace vase::engine

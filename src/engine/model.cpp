@@ -1,0 +1,124 @@
+#include "engine/model.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+
+#include "engine/gguf_file.hpp"
+#include "engine/log.hpp"
+#include "engine/lora.hpp"
+
+namespace vase::engine {
+namespace {
+
+// The reason that llama.cpp gave for a failure, ready to be put behind a sentence.
+std::string because() {
+  const std::string reason = take_log_error();
+  return reason.empty() ? "" : ": " + reason;
+}
+
+llama_model *load(const ModelOptions &options, bool &stopped) {
+  struct State {
+    const std::function<bool(float)> &progress;
+    bool &stopped;
+  } state{options.progress, stopped};
+
+  llama_model_params params = llama_model_default_params();
+  params.n_gpu_layers = options.n_gpu_layers;
+  if (options.progress) {
+    params.progress_callback_user_data = &state;
+    params.progress_callback = [](float done, void *user_data) {
+      auto &s = *static_cast<State *>(user_data);
+      s.stopped = !s.progress(done);
+      return !s.stopped;
+    };
+  }
+  return llama_model_load_from_file(options.path.c_str(), params);
+}
+
+}  // namespace
+
+Model::Model(const ModelOptions &options) {
+  const GgufFile file(options.path);
+  if (file.string("general.type") == "adapter") {
+    throw Error(fmt::format("{} is a LoRA adapter, not a model: give it with --lora",
+                            options.path.string()));
+  }
+  take_log_error();
+  bool stopped = false;
+  model_.reset(load(options, stopped));
+  if (stopped) throw LoadStopped();
+  if (!model_) throw Error(fmt::format("cannot load {}{}", options.path.string(), because()));
+  load_adapters(options.loras, options.path);
+}
+
+void Model::load_adapters(const std::vector<LoraFile> &loras, const std::filesystem::path &base) {
+  for (const LoraFile &lora : loras) {
+    check_adapter_fits(GgufFile(base), GgufFile(lora.path));
+    take_log_error();
+    llama_adapter_lora *adapter = llama_adapter_lora_init(model_.get(), lora.path.c_str());
+    if (adapter == nullptr) {
+      throw Error(fmt::format("cannot load adapter {}{}", lora.path.string(), because()));
+    }
+    adapters_.push_back(adapter);
+    scales_.push_back(lora.scale);
+  }
+}
+
+BoundedContext Model::make_context(const BoundedOptions &options) const {
+  BoundedContext context(get(), options);
+  if (adapters_.empty()) return context;
+  std::vector<llama_adapter_lora *> adapters = adapters_;
+  std::vector<float> scales = scales_;
+  take_log_error();
+  if (llama_set_adapters_lora(context.get(), adapters.data(), adapters.size(), scales.data()) !=
+      0) {
+    throw Error("cannot apply the adapters" + because());
+  }
+  return context;
+}
+
+std::vector<llama_token> Model::tokenize(std::string_view text, bool at_start) const {
+  const auto length = static_cast<std::int32_t>(text.size());
+  std::vector<llama_token> tokens(text.size() + 2);  // a token has a byte at least, but BOS and EOS
+  const auto tokenize_into = [&] {
+    return llama_tokenize(vocab(), text.data(), length, tokens.data(),
+                          static_cast<std::int32_t>(tokens.size()), at_start, true);
+  };
+  std::int32_t count = tokenize_into();
+  if (count < 0) {
+    tokens.resize(static_cast<std::size_t>(-count));
+    count = tokenize_into();
+  }
+  if (count < 0) throw Error("the text is too long to be tokenised");
+  tokens.resize(static_cast<std::size_t>(count));
+  return tokens;
+}
+
+std::string Model::piece(llama_token token) const {
+  std::string text(32, '\0');
+  const auto write = [&] {
+    return llama_token_to_piece(vocab(), token, text.data(), static_cast<std::int32_t>(text.size()),
+                                0, false);
+  };
+  std::int32_t length = write();
+  if (length < 0) {
+    text.resize(static_cast<std::size_t>(-length));
+    length = write();
+  }
+  text.resize(static_cast<std::size_t>(std::max(length, 0)));
+  return text;
+}
+
+std::optional<std::string> Model::chat_template() const {
+  const char *text = llama_model_chat_template(get(), nullptr);
+  return text == nullptr ? std::nullopt : std::optional<std::string>(text);
+}
+
+std::string Model::description() const {
+  std::array<char, 128> text{};
+  llama_model_desc(get(), text.data(), text.size());
+  return text.data();
+}
+
+}  // namespace vase::engine
