@@ -1,0 +1,212 @@
+// What each policy alone is about.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "core/rows.hpp"
+#include "policy/policies.hpp"
+#include "support/inclusion.hpp"
+#include "support/random_layer.hpp"
+#include "support/selection.hpp"
+
+namespace vase {
+namespace {
+
+using testing::kept_tokens;
+using testing::params_for;
+using testing::RandomLayer;
+using testing::scores;
+using testing::select;
+
+constexpr int32_t kRows = 320, kBudget = 256;
+
+class PoliciesTest : public ::testing::Test {
+ protected:
+  /// Token positions of candidates (not recent) of a head, by value range descending.
+  std::vector<int32_t> by_range(int32_t head) {
+    std::vector<int32_t> tokens(layer_.positions + head * kRows, layer_.positions + (head + 1) * kRows);
+    std::sort(tokens.begin(), tokens.end());
+    tokens.resize(kRows - 64);
+    std::sort(tokens.begin(), tokens.end(), [&](int32_t a, int32_t b) { return range(head, a) > range(head, b); });
+    return tokens;
+  }
+  float range(int32_t head, int32_t token) {
+    std::vector<float> row(static_cast<size_t>(layer_.values.dim));
+    const int32_t* first = layer_.positions + head * kRows;
+    const auto index = std::find(first, first + kRows, token) - first;
+    read_row(row_at(layer_.values, layer_.cells[index], head), layer_.values.type, layer_.values.dim, row.data());
+    const auto [low, high] = std::minmax_element(row.begin(), row.end());
+    return *high - *low;
+  }
+
+  RandomLayer random_{{.n_heads = 2, .group = 3, .dim = 64, .n_rows = kRows}, 31};
+  vase_layer layer_ = random_.view();
+};
+
+TEST_F(PoliciesTest, TheRegistryFindsEachByName) {
+  for (const Policy* policy : all_policies()) EXPECT_EQ(find_policy(policy->name()), policy);
+  EXPECT_EQ(find_policy("vas"), nullptr);
+  EXPECT_EQ(all_policies().size(), 9u);
+}
+
+TEST_F(PoliciesTest, VaseProtectsTheWidestValuesWithTheSinksAmongThem) {
+  const vase_params params = params_for("vase", kBudget);
+  const std::vector<float> weights = scores(params, layer_);
+  for (int32_t h = 0; h < layer_.n_heads; ++h) {
+    const std::vector<int32_t> ranked = by_range(h);
+    std::set<int32_t> expected = {0, 1, 2, 3};
+    for (size_t i = 0; expected.size() < static_cast<size_t>(params.protect); ++i) expected.insert(ranked[i]);
+    std::set<int32_t> fixed;
+    for (int32_t i = 0; i < kRows; ++i)
+      if (std::isinf(weights[static_cast<size_t>(h * kRows + i)])) fixed.insert(random_.position(h, i));
+    for (int32_t token : expected) EXPECT_TRUE(fixed.contains(token)) << token;
+    EXPECT_EQ(fixed.size(), expected.size() + 64u);
+  }
+}
+
+TEST_F(PoliciesTest, VaseDrawsAnewAtEachEvictionAndHead) {
+  const vase_params params = params_for("vase", kBudget);
+  const std::vector<uint8_t> first = select(params, layer_);
+  EXPECT_EQ(select(params, layer_), first);
+  layer_.eviction = 4;
+  EXPECT_NE(select(params, layer_), first);
+  layer_.eviction = 3;
+  vase_params other = params;
+  other.seed = 1;
+  EXPECT_NE(select(other, layer_), first);
+}
+
+/// Inclusion by the draw, over many evictions, against the probability that a simulation of the definition gives:
+/// sequential draws, each proportional to the weights that are left.
+TEST_F(PoliciesTest, VaseDrawsInProportionToAttention) {
+  vase_params params = params_for("vase", 200);
+  params.temperature = 2.0f;
+  constexpr int kDraws = 3000;
+  std::vector<int> counts(static_cast<size_t>(kRows)), simulated(static_cast<size_t>(kRows));
+  for (uint32_t draw = 0; draw < kDraws; ++draw) {
+    layer_.eviction = draw;
+    const std::vector<uint8_t> keep = select(params, layer_);
+    for (int32_t i = 0; i < kRows; ++i) counts[static_cast<size_t>(i)] += keep[static_cast<size_t>(i)];
+  }
+  const std::vector<float> weights = scores(params, layer_);
+  std::mt19937 random(2);
+  for (int draw = 0; draw < kDraws; ++draw) {
+    std::vector<double> left(static_cast<size_t>(kRows));
+    int chosen = 0;
+    for (size_t i = 0; i < left.size(); ++i) {
+      left[i] = std::isinf(weights[i]) ? 0 : static_cast<double>(weights[i]);
+      if (std::isinf(weights[i])) ++simulated[i], ++chosen;
+    }
+    for (; chosen < params.budget; ++chosen) {
+      std::discrete_distribution<size_t> pick(left.begin(), left.end());
+      const size_t i = pick(random);
+      ++simulated[i];
+      left[i] = 0;
+    }
+  }
+  std::vector<double> drawn(counts.begin(), counts.end()), expected(simulated.begin(), simulated.end());
+  for (double& share : drawn) share /= kDraws;
+  for (double& share : expected) share /= kDraws;
+  testing::InclusionTest test;
+  test.add(drawn, expected, kDraws);
+  ASSERT_GT(test.rows, 50);
+  EXPECT_LT(test.chi2, test.limit()) << test.rows << " rows";
+}
+
+TEST_F(PoliciesTest, SnapKvKeepsTheHighestWeights) {
+  const vase_params params = params_for("snapkv", kBudget);
+  const std::vector<uint8_t> keep = select(params, layer_);
+  const std::vector<float> weights = scores(params, layer_);
+  for (int32_t h = 0; h < layer_.n_heads; ++h) {
+    float lowest_kept = std::numeric_limits<float>::infinity(), highest_given_up = 0;
+    for (size_t i = static_cast<size_t>(h) * kRows; i < static_cast<size_t>(h + 1) * kRows; ++i) {
+      if (keep[i] != 0)
+        lowest_kept = std::min(lowest_kept, weights[i]);
+      else
+        highest_given_up = std::max(highest_given_up, weights[i]);
+    }
+    EXPECT_GE(lowest_kept, highest_given_up);
+  }
+}
+
+TEST_F(PoliciesTest, RKvWithLambdaOneIsSnapKv) {
+  vase_params rkv = params_for("rkv", kBudget);
+  rkv.lambda = 1;
+  EXPECT_EQ(select(rkv, layer_), select(params_for("snapkv", kBudget), layer_));
+  rkv.lambda = 0.5f;
+  EXPECT_NE(select(rkv, layer_), select(params_for("snapkv", kBudget), layer_));
+}
+
+TEST_F(PoliciesTest, StreamingKeepsSinksAndTheNewest) {
+  const std::vector<uint8_t> keep = select(params_for("streaming", kBudget), layer_);
+  for (int32_t h = 0; h < layer_.n_heads; ++h) {
+    std::vector<int32_t> tokens(layer_.positions + h * kRows, layer_.positions + (h + 1) * kRows);
+    std::sort(tokens.begin(), tokens.end());
+    std::set<int32_t> expected(tokens.begin(), tokens.begin() + 4);
+    expected.insert(tokens.end() - (kBudget - 4), tokens.end());
+    EXPECT_EQ(kept_tokens(keep, layer_, h), expected);
+  }
+}
+
+TEST_F(PoliciesTest, EvictLargeGivesUpWhatVaseProtects) {
+  const std::vector<uint8_t> keep = select(params_for("evict-large", kBudget), layer_);
+  for (int32_t h = 0; h < layer_.n_heads; ++h) {
+    const std::set<int32_t> kept = kept_tokens(keep, layer_, h);
+    const std::vector<int32_t> ranked = by_range(h);
+    for (size_t i = 0; i < static_cast<size_t>(kRows - kBudget); ++i) {
+      const bool sink = ranked[i] < 4;
+      EXPECT_TRUE(sink || !kept.contains(ranked[i])) << "token " << ranked[i];
+    }
+  }
+}
+
+TEST_F(PoliciesTest, AttnRandomProtectsRowsByChance) {
+  const vase_params params = params_for("attn-random", kBudget);
+  const std::vector<float> first = scores(params, layer_);
+  layer_.eviction += 1;
+  const std::vector<float> second = scores(params, layer_);
+  EXPECT_NE(first, second);
+  const auto fixed = [](const std::vector<float>& s) {
+    return std::count_if(s.begin(), s.end(), [](float x) { return std::isinf(x); });
+  };
+  EXPECT_EQ(fixed(first), layer_.n_heads * (64 + params.protect));
+  EXPECT_EQ(fixed(second), fixed(first));
+}
+
+TEST_F(PoliciesTest, RangesAreTakenOnUnrotatedValues) {
+  RandomLayer random({.n_heads = 1, .group = 1, .dim = 128, .n_rows = kRows}, 8);
+  const vase_layer plain = random.view();
+  const vase_params params = params_for("evict-large", kBudget);
+  const std::vector<uint8_t> expected = select(params, plain);
+
+  vase_layer stored = plain;
+  std::vector<float> values(static_cast<size_t>(kRows) * 128);
+  std::copy_n(static_cast<const float*>(plain.values.data), values.size(), values.data());
+  for (size_t i = 0; i < static_cast<size_t>(kRows); ++i) rotate_row(&values[i * 128], 128, 64);
+  stored.values.data = values.data();
+  EXPECT_NE(select(params, stored), expected);
+  stored.values.rotation = 64;
+  EXPECT_EQ(select(params, stored), expected);
+}
+
+TEST_F(PoliciesTest, NanAndInfinityDoNotCrash) {
+  auto* values = static_cast<float*>(layer_.values.data);
+  auto* keys = static_cast<float*>(layer_.keys.data);
+  const float bad[] = {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(), -1e38f};
+  for (int i = 0; i < 500; ++i) {
+    values[i * 31] = bad[i % 3];
+    keys[i * 37] = bad[(i + 1) % 3];
+  }
+  for (const std::string& name : testing::policy_names()) {
+    const vase_params params = params_for(name.c_str(), kBudget);
+    const std::vector<uint8_t> keep = select(params, layer_);
+    const int32_t expected = vase_policy_evicts(params.policy) != 0 ? kBudget : kRows;
+    EXPECT_EQ(std::accumulate(keep.begin(), keep.begin() + kRows, 0), expected) << name;
+  }
+}
+
+}  // namespace
+}  // namespace vase
