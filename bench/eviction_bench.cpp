@@ -1,6 +1,7 @@
-// Eviction of one layer at the published size: budget 4096, 8 KV heads, 32 query heads, D = 128; selection and moves.
-// Counters: `floor` is the time below which no version runs on this machine (floating-point operations over the measured peak of
-// its vector units, or bytes over its measured bandwidth, whichever takes longer); `over_floor` is the ratio to it.
+// Eviction of one layer at the published size: budget 4096, 8 KV heads, 32 query heads, D = 128;
+// selection and moves. Counters: `floor` is the time below which no version runs on this machine
+// (floating-point operations over the measured peak of its vector units, or bytes over its measured
+// bandwidth, whichever takes longer); `over_floor` is the ratio to it.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -15,12 +16,17 @@
 
 namespace {
 
-constexpr int32_t kBudget = 4096, kRows = kBudget + 64, kHeads = 8, kQueryHeads = 32, kDim = 128, kQueries = 64;
+constexpr int32_t kBudget = 4096, kRows = kBudget + 64, kHeads = 8, kQueryHeads = 32, kDim = 128,
+                  kQueries = 64;
 
-/// One layer of f32 rows, as the published code runs on a CPU, laid out as llama.cpp lays out its cache.
+/// One layer of f32 rows, as the published code runs on a CPU, laid out as llama.cpp lays out its
+/// cache.
 class Layer {
  public:
-  Layer() : keys_(size_t{kRows} * kHeads * kDim), values_(keys_.size()), queries_(size_t{kQueryHeads} * kQueries * kDim) {
+  Layer()
+      : keys_(size_t{kRows} * kHeads * kDim),
+        values_(keys_.size()),
+        queries_(size_t{kQueryHeads} * kQueries * kDim) {
     std::mt19937 random(1);
     std::normal_distribution<float> normal;
     for (auto* data : {&keys_, &values_, &queries_})
@@ -67,7 +73,8 @@ void evict(benchmark::State& state, const std::string& name, int threads) {
   const vase_params params = vase_params_default(vase_policy_find(name.c_str()), kBudget);
   vase::ThreadPool pool(threads);
   const size_t size = vase_workspace_size(&params, &layer);
-  std::vector<std::vector<std::byte>> workspaces(static_cast<size_t>(threads), std::vector<std::byte>(size));
+  std::vector<std::vector<std::byte>> workspaces(static_cast<size_t>(threads),
+                                                 std::vector<std::byte>(size));
   std::vector<uint8_t> keep(size_t{kHeads} * kRows);
   std::vector<int32_t> positions(layer.positions, layer.positions + keep.size());
   bool failed = false;
@@ -95,8 +102,9 @@ void evict(benchmark::State& state, const std::string& name, int threads) {
 int main(int argc, char** argv) {
   for (const int threads : {1, 2})
     for (const char* policy : {"vase", "snapkv", "vase-cur", "rkv", "random", "streaming"})
-      benchmark::RegisterBenchmark((std::string("evict/") + policy + "/threads:" + std::to_string(threads)).c_str(),
-                                   [=](benchmark::State& state) { evict(state, policy, threads); })
+      benchmark::RegisterBenchmark(
+          (std::string("evict/") + policy + "/threads:" + std::to_string(threads)).c_str(),
+          [=](benchmark::State& state) { evict(state, policy, threads); })
           ->UseRealTime()
           ->Unit(benchmark::kMillisecond);
   benchmark::Initialize(&argc, argv);

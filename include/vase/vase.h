@@ -1,12 +1,15 @@
 /* vase.cpp: KV cache eviction on memory you own. The C interface of libvase.
  *
- * One call works on one layer of one sequence. A layer holds, for each of its KV heads, the same number of rows (a key
- * and a value each); every head keeps its own choice of them. The library never allocates here and keeps no state: the
- * caller owns the rows, the masks and the workspace. All functions may be called from several threads at once on
- * different heads; the result does not depend on how heads are spread over threads.
+ * One call works on one layer of one sequence. A layer holds, for each of its KV heads, the same
+ * number of rows (a key and a value each); every head keeps its own choice of them. The library
+ * never allocates here and keeps no state: the caller owns the rows, the masks and the workspace.
+ * All functions may be called from several threads at once on different heads; the result does not
+ * depend on how heads are spread over threads.
  *
  *     vase_params params = vase_params_default(vase_policy_find("vase"), 4096);
- *     if (vase_select(&params, &layer, 0, layer.n_heads, keep, workspace, size) != VASE_OK) puts(vase_last_error());
+ *     if (vase_select(&params, &layer, 0, layer.n_heads, keep, workspace, size) != VASE_OK) {
+ *       puts(vase_last_error());
+ *     }
  *     vase_compact(&layer, keep, 0, 0, layer.n_heads, positions);
  */
 #ifndef VASE_VASE_H
@@ -30,16 +33,17 @@ typedef enum vase_status {
   VASE_INVALID_ARGUMENT = 1, /* a null pointer, a size out of range, a shape that does not fit */
   VASE_QUERIES_MISSING = 2,  /* the policy scores by attention and the layer carries no queries */
   VASE_WORKSPACE_TOO_SMALL = 3,
-  VASE_MASK_UNEVEN = 4 /* vase_compact: the heads of the mask do not all keep the same number of rows */
+  VASE_MASK_UNEVEN = 4 /* vase_compact: the heads do not all keep the same number of rows */
 } vase_status;
 
-/** What went wrong in this thread's last failed call, in one line. Valid until the next failing call of the thread. */
+/** What went wrong in this thread's last failed call, in one line. Valid until the next failing
+ * call of the thread. */
 VASE_API const char *vase_last_error(void);
 
 /** Library version, "major.minor.patch". */
 VASE_API const char *vase_version(void);
 
-/* ---- policies ---------------------------------------------------------------------------------------------------- */
+/* ---- policies --------------------------------------------------------------------------------- */
 
 /** An eviction policy. Owned by the library, lives for ever. */
 typedef struct vase_policy vase_policy;
@@ -52,7 +56,8 @@ VASE_API const vase_policy *vase_policy_find(const char *name);
 VASE_API const char *vase_policy_name(const vase_policy *policy);
 /** One line for a table: what the policy keeps. */
 VASE_API const char *vase_policy_summary(const vase_policy *policy);
-/** 1 if the policy scores rows by the attention of the newest queries, so that `vase_layer.queries` must be set. */
+/** 1 if the policy scores rows by the attention of the newest queries, so that `vase_layer.queries`
+ * must be set. */
 VASE_API int32_t vase_policy_needs_queries(const vase_policy *policy);
 /** 0 for the policy that keeps everything. */
 VASE_API int32_t vase_policy_evicts(const vase_policy *policy);
@@ -62,87 +67,111 @@ typedef struct vase_params {
   const vase_policy *policy;
   int32_t budget;      /* B: rows that remain after an eviction */
   int32_t recency;     /* newest rows, always kept (published: 64) */
-  int32_t interval;    /* an eviction is due when a head holds budget + interval rows (published: 64) */
+  int32_t interval;    /* an eviction is due at budget + interval rows (published: 64) */
   int32_t window;      /* newest queries that score the rows (published: 64) */
-  int32_t sinks;       /* the first tokens of the sequence, always kept (published: 4) */
-  int32_t protect;     /* P: rows protected for their value range, sinks included (published: budget / 4) */
+  int32_t sinks;       /* first tokens of the sequence, always kept (published: 4) */
+  int32_t protect;     /* P: rows protected by value range, sinks included (published: budget / 4) */
   int32_t pooling;     /* width of the average pooling of attention weights, odd (published: 5) */
   int32_t projections; /* columns of the Gaussian projection of CUR (published: 20) */
   int32_t resample;    /* CUR: 1 draws a new projection at each eviction, 0 keeps the first */
   float temperature;   /* T: divides the attention logits (published: 1) */
   float lambda;        /* R-KV: attention against redundancy (published: 0.5) */
-  uint64_t seed;       /* with (sequence, eviction, layer, head, position) it decides every draw */
+  uint64_t seed;       /* with (sequence, eviction, layer, head, position) decides every draw */
 } vase_params;
 
 /** The published parameters, those that are counts of rows scaled to `budget`. */
 VASE_API vase_params vase_params_default(const vase_policy *policy, int32_t budget);
 
-/** Checks `params` alone, without a layer: ranges, and that the budget holds sinks and recency window. */
+/** Checks `params` alone, without a layer: ranges, and that the budget holds sinks and recency
+ * window. */
 VASE_API vase_status vase_params_check(const vase_params *params);
 
-/* ---- rows -------------------------------------------------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------------------------------- */
 
 typedef enum vase_type { VASE_F32 = 0, VASE_F16 = 1, VASE_BF16 = 2, VASE_Q8_0 = 3 } vase_type;
 
-/** Strided rows: row of cell `c` and head `h` starts at data + c * row_stride + h * head_stride (bytes). */
+/** Strided rows: the row of cell `c` and head `h` starts c * row_stride + h * head_stride bytes
+ *  behind `data`. */
 typedef struct vase_rows {
   void *data;
-  vase_type type;      /* VASE_Q8_0: blocks of 32 int8 behind one f16 scale, as ggml lays them out */
-  int32_t dim;         /* elements of a row; a multiple of 32 for VASE_Q8_0 */
-  int64_t row_stride;  /* bytes */
-  int64_t head_stride; /* bytes */
-  int32_t rotation;    /* rows are stored multiplied by an orthonormal Walsh-Hadamard matrix over blocks of this many
-                          elements (llama.cpp does so for quantised caches); 0: they are not */
+  /* VASE_Q8_0: blocks of 32 int8 behind one f16 scale, as ggml lays them out. */
+  vase_type type;
+  /* Elements of a row; a multiple of 32 for VASE_Q8_0. */
+  int32_t dim;
+  /* Bytes from cell to cell and from head to head. */
+  int64_t row_stride;
+  int64_t head_stride;
+  /* Rows are stored multiplied by an orthonormal Walsh-Hadamard matrix over blocks of this many
+     elements, as llama.cpp does for quantised caches. 0: they are not. */
+  int32_t rotation;
 } vase_rows;
 
 /** One layer of one sequence. */
 typedef struct vase_layer {
-  vase_rows keys;           /* post-RoPE */
+  vase_rows keys; /* post-RoPE */
   vase_rows values;
-  int32_t n_heads;          /* KV heads */
-  int32_t n_rows;           /* rows each head holds */
-  const int32_t *cells;     /* [n_rows]: the cell of row i, the same for all heads. NULL: cell i */
-  const int32_t *positions; /* [n_heads][n_rows]: the token position that row i of a head stands for. NULL: position i */
-  const float *queries;     /* [n_query_heads][n_queries][keys.dim], post-RoPE, in any order. NULL: none */
-  int32_t n_query_heads;    /* a multiple of n_heads; query head j belongs to KV head j / (n_query_heads / n_heads) */
+  int32_t n_heads; /* KV heads */
+  int32_t n_rows;  /* rows each head holds */
+
+  /* [n_rows]: the cell of row i, the same for all heads. NULL: cell i. */
+  const int32_t *cells;
+  /* [n_heads][n_rows]: the token position that row i of a head stands for. NULL: position i. */
+  const int32_t *positions;
+
+  /* [n_query_heads][n_queries][keys.dim], post-RoPE, in any order. NULL: none. */
+  const float *queries;
+  /* A multiple of n_heads: query head j belongs to KV head j / (n_query_heads / n_heads). */
+  int32_t n_query_heads;
   int32_t n_queries;
-  float scale;              /* of the attention logits; 0: 1 / sqrt(keys.dim) */
-  int32_t pinned_begin;     /* rows of token positions [pinned_begin, pinned_end) are always kept (the prompt) */
+  /* Scale of the attention logits. 0: 1 / sqrt(keys.dim). */
+  float scale;
+
+  /* Rows of token positions [pinned_begin, pinned_end) are always kept: the prompt. */
+  int32_t pinned_begin;
   int32_t pinned_end;
-  const float *gauss;       /* CUR: [max(keys.dim, values.dim)][projections] to use instead of drawing. NULL: draw */
-  uint32_t sequence;        /* these three name the draw: */
-  uint32_t eviction;        /*   how many evictions this sequence has had */
-  uint32_t layer;           /*   which layer this is */
+
+  /* CUR: [max(keys.dim, values.dim)][projections] to use instead of drawing one. NULL: draw. */
+  const float *gauss;
+
+  /* These three name the draw: which sequence, how many evictions it has had, which layer. */
+  uint32_t sequence;
+  uint32_t eviction;
+  uint32_t layer;
 } vase_layer;
 
-/** Bytes that vase_select and vase_scores need for one call on any range of heads of `layer`. 0 if an argument is
- *  invalid (see vase_last_error). */
+/** Bytes that vase_select and vase_scores need for one call on any range of heads of `layer`. 0 if
+ * an argument is invalid (see vase_last_error). */
 VASE_API size_t vase_workspace_size(const vase_params *params, const vase_layer *layer);
 
 /** Chooses the rows that heads [head_first, head_first + head_count) keep.
  *
- *  keep: [n_heads][n_rows] bytes; those of the chosen heads are set to 1 (stays) or 0 (may go). Each head keeps exactly
- *  min(n_rows, budget) rows: the newest `recency` ones by token position, sinks, pinned rows (as many as the budget
- *  holds, oldest first), and what the policy chooses among the others.
- *  workspace: at least vase_workspace_size() bytes, any alignment, not shared between threads. */
-VASE_API vase_status vase_select(const vase_params *params, const vase_layer *layer, int32_t head_first,
-                                 int32_t head_count, uint8_t *keep, void *workspace, size_t workspace_size);
+ *  keep: [n_heads][n_rows] bytes; those of the chosen heads are set to 1 (stays) or 0 (may go).
+ * Each head keeps exactly min(n_rows, budget) rows: the newest `recency` ones by token position,
+ * sinks, pinned rows (as many as the budget holds, oldest first), and what the policy chooses among
+ * the others. workspace: at least vase_workspace_size() bytes, any alignment, not shared between
+ * threads. */
+VASE_API vase_status vase_select(const vase_params *params, const vase_layer *layer,
+                                 int32_t head_first, int32_t head_count, uint8_t *keep,
+                                 void *workspace, size_t workspace_size);
 
-/** The scores from which the policy chooses, before any draw: [n_heads][n_rows] floats. Rows outside the choice (the
- *  recency window; sinks, pinned and protected rows) are +infinity; for a policy that draws, the others are weights of
- *  the draw (not normalised), else ranking scores. Same arguments as vase_select. */
-VASE_API vase_status vase_scores(const vase_params *params, const vase_layer *layer, int32_t head_first,
-                                 int32_t head_count, float *scores, void *workspace, size_t workspace_size);
+/** The scores from which the policy chooses, before any draw: [n_heads][n_rows] floats. Rows
+ * outside the choice (the recency window; sinks, pinned and protected rows) are +infinity; for a
+ * policy that draws, the others are weights of the draw (not normalised), else ranking scores. Same
+ * arguments as vase_select. */
+VASE_API vase_status vase_scores(const vase_params *params, const vase_layer *layer,
+                                 int32_t head_first, int32_t head_count, float *scores,
+                                 void *workspace, size_t workspace_size);
 
 /** Moves kept rows in place so that a block of rows becomes free, and touches nothing else.
  *
- *  Let m be the number of rows that each head gives up by `keep`. Rows [vacate_first, vacate_first + m) become free: every
- *  kept row among them moves into the place of a given-up row outside. At most m rows move per head.
- *  positions: [n_heads][n_rows] or NULL; updated with the moves (may be the array that layer->positions points to).
- *  Entries of the vacated rows are left as they are.
+ *  Let m be the number of rows that each head gives up by `keep`. Rows [vacate_first, vacate_first
+ * + m) become free: every kept row among them moves into the place of a given-up row outside. At
+ * most m rows move per head. positions: [n_heads][n_rows] or NULL; updated with the moves (may be
+ * the array that layer->positions points to). Entries of the vacated rows are left as they are.
  *  keys and values may be views of the same memory (as in multi-head latent attention). */
-VASE_API vase_status vase_compact(const vase_layer *layer, const uint8_t *keep, int32_t vacate_first, int32_t head_first,
-                                  int32_t head_count, int32_t *positions);
+VASE_API vase_status vase_compact(const vase_layer *layer, const uint8_t *keep,
+                                  int32_t vacate_first, int32_t head_first, int32_t head_count,
+                                  int32_t *positions);
 
 #ifdef __cplusplus
 }

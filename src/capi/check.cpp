@@ -18,8 +18,9 @@ constexpr int32_t kMaxRows = 1 << 28, kMaxDim = 1 << 16, kMaxHeads = 1 << 16, kM
 
 vase_status check_range(const char* name, int64_t value, int64_t low, int64_t high) {
   if (value >= low && value <= high) return VASE_OK;
-  return fail(VASE_INVALID_ARGUMENT, "%s is %lld; it must be in %lld .. %lld", name, static_cast<long long>(value),
-              static_cast<long long>(low), static_cast<long long>(high));
+  return fail(VASE_INVALID_ARGUMENT, "%s is %lld; it must be in %lld .. %lld", name,
+              static_cast<long long>(value), static_cast<long long>(low),
+              static_cast<long long>(high));
 }
 
 bool known_policy(const vase_policy* handle) {
@@ -31,15 +32,19 @@ bool known_policy(const vase_policy* handle) {
 vase_status check_rows(const char* name, const vase_rows& rows) {
   if (rows.data == nullptr) return fail(VASE_INVALID_ARGUMENT, "%s.data is null", name);
   if (rows.type < VASE_F32 || rows.type > VASE_Q8_0)
-    return fail(VASE_INVALID_ARGUMENT, "%s.type is %d; known are f32, f16, bf16, q8_0 (0 .. 3)", name,
-                static_cast<int>(rows.type));
+    return fail(VASE_INVALID_ARGUMENT, "%s.type is %d; known are f32, f16, bf16, q8_0 (0 .. 3)",
+                name, static_cast<int>(rows.type));
   if (rows.dim < 1 || rows.dim > kMaxDim)
-    return fail(VASE_INVALID_ARGUMENT, "%s.dim is %d; it must be in 1 .. %d", name, rows.dim, kMaxDim);
+    return fail(VASE_INVALID_ARGUMENT, "%s.dim is %d; it must be in 1 .. %d", name, rows.dim,
+                kMaxDim);
   if (rows.type == VASE_Q8_0 && rows.dim % kQ8BlockElements != 0)
-    return fail(VASE_INVALID_ARGUMENT, "%s.dim is %d; q8_0 rows come in blocks of 32", name, rows.dim);
+    return fail(VASE_INVALID_ARGUMENT, "%s.dim is %d; q8_0 rows come in blocks of 32", name,
+                rows.dim);
   if (rows.rotation != 0 &&
-      (rows.rotation < 0 || !std::has_single_bit(static_cast<uint32_t>(rows.rotation)) || rows.dim % rows.rotation != 0))
-    return fail(VASE_INVALID_ARGUMENT, "%s.rotation is %d; it must be 0 or a power of two that divides dim = %d", name,
+      (rows.rotation < 0 || !std::has_single_bit(static_cast<uint32_t>(rows.rotation)) ||
+       rows.dim % rows.rotation != 0))
+    return fail(VASE_INVALID_ARGUMENT,
+                "%s.rotation is %d; it must be 0 or a power of two that divides dim = %d", name,
                 rows.rotation, rows.dim);
   return VASE_OK;
 }
@@ -61,8 +66,11 @@ const char* last_error() { return message; }
 
 vase_status check_params(const vase_params* params) {
   if (params == nullptr) return fail(VASE_INVALID_ARGUMENT, "params is null");
-  if (params->policy == nullptr) return fail(VASE_INVALID_ARGUMENT, "params.policy is null: vase_policy_find knows no such name");
-  if (!known_policy(params->policy)) return fail(VASE_INVALID_ARGUMENT, "params.policy is none of vase_policy_at");
+  if (params->policy == nullptr)
+    return fail(VASE_INVALID_ARGUMENT,
+                "params.policy is null: vase_policy_find knows no such name");
+  if (!known_policy(params->policy))
+    return fail(VASE_INVALID_ARGUMENT, "params.policy is none of vase_policy_at");
   VASE_TRY(check_range("budget", params->budget, 1, kMaxRows));
   VASE_TRY(check_range("recency", params->recency, 0, kMaxRows));
   VASE_TRY(check_range("interval", params->interval, 1, kMaxRows));
@@ -74,12 +82,15 @@ vase_status check_params(const vase_params* params) {
   if (params->pooling % 2 == 0)
     return fail(VASE_INVALID_ARGUMENT, "pooling is %d; it must be odd", params->pooling);
   if (!(params->temperature > 0) || !std::isfinite(params->temperature))
-    return fail(VASE_INVALID_ARGUMENT, "temperature is %g; it must be above 0", static_cast<double>(params->temperature));
+    return fail(VASE_INVALID_ARGUMENT, "temperature is %g; it must be above 0",
+                static_cast<double>(params->temperature));
   if (!(params->lambda >= 0 && params->lambda <= 1))
-    return fail(VASE_INVALID_ARGUMENT, "lambda is %g; it must be in 0 .. 1", static_cast<double>(params->lambda));
+    return fail(VASE_INVALID_ARGUMENT, "lambda is %g; it must be in 0 .. 1",
+                static_cast<double>(params->lambda));
   if (policy_of(*params).evicts() && int64_t{params->recency} + params->sinks >= params->budget)
     return fail(VASE_INVALID_ARGUMENT,
-                "budget %d is too small: it must hold %d sinks, a recency window of %d and at least one row more",
+                "budget %d is too small: it must hold %d sinks, a recency window of %d and at "
+                "least one row more",
                 params->budget, params->sinks, params->recency);
   return VASE_OK;
 }
@@ -96,11 +107,13 @@ vase_status check_fit(const vase_params& params, const vase_layer& layer) {
   VASE_TRY(check_range("layer", layer.layer, 0, 0xffff));
   VASE_TRY(check_range("sequence", layer.sequence, 0, 0x7fffffff));
   if (!std::isfinite(layer.scale) || layer.scale < 0)
-    return fail(VASE_INVALID_ARGUMENT, "scale is %g; it must be at least 0", static_cast<double>(layer.scale));
+    return fail(VASE_INVALID_ARGUMENT, "scale is %g; it must be at least 0",
+                static_cast<double>(layer.scale));
   const Policy& policy = policy_of(params);
   if (!policy.needs_queries()) return VASE_OK;
   if (layer.queries == nullptr)
-    return fail(VASE_QUERIES_MISSING, "policy %s scores by attention: layer.queries must be set", policy.name());
+    return fail(VASE_QUERIES_MISSING, "policy %s scores by attention: layer.queries must be set",
+                policy.name());
   VASE_TRY(check_range("n_queries", layer.n_queries, 1, kMaxQueries));
   VASE_TRY(check_range("n_query_heads", layer.n_query_heads, 1, kMaxHeads));
   if (layer.n_query_heads % layer.n_heads != 0)
@@ -110,7 +123,8 @@ vase_status check_fit(const vase_params& params, const vase_layer& layer) {
 }
 
 vase_status check_heads(const vase_layer& layer, int32_t head_first, int32_t head_count) {
-  if (head_first >= 0 && head_count >= 0 && int64_t{head_first} + head_count <= layer.n_heads) return VASE_OK;
+  if (head_first >= 0 && head_count >= 0 && int64_t{head_first} + head_count <= layer.n_heads)
+    return VASE_OK;
   return fail(VASE_INVALID_ARGUMENT, "heads %d .. %lld are not in 0 .. %d", head_first,
               static_cast<long long>(head_first) + head_count - 1, layer.n_heads - 1);
 }

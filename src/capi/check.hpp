@@ -14,7 +14,9 @@ vase_status fail(vase_status status, const char* format, ...) __attribute__((for
 const char* last_error();
 
 /// The policy behind the C handle.
-inline const Policy& policy_of(const vase_params& params) { return *reinterpret_cast<const Policy*>(params.policy); }
+inline const Policy& policy_of(const vase_params& params) {
+  return *reinterpret_cast<const Policy*>(params.policy);
+}
 
 vase_status check_params(const vase_params* params);
 /// The rows, whatever is done with them.

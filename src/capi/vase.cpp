@@ -14,7 +14,9 @@ using vase::Policy;
 namespace {
 
 const Policy& unwrap(const vase_policy* policy) { return *reinterpret_cast<const Policy*>(policy); }
-const vase_policy* wrap(const Policy* policy) { return reinterpret_cast<const vase_policy*>(policy); }
+const vase_policy* wrap(const Policy* policy) {
+  return reinterpret_cast<const vase_policy*>(policy);
+}
 
 vase_status check_selection(const vase_params* params, const vase_layer* layer, int32_t head_first,
                             int32_t head_count) {
@@ -24,12 +26,13 @@ vase_status check_selection(const vase_params* params, const vase_layer* layer, 
   return vase::check_fit(*params, *layer);
 }
 
-vase_status check_workspace(const vase_params& params, const vase_layer& layer, const void* workspace, size_t size) {
+vase_status check_workspace(const vase_params& params, const vase_layer& layer,
+                            const void* workspace, size_t size) {
   if (workspace == nullptr) return vase::fail(VASE_INVALID_ARGUMENT, "workspace is null");
   const size_t needed = vase::eviction_workspace(vase::policy_of(params), params, layer);
   if (size >= needed) return VASE_OK;
-  return vase::fail(VASE_WORKSPACE_TOO_SMALL, "workspace has %zu bytes; %zu are needed (vase_workspace_size)", size,
-                    needed);
+  return vase::fail(VASE_WORKSPACE_TOO_SMALL,
+                    "workspace has %zu bytes; %zu are needed (vase_workspace_size)", size, needed);
 }
 
 }  // namespace
@@ -50,7 +53,9 @@ const vase_policy* vase_policy_find(const char* name) {
 
 const char* vase_policy_name(const vase_policy* policy) { return unwrap(policy).name(); }
 const char* vase_policy_summary(const vase_policy* policy) { return unwrap(policy).summary(); }
-int32_t vase_policy_needs_queries(const vase_policy* policy) { return unwrap(policy).needs_queries() ? 1 : 0; }
+int32_t vase_policy_needs_queries(const vase_policy* policy) {
+  return unwrap(policy).needs_queries() ? 1 : 0;
+}
 int32_t vase_policy_evicts(const vase_policy* policy) { return unwrap(policy).evicts() ? 1 : 0; }
 
 vase_params vase_params_default(const vase_policy* policy, int32_t budget) {
@@ -78,32 +83,38 @@ size_t vase_workspace_size(const vase_params* params, const vase_layer* layer) {
   return vase::eviction_workspace(vase::policy_of(*params), *params, *layer);
 }
 
-vase_status vase_select(const vase_params* params, const vase_layer* layer, int32_t head_first, int32_t head_count,
-                        uint8_t* keep, void* workspace, size_t workspace_size) {
-  if (const vase_status status = check_selection(params, layer, head_first, head_count)) return status;
+vase_status vase_select(const vase_params* params, const vase_layer* layer, int32_t head_first,
+                        int32_t head_count, uint8_t* keep, void* workspace, size_t workspace_size) {
+  if (const vase_status status = check_selection(params, layer, head_first, head_count))
+    return status;
   if (keep == nullptr) return vase::fail(VASE_INVALID_ARGUMENT, "keep is null");
-  if (const vase_status status = check_workspace(*params, *layer, workspace, workspace_size)) return status;
+  if (const vase_status status = check_workspace(*params, *layer, workspace, workspace_size))
+    return status;
   const auto n = static_cast<size_t>(layer->n_rows);
   for (int32_t head = head_first; head < head_first + head_count; ++head)
     vase::select_head(vase::policy_of(*params), *params, *layer, head, vase::best_kernels(),
-                      vase::Arena(workspace, workspace_size), {keep + static_cast<size_t>(head) * n, n});
+                      vase::Arena(workspace, workspace_size),
+                      {keep + static_cast<size_t>(head) * n, n});
   return VASE_OK;
 }
 
-vase_status vase_scores(const vase_params* params, const vase_layer* layer, int32_t head_first, int32_t head_count,
-                        float* scores, void* workspace, size_t workspace_size) {
-  if (const vase_status status = check_selection(params, layer, head_first, head_count)) return status;
+vase_status vase_scores(const vase_params* params, const vase_layer* layer, int32_t head_first,
+                        int32_t head_count, float* scores, void* workspace, size_t workspace_size) {
+  if (const vase_status status = check_selection(params, layer, head_first, head_count))
+    return status;
   if (scores == nullptr) return vase::fail(VASE_INVALID_ARGUMENT, "scores is null");
-  if (const vase_status status = check_workspace(*params, *layer, workspace, workspace_size)) return status;
+  if (const vase_status status = check_workspace(*params, *layer, workspace, workspace_size))
+    return status;
   const auto n = static_cast<size_t>(layer->n_rows);
   for (int32_t head = head_first; head < head_first + head_count; ++head)
     vase::score_head(vase::policy_of(*params), *params, *layer, head, vase::best_kernels(),
-                     vase::Arena(workspace, workspace_size), {scores + static_cast<size_t>(head) * n, n});
+                     vase::Arena(workspace, workspace_size),
+                     {scores + static_cast<size_t>(head) * n, n});
   return VASE_OK;
 }
 
-vase_status vase_compact(const vase_layer* layer, const uint8_t* keep, int32_t vacate_first, int32_t head_first,
-                         int32_t head_count, int32_t* positions) {
+vase_status vase_compact(const vase_layer* layer, const uint8_t* keep, int32_t vacate_first,
+                         int32_t head_first, int32_t head_count, int32_t* positions) {
   if (const vase_status status = vase::check_layer(layer)) return status;
   if (const vase_status status = vase::check_heads(*layer, head_first, head_count)) return status;
   if (keep == nullptr) return vase::fail(VASE_INVALID_ARGUMENT, "keep is null");
@@ -117,10 +128,13 @@ vase_status vase_compact(const vase_layer* layer, const uint8_t* keep, int32_t v
   const int32_t count = head_count > 0 ? given_up(head_first) : 0;
   for (int32_t head = head_first + 1; head < head_first + head_count; ++head)
     if (given_up(head) != count)
-      return vase::fail(VASE_MASK_UNEVEN, "keep gives up %d rows of head %d and %d of head %d; all heads give up the same number",
-                        count, head_first, given_up(head), head);
+      return vase::fail(
+          VASE_MASK_UNEVEN,
+          "keep gives up %d rows of head %d and %d of head %d; all heads give up the same number",
+          count, head_first, given_up(head), head);
   if (vacate_first < 0 || int64_t{vacate_first} + count > layer->n_rows)
-    return vase::fail(VASE_INVALID_ARGUMENT, "vacate_first is %d; %d rows from there do not fit into n_rows = %d",
+    return vase::fail(VASE_INVALID_ARGUMENT,
+                      "vacate_first is %d; %d rows from there do not fit into n_rows = %d",
                       vacate_first, count, layer->n_rows);
 
   for (int32_t head = head_first; head < head_first + head_count; ++head) {

@@ -18,8 +18,8 @@ class Arena {
       : next_(align(reinterpret_cast<uintptr_t>(memory))),
         end_(reinterpret_cast<uintptr_t>(memory) + bytes) {}
 
-  /// `count` uninitialised elements, valid as long as the workspace. The caller sized the workspace with bytes_of, so
-  /// running out is a bug of ours, not of the user.
+  /// `count` uninitialised elements, valid as long as the workspace. The caller sized the workspace
+  /// with bytes_of, so running out is a bug of ours, not of the user.
   template <typename T>
   std::span<T> take(size_t count) {
     T* first = reinterpret_cast<T*>(next_);

@@ -12,10 +12,10 @@ namespace vase {
 
 struct Head {
   const vase_layer* layer;
-  int32_t index;                      ///< of the KV head in the layer
-  std::span<const int32_t> rows;      ///< [n] row of each candidate
-  std::span<const int32_t> cells;     ///< [n] cell of each candidate
-  std::span<const int32_t> positions; ///< [n] its token position, ascending
+  int32_t index;                       ///< of the KV head in the layer
+  std::span<const int32_t> rows;       ///< [n] row of each candidate
+  std::span<const int32_t> cells;      ///< [n] cell of each candidate
+  std::span<const int32_t> positions;  ///< [n] its token position, ascending
 
   int32_t size() const { return static_cast<int32_t>(rows.size()); }
 
@@ -30,8 +30,8 @@ struct Head {
 
   /// Random numbers of this eviction of this head, to be indexed by token position.
   PhiloxStream draws(uint64_t seed) const {
-    return {seed,         PhiloxStream::Purpose::kDraw, layer->sequence,
-            layer->eviction, layer->layer,              static_cast<uint32_t>(index)};
+    return {seed,         PhiloxStream::Purpose::kDraw, layer->sequence, layer->eviction,
+            layer->layer, static_cast<uint32_t>(index)};
   }
 };
 

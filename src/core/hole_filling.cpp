@@ -8,13 +8,14 @@ namespace vase {
 namespace {
 
 void copy_row(const vase_rows& rows, int32_t from_cell, int32_t to_cell, int32_t head) {
-  std::memcpy(row_at(rows, to_cell, head), row_at(rows, from_cell, head), row_bytes(rows.type, rows.dim));
+  std::memcpy(row_at(rows, to_cell, head), row_at(rows, from_cell, head),
+              row_bytes(rows.type, rows.dim));
 }
 
 }  // namespace
 
-int32_t fill_holes(const vase_layer& layer, int32_t head, const uint8_t* keep, int32_t vacate_first, int32_t count,
-                   int32_t* positions) {
+int32_t fill_holes(const vase_layer& layer, int32_t head, const uint8_t* keep, int32_t vacate_first,
+                   int32_t count, int32_t* positions) {
   const auto cell = [&](int32_t row) { return layer.cells != nullptr ? layer.cells[row] : row; };
   const int32_t vacate_end = vacate_first + count;
   int32_t hole = 0, moved = 0;

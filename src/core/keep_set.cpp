@@ -54,10 +54,11 @@ void KeepSet::add_bottom(std::span<const float> scores, int32_t count) {
   add_first(rank_others([&](size_t i) { return static_cast<double>(scores[i]); }), count);
 }
 
-void KeepSet::add_drawn(std::span<const float> weights, std::span<const int32_t> positions, const PhiloxStream& random,
-                        int32_t count) {
-  // Exponential clocks of rate w: the first `count` to ring are a draw without replacement proportional to w.
-  // -log(Exp(1)/w) = log w + Gumbel, so this is the Gumbel top-k with one logarithm instead of three.
+void KeepSet::add_drawn(std::span<const float> weights, std::span<const int32_t> positions,
+                        const PhiloxStream& random, int32_t count) {
+  // Exponential clocks of rate w: the first `count` to ring are a draw without replacement
+  // proportional to w. -log(Exp(1)/w) = log w + Gumbel, so this is the Gumbel top-k with one
+  // logarithm instead of three.
   const auto ring_time = [&](size_t i) {
     const double w = static_cast<double>(weights[i]);
     if (!(w > 0)) return kLast;

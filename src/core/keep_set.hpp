@@ -10,8 +10,8 @@
 
 namespace vase {
 
-/// All choices are total orders, so the outcome never depends on the sorting algorithm: equal scores go to the older
-/// candidate; NaN scores rank last.
+/// All choices are total orders, so the outcome never depends on the sorting algorithm: equal
+/// scores go to the older candidate; NaN scores rank last.
 class KeepSet {
  public:
   /// An empty choice of `quota` among n candidates. flags: [n], owned by the caller, cleared here.
@@ -30,11 +30,11 @@ class KeepSet {
   void add_top(std::span<const float> scores, int32_t count);
   /// Keeps the `count` lowest.
   void add_bottom(std::span<const float> scores, int32_t count);
-  /// Draws `count` without replacement, with probability proportional to weights[n] among those not kept yet: the top of
-  /// log w + Gumbel noise, here in the form of an exponential race. random is indexed by positions[n]. Candidates of
-  /// weight 0 come last, oldest first.
-  void add_drawn(std::span<const float> weights, std::span<const int32_t> positions, const PhiloxStream& random,
-                 int32_t count);
+  /// Draws `count` without replacement, with probability proportional to weights[n] among those not
+  /// kept yet: the top of log w + Gumbel noise, here in the form of an exponential race. random is
+  /// indexed by positions[n]. Candidates of weight 0 come last, oldest first.
+  void add_drawn(std::span<const float> weights, std::span<const int32_t> positions,
+                 const PhiloxStream& random, int32_t count);
 
  private:
   struct Ranked {

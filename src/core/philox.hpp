@@ -1,6 +1,7 @@
-// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): random numbers that are a
-// function of a key and a counter. A draw keyed by (seed; sequence, eviction, layer, head, position) is the same on any
-// backend, with any number of threads and for any cell layout.
+// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): random
+// numbers that are a function of a key and a counter. A draw keyed by (seed; sequence, eviction,
+// layer, head, position) is the same on any backend, with any number of threads and for any cell
+// layout.
 #ifndef VASE_CORE_PHILOX_HPP
 #define VASE_CORE_PHILOX_HPP
 
@@ -26,20 +27,23 @@ constexpr PhiloxCounter philox(uint64_t key, PhiloxCounter c) {
 /// A uniform number in the open interval (0, 1) from 32 random bits.
 constexpr double unit_open(uint32_t bits) { return (static_cast<double>(bits) + 0.5) * 0x1p-32; }
 
-/// One stream of random numbers: that of a head in one eviction. `at(i)` depends on nothing but the stream and i.
+/// One stream of random numbers: that of a head in one eviction. `at(i)` depends on nothing but the
+/// stream and i.
 class PhiloxStream {
  public:
   /// Different purposes must not share numbers, hence the tag.
   enum class Purpose : uint32_t { kDraw = 0, kProjection = 1 };
 
-  constexpr PhiloxStream(uint64_t seed, Purpose purpose, uint32_t sequence, uint32_t eviction, uint32_t layer,
-                         uint32_t head)
+  constexpr PhiloxStream(uint64_t seed, Purpose purpose, uint32_t sequence, uint32_t eviction,
+                         uint32_t layer, uint32_t head)
       : seed_(seed),
         eviction_(eviction),
         place_(layer | head << 16),
         sequence_(sequence ^ static_cast<uint32_t>(purpose) << 31) {}
 
-  constexpr PhiloxCounter at(uint32_t index) const { return philox(seed_, {index, eviction_, place_, sequence_}); }
+  constexpr PhiloxCounter at(uint32_t index) const {
+    return philox(seed_, {index, eviction_, place_, sequence_});
+  }
   constexpr double uniform(uint32_t index) const { return unit_open(at(index)[0]); }
 
  private:

@@ -16,7 +16,8 @@ void read_q8_0(const std::byte* row, int32_t dim, float* out) {
   for (int32_t first = 0; first < dim; first += kQ8BlockElements, row += kQ8BlockBytes) {
     const float scale = f16_to_f32(read_u16(row));
     const auto* quants = reinterpret_cast<const int8_t*>(row + 2);
-    for (int32_t i = 0; i < kQ8BlockElements; ++i) out[first + i] = scale * static_cast<float>(quants[i]);
+    for (int32_t i = 0; i < kQ8BlockElements; ++i)
+      out[first + i] = scale * static_cast<float>(quants[i]);
   }
 }
 

@@ -10,7 +10,8 @@
 
 namespace vase {
 
-/// Elements of a block of VASE_Q8_0 and the bytes it takes: one f16 scale, then 32 int8 (ggml's block_q8_0).
+/// Elements of a block of VASE_Q8_0 and the bytes it takes: one f16 scale, then 32 int8 (ggml's
+/// block_q8_0).
 inline constexpr int32_t kQ8BlockElements = 32;
 inline constexpr int32_t kQ8BlockBytes = 34;
 
@@ -29,17 +30,21 @@ inline float f16_to_f32(uint16_t bits) {
   if (magnitude >= 0x7c00u)  // infinity, NaN
     return std::bit_cast<float>(sign | 0x7f800000u | (magnitude & 0x3ffu) << 13);
   if (magnitude < 0x0400u)  // zero, subnormal: a multiple of 2^-24
-    return std::bit_cast<float>(sign | std::bit_cast<uint32_t>(static_cast<float>(magnitude) * 0x1p-24f));
+    return std::bit_cast<float>(sign |
+                                std::bit_cast<uint32_t>(static_cast<float>(magnitude) * 0x1p-24f));
   return std::bit_cast<float>(sign | ((magnitude << 13) + ((127u - 15u) << 23)));
 }
 
-inline float bf16_to_f32(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+inline float bf16_to_f32(uint16_t bits) {
+  return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+}
 
 /// Reads one row into out[dim]. Undoes nothing: a rotated row stays rotated.
 void read_row(const std::byte* row, vase_type type, int32_t dim, float* out);
 
-/// Multiplies each block of `block` elements (a power of two) by the orthonormal Walsh-Hadamard matrix, in place. The
-/// matrix is its own inverse, so this turns a stored rotated row into the true one.
+/// Multiplies each block of `block` elements (a power of two) by the orthonormal Walsh-Hadamard
+/// matrix, in place. The matrix is its own inverse, so this turns a stored rotated row into the
+/// true one.
 void rotate_row(float* row, int32_t dim, int32_t block);
 
 }  // namespace vase

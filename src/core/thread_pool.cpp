@@ -3,7 +3,8 @@
 namespace vase {
 
 ThreadPool::ThreadPool(int workers) {
-  for (int worker = 1; worker < workers; ++worker) threads_.emplace_back([this, worker] { wait_for_work(worker); });
+  for (int worker = 1; worker < workers; ++worker)
+    threads_.emplace_back([this, worker] { wait_for_work(worker); });
 }
 
 ThreadPool::~ThreadPool() {

@@ -21,8 +21,9 @@ class ThreadPool {
 
   int workers() const { return static_cast<int>(threads_.size()) + 1; }
 
-  /// Calls task(index, worker) once for each index in 0 .. count - 1, in any order, and returns when all are done.
-  /// worker in 0 .. workers() - 1 names the thread, to index per-thread workspaces. The task must not throw.
+  /// Calls task(index, worker) once for each index in 0 .. count - 1, in any order, and returns
+  /// when all are done. worker in 0 .. workers() - 1 names the thread, to index per-thread
+  /// workspaces. The task must not throw.
   void parallel_for(int count, const std::function<void(int index, int worker)>& task);
 
  private:

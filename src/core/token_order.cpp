@@ -14,8 +14,8 @@ constexpr uint32_t kDigitBits = 11, kDigits = 1u << kDigitBits;
 uint32_t sort_key(int32_t position) { return static_cast<uint32_t>(position) ^ 0x80000000u; }
 
 /// One stable counting pass of a radix sort.
-void sort_by_digit(std::span<const int32_t> positions, std::span<const int32_t> from, std::span<int32_t> to,
-                   uint32_t shift) {
+void sort_by_digit(std::span<const int32_t> positions, std::span<const int32_t> from,
+                   std::span<int32_t> to, uint32_t shift) {
   std::array<uint32_t, kDigits> start{};
   const auto digit = [&](int32_t row) {
     return sort_key(positions[static_cast<size_t>(row)]) >> shift & (kDigits - 1);

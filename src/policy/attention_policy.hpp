@@ -19,14 +19,16 @@ class AttentionPolicy : public Policy {
     attention_weights(head, bench.params, bench.kernels, keys, bench.arena, out);
   }
 
-  size_t workspace(const vase_params& /*params*/, const vase_layer& layer, int32_t n) const override {
+  size_t workspace(const vase_params& /*params*/, const vase_layer& layer,
+                   int32_t n) const override {
     return dense_keys_bytes(layer, n) + attention_weights_bytes(layer, n);
   }
 };
 
 /// How many of the candidates are sinks: they come first, since candidates are in token order.
 inline int32_t sinks_among(const Head& head, const vase_params& params) {
-  const auto first_other = std::lower_bound(head.positions.begin(), head.positions.end(), params.sinks);
+  const auto first_other =
+      std::lower_bound(head.positions.begin(), head.positions.end(), params.sinks);
   return static_cast<int32_t>(first_other - head.positions.begin());
 }
 

@@ -15,7 +15,8 @@ class Streaming final : public Policy {
 
   void score(const Head& head, const Workbench& /*bench*/, std::span<float> out) const override {
     // The rank in token order, not the position: exact in f32 for any length of text.
-    for (size_t i = 0; i < out.size(); ++i) out[i] = static_cast<float>(i) / static_cast<float>(head.size());
+    for (size_t i = 0; i < out.size(); ++i)
+      out[i] = static_cast<float>(i) / static_cast<float>(head.size());
   }
   size_t workspace(const vase_params&, const vase_layer&, int32_t) const override { return 0; }
 };
@@ -26,7 +27,8 @@ class Random final : public Policy {
   const char* summary() const override { return "keeps sinks and draws the rest uniformly"; }
   Choice choice() const override { return Choice::kDraw; }
 
-  void score(const Head& /*head*/, const Workbench& /*bench*/, std::span<float> out) const override {
+  void score(const Head& /*head*/, const Workbench& /*bench*/,
+             std::span<float> out) const override {
     std::fill(out.begin(), out.end(), 1.0f);
   }
   size_t workspace(const vase_params&, const vase_layer&, int32_t) const override { return 0; }
@@ -35,7 +37,9 @@ class Random final : public Policy {
 class EvictLarge final : public Policy {
  public:
   const char* name() const override { return "evict-large"; }
-  const char* summary() const override { return "ablation: gives up the outlier values that VaSE protects"; }
+  const char* summary() const override {
+    return "ablation: gives up the outlier values that VaSE protects";
+  }
   Choice choice() const override { return Choice::kLowest; }
 
   void score(const Head& head, const Workbench& bench, std::span<float> out) const override {
@@ -53,7 +57,8 @@ class Full final : public Policy {
   Choice choice() const override { return Choice::kHighest; }
   bool evicts() const override { return false; }
 
-  void score(const Head& /*head*/, const Workbench& /*bench*/, std::span<float> out) const override {
+  void score(const Head& /*head*/, const Workbench& /*bench*/,
+             std::span<float> out) const override {
     std::fill(out.begin(), out.end(), 1.0f);
   }
   size_t workspace(const vase_params&, const vase_layer&, int32_t) const override { return 0; }

@@ -1,6 +1,8 @@
-// VaSE+CUR (arXiv 2606.03928): keep the rows of the highest estimated leverage. Fast, since it needs no queries.
-#include "policy/policies.hpp"
+// VaSE+CUR (arXiv 2606.03928): keep the rows of the highest estimated leverage. Fast, since it
+// needs no queries.
 #include "score/cur.hpp"
+
+#include "policy/policies.hpp"
 
 namespace vase {
 namespace {
@@ -8,7 +10,9 @@ namespace {
 class VaseCur final : public Policy {
  public:
   const char* name() const override { return "vase-cur"; }
-  const char* summary() const override { return "keeps the highest leverage of a random projection (VaSE+CUR)"; }
+  const char* summary() const override {
+    return "keeps the highest leverage of a random projection (VaSE+CUR)";
+  }
   Choice choice() const override { return Choice::kHighest; }
 
   void score(const Head& head, const Workbench& bench, std::span<float> out) const override {

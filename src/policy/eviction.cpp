@@ -8,16 +8,19 @@
 namespace vase {
 namespace {
 
-/// Rows of a head in token order, and the part of them that the recency window leaves as candidates.
+/// Rows of a head in token order, and the part of them that the recency window leaves as
+/// candidates.
 struct OrderedRows {
   std::span<const int32_t> rows;  ///< [n_rows], oldest token first
   Head candidates;
 };
 
-OrderedRows order_rows(const vase_params& params, const vase_layer& layer, int32_t head, Arena& arena) {
+OrderedRows order_rows(const vase_params& params, const vase_layer& layer, int32_t head,
+                       Arena& arena) {
   const auto n_rows = static_cast<size_t>(layer.n_rows);
   std::span<const int32_t> positions;
-  if (layer.positions != nullptr) positions = {layer.positions + static_cast<size_t>(head) * n_rows, n_rows};
+  if (layer.positions != nullptr)
+    positions = {layer.positions + static_cast<size_t>(head) * n_rows, n_rows};
 
   const std::span<int32_t> order = arena.take<int32_t>(n_rows);
   token_order(positions, order, arena);
@@ -37,7 +40,8 @@ void keep_fixed(const Head& head, const vase_params& params, KeepSet& keep) {
   const vase_layer& layer = *head.layer;
   for (int32_t i = 0; i < head.size(); ++i) {
     const int32_t token = head.positions[static_cast<size_t>(i)];
-    if (token < params.sinks || (token >= layer.pinned_begin && token < layer.pinned_end)) keep.add(i);
+    if (token < params.sinks || (token >= layer.pinned_begin && token < layer.pinned_end))
+      keep.add(i);
   }
 }
 
@@ -46,7 +50,8 @@ KeepSet make_keep_set(const Head& head, const vase_params& params, Arena& arena)
   return {flags, params.budget - params.recency, arena};
 }
 
-void choose(Choice choice, const Head& head, const vase_params& params, std::span<const float> scores, KeepSet& keep) {
+void choose(Choice choice, const Head& head, const vase_params& params,
+            std::span<const float> scores, KeepSet& keep) {
   switch (choice) {
     case Choice::kHighest:
       return keep.add_top(scores, keep.remaining());
@@ -59,8 +64,8 @@ void choose(Choice choice, const Head& head, const vase_params& params, std::spa
 
 }  // namespace
 
-void select_head(const Policy& policy, const vase_params& params, const vase_layer& layer, int32_t head,
-                 const Kernels& kernels, Arena arena, std::span<uint8_t> keep) {
+void select_head(const Policy& policy, const vase_params& params, const vase_layer& layer,
+                 int32_t head, const Kernels& kernels, Arena arena, std::span<uint8_t> keep) {
   std::fill(keep.begin(), keep.end(), uint8_t{1});
   if (!policy.evicts() || layer.n_rows <= params.budget) return;
 
@@ -78,8 +83,8 @@ void select_head(const Policy& policy, const vase_params& params, const vase_lay
     if (!kept.contains(i)) keep[static_cast<size_t>(rows[static_cast<size_t>(i)])] = 0;
 }
 
-void score_head(const Policy& policy, const vase_params& params, const vase_layer& layer, int32_t head,
-                const Kernels& kernels, Arena arena, std::span<float> scores) {
+void score_head(const Policy& policy, const vase_params& params, const vase_layer& layer,
+                int32_t head, const Kernels& kernels, Arena arena, std::span<float> scores) {
   std::fill(scores.begin(), scores.end(), std::numeric_limits<float>::infinity());
   if (!policy.evicts()) return;
 
@@ -94,10 +99,12 @@ void score_head(const Policy& policy, const vase_params& params, const vase_laye
 
   for (int32_t i = 0; i < candidates.size(); ++i)
     if (!kept.contains(i))
-      scores[static_cast<size_t>(rows[static_cast<size_t>(i)])] = by_candidate[static_cast<size_t>(i)];
+      scores[static_cast<size_t>(rows[static_cast<size_t>(i)])] =
+          by_candidate[static_cast<size_t>(i)];
 }
 
-size_t eviction_workspace(const Policy& policy, const vase_params& params, const vase_layer& layer) {
+size_t eviction_workspace(const Policy& policy, const vase_params& params,
+                          const vase_layer& layer) {
   const auto n = static_cast<size_t>(layer.n_rows);
   return Arena::kAlignment + 3 * Arena::bytes_of<int32_t>(n) + token_order_bytes(layer.n_rows) +
          Arena::bytes_of<uint8_t>(n) + KeepSet::bytes(layer.n_rows) + Arena::bytes_of<float>(n) +

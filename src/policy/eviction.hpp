@@ -1,4 +1,5 @@
-// One eviction of one KV head, the same for all policies: who is a candidate, who is safe, who is chosen.
+// One eviction of one KV head, the same for all policies: who is a candidate, who is safe, who is
+// chosen.
 #ifndef VASE_POLICY_EVICTION_HPP
 #define VASE_POLICY_EVICTION_HPP
 
@@ -9,14 +10,16 @@
 
 namespace vase {
 
-/// Sets keep[n_rows] to 1 for the rows that stay: the recency window, sinks, pinned rows, the policy's protected rows and
-/// its choice; min(n_rows, budget) in all. Arguments are checked by the caller.
-void select_head(const Policy& policy, const vase_params& params, const vase_layer& layer, int32_t head,
-                 const Kernels& kernels, Arena arena, std::span<uint8_t> keep);
+/// Sets keep[n_rows] to 1 for the rows that stay: the recency window, sinks, pinned rows, the
+/// policy's protected rows and its choice; min(n_rows, budget) in all. Arguments are checked by the
+/// caller.
+void select_head(const Policy& policy, const vase_params& params, const vase_layer& layer,
+                 int32_t head, const Kernels& kernels, Arena arena, std::span<uint8_t> keep);
 
-/// Writes scores[n_rows]: +infinity for rows outside the choice, the policy's scores for the others.
-void score_head(const Policy& policy, const vase_params& params, const vase_layer& layer, int32_t head,
-                const Kernels& kernels, Arena arena, std::span<float> scores);
+/// Writes scores[n_rows]: +infinity for rows outside the choice, the policy's scores for the
+/// others.
+void score_head(const Policy& policy, const vase_params& params, const vase_layer& layer,
+                int32_t head, const Kernels& kernels, Arena arena, std::span<float> scores);
 
 /// Bytes of workspace that one call of either takes.
 size_t eviction_workspace(const Policy& policy, const vase_params& params, const vase_layer& layer);

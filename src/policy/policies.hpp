@@ -1,4 +1,5 @@
-// The policies there are. A new one is a file beside this, a declaration here and a line in registry.cpp.
+// The policies there are. A new one is a file beside this, a declaration here and a line in
+// registry.cpp.
 #ifndef VASE_POLICY_POLICIES_HPP
 #define VASE_POLICY_POLICIES_HPP
 

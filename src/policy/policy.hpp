@@ -1,4 +1,5 @@
-// What an eviction policy is: what it protects, how it scores the other candidates, how it chooses among them.
+// What an eviction policy is: what it protects, how it scores the other candidates, how it chooses
+// among them.
 #ifndef VASE_POLICY_POLICY_HPP
 #define VASE_POLICY_POLICY_HPP
 
@@ -26,8 +27,8 @@ struct Workbench {
   Arena& arena;
 };
 
-/// A policy has no state of its own; its parameters come with each call. It is called with a head whose sinks and pinned
-/// rows are kept already.
+/// A policy has no state of its own; its parameters come with each call. It is called with a head
+/// whose sinks and pinned rows are kept already.
 class Policy {
  public:
   virtual ~Policy() = default;

@@ -9,7 +9,9 @@ namespace {
 class RKv final : public AttentionPolicy {
  public:
   const char* name() const override { return "rkv"; }
-  const char* summary() const override { return "keeps high attention with little redundancy (R-KV)"; }
+  const char* summary() const override {
+    return "keeps high attention with little redundancy (R-KV)";
+  }
   Choice choice() const override { return Choice::kHighest; }
 
   /// lambda * w_i - (1 - lambda) * redundancy_i.
@@ -19,12 +21,13 @@ class RKv final : public AttentionPolicy {
     const std::span<float> redundant = bench.arena.take<float>(out.size());
     redundancy(keys, bench.kernels, bench.arena, redundant);
     const float lambda = bench.params.lambda;
-    for (size_t i = 0; i < out.size(); ++i) out[i] = lambda * out[i] - (1.0f - lambda) * redundant[i];
+    for (size_t i = 0; i < out.size(); ++i)
+      out[i] = lambda * out[i] - (1.0f - lambda) * redundant[i];
   }
 
   size_t workspace(const vase_params& params, const vase_layer& layer, int32_t n) const override {
-    return AttentionPolicy::workspace(params, layer, n) + Arena::bytes_of<float>(static_cast<size_t>(n)) +
-           redundancy_bytes(layer, n);
+    return AttentionPolicy::workspace(params, layer, n) +
+           Arena::bytes_of<float>(static_cast<size_t>(n)) + redundancy_bytes(layer, n);
   }
 };
 

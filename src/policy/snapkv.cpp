@@ -1,5 +1,5 @@
-// SnapKV (arXiv 2404.14469) as the VaSE paper runs it: keep what the newest queries attend to most. And its ablation with
-// as many rows protected at random as VaSE protects by value.
+// SnapKV (arXiv 2404.14469) as the VaSE paper runs it: keep what the newest queries attend to most.
+// And its ablation with as many rows protected at random as VaSE protects by value.
 #include "policy/attention_policy.hpp"
 #include "policy/policies.hpp"
 
@@ -16,7 +16,9 @@ class SnapKv final : public AttentionPolicy {
 class AttentionRandom final : public AttentionPolicy {
  public:
   const char* name() const override { return "attn-random"; }
-  const char* summary() const override { return "ablation: protects random rows, then the highest attention"; }
+  const char* summary() const override {
+    return "ablation: protects random rows, then the highest attention";
+  }
   Choice choice() const override { return Choice::kHighest; }
 
   void protect(const Head& head, const Workbench& bench, KeepSet& keep) const override {
@@ -27,7 +29,8 @@ class AttentionRandom final : public AttentionPolicy {
   }
 
   size_t workspace(const vase_params& params, const vase_layer& layer, int32_t n) const override {
-    return AttentionPolicy::workspace(params, layer, n) + Arena::bytes_of<float>(static_cast<size_t>(n));
+    return AttentionPolicy::workspace(params, layer, n) +
+           Arena::bytes_of<float>(static_cast<size_t>(n));
   }
 };
 

@@ -9,11 +9,14 @@ namespace {
 class Vase final : public AttentionPolicy {
  public:
   const char* name() const override { return "vase"; }
-  const char* summary() const override { return "protects outlier values, draws the rest by attention (VaSE)"; }
+  const char* summary() const override {
+    return "protects outlier values, draws the rest by attention (VaSE)";
+  }
   Choice choice() const override { return Choice::kDraw; }
 
-  /// The P candidates of the widest value range stay. Sinks have narrow values and are needed all the same: they count
-  /// as the widest of all, so they are among the P (and are kept before this is called).
+  /// The P candidates of the widest value range stay. Sinks have narrow values and are needed all
+  /// the same: they count as the widest of all, so they are among the P (and are kept before this
+  /// is called).
   void protect(const Head& head, const Workbench& bench, KeepSet& keep) const override {
     const std::span<float> range = bench.arena.take<float>(static_cast<size_t>(head.size()));
     value_range(head, bench.kernels, bench.arena, range);
@@ -21,8 +24,8 @@ class Vase final : public AttentionPolicy {
   }
 
   size_t workspace(const vase_params& params, const vase_layer& layer, int32_t n) const override {
-    return AttentionPolicy::workspace(params, layer, n) + Arena::bytes_of<float>(static_cast<size_t>(n)) +
-           value_range_bytes(layer);
+    return AttentionPolicy::workspace(params, layer, n) +
+           Arena::bytes_of<float>(static_cast<size_t>(n)) + value_range_bytes(layer);
   }
 };
 

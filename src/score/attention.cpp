@@ -8,16 +8,17 @@
 namespace vase {
 namespace {
 
-/// Queries that are scored together: enough lanes to reuse each key many times, few enough for their logits over all
-/// candidates to stay in the second-level cache.
+/// Queries that are scored together: enough lanes to reuse each key many times, few enough for
+/// their logits over all candidates to stay in the second-level cache.
 constexpr int32_t kQueryBlock = 64;
 
 constexpr auto kLog2E = std::numbers::log2e_v<float>;
 
 /// Logit scale, in units of log 2: the kernels compute powers of 2.
 float logit_scale(const Head& head, const vase_params& params) {
-  const float scale =
-      head.layer->scale != 0 ? head.layer->scale : 1.0f / std::sqrt(static_cast<float>(head.layer->keys.dim));
+  const float scale = head.layer->scale != 0
+                          ? head.layer->scale
+                          : 1.0f / std::sqrt(static_cast<float>(head.layer->keys.dim));
   return scale / params.temperature * kLog2E;
 }
 
@@ -25,7 +26,8 @@ float logit_scale(const Head& head, const vase_params& params) {
 void pack_queries(const float* queries, int32_t count, float factor, LaneMatrix out) {
   for (int32_t d = 0; d < out.depth; ++d) {
     float* lanes = out.row(d);
-    for (int32_t q = 0; q < count; ++q) lanes[q] = queries[static_cast<ptrdiff_t>(q) * out.depth + d] * factor;
+    for (int32_t q = 0; q < count; ++q)
+      lanes[q] = queries[static_cast<ptrdiff_t>(q) * out.depth + d] * factor;
     std::fill(lanes + count, lanes + out.lanes, 0.0f);
   }
 }
@@ -36,7 +38,8 @@ void average_pool(std::span<const float> in, int32_t width, std::span<float> out
   const int32_t reach = width / 2;
   for (int32_t i = 0; i < n; ++i) {
     float sum = 0;
-    for (int32_t j = std::max(0, i - reach); j <= std::min(n - 1, i + reach); ++j) sum += in[static_cast<size_t>(j)];
+    for (int32_t j = std::max(0, i - reach); j <= std::min(n - 1, i + reach); ++j)
+      sum += in[static_cast<size_t>(j)];
     out[static_cast<size_t>(i)] = sum / static_cast<float>(width);
   }
 }
@@ -44,13 +47,15 @@ void average_pool(std::span<const float> in, int32_t width, std::span<float> out
 }  // namespace
 
 size_t dense_keys_bytes(const vase_layer& layer, int32_t n) {
-  return Arena::bytes_of<float>(static_cast<size_t>(n) * static_cast<size_t>(pad_to_lanes(layer.keys.dim)));
+  return Arena::bytes_of<float>(static_cast<size_t>(n) *
+                                static_cast<size_t>(pad_to_lanes(layer.keys.dim)));
 }
 
 DenseRows dense_keys(const Head& head, const Kernels& kernels, Arena& arena) {
   const int32_t stride = pad_to_lanes(head.layer->keys.dim);
   const DenseRows keys{
-      arena.take<float>(static_cast<size_t>(head.size()) * static_cast<size_t>(stride)).data(), head.size(), stride};
+      arena.take<float>(static_cast<size_t>(head.size()) * static_cast<size_t>(stride)).data(),
+      head.size(), stride};
   kernels.read_rows(head.layer->keys, head.index, head.cells.data(), keys);
   return keys;
 }
@@ -61,8 +66,8 @@ size_t attention_weights_bytes(const vase_layer& layer, int32_t n) {
          Arena::bytes_of<float>(dim * kQueryBlock) + 2 * Arena::bytes_of<float>(kQueryBlock);
 }
 
-void attention_weights(const Head& head, const vase_params& params, const Kernels& kernels, DenseRows keys,
-                       Arena& arena, std::span<float> out) {
+void attention_weights(const Head& head, const vase_params& params, const Kernels& kernels,
+                       DenseRows keys, Arena& arena, std::span<float> out) {
   const vase_layer& layer = *head.layer;
   const int32_t n = head.size(), dim = layer.keys.dim;
   const std::span<float> attended = arena.take<float>(static_cast<size_t>(n));
@@ -78,7 +83,8 @@ void attention_weights(const Head& head, const vase_params& params, const Kernel
       const int32_t count = std::min(kQueryBlock, layer.n_queries - first);
       const int32_t lanes = pad_to_lanes(count);
       const LaneMatrix queries{queries_data, dim, lanes}, logits{logits_data, n, lanes};
-      pack_queries(head.queries(g) + static_cast<ptrdiff_t>(first) * dim, count, logit_scale(head, params), queries);
+      pack_queries(head.queries(g) + static_cast<ptrdiff_t>(first) * dim, count,
+                   logit_scale(head, params), queries);
 
       std::fill(maxima, maxima + lanes, -std::numeric_limits<float>::infinity());
       kernels.multiply(keys, queries, logits, maxima);

@@ -16,7 +16,8 @@ void normal_pair(double u1, double u2, float& a, float& b) {
   b = static_cast<float>(radius * std::sin(angle));
 }
 
-/// Fills out[depth][projections]; lanes beyond are zero. All heads of a layer share the projection, as published.
+/// Fills out[depth][projections]; lanes beyond are zero. All heads of a layer share the projection,
+/// as published.
 void draw_projection(const vase_layer& layer, const vase_params& params, LaneMatrix out) {
   const PhiloxStream random(params.seed, PhiloxStream::Purpose::kProjection, layer.sequence,
                             params.resample != 0 ? layer.eviction : 0, layer.layer, 0);
@@ -43,25 +44,28 @@ void copy_projection(const float* gauss, int32_t projections, LaneMatrix out) {
   }
 }
 
-int32_t projection_depth(const vase_layer& layer) { return std::max(layer.keys.dim, layer.values.dim); }
+int32_t projection_depth(const vase_layer& layer) {
+  return std::max(layer.keys.dim, layer.values.dim);
+}
 
 size_t projection_elements(const vase_params& params, const vase_layer& layer) {
-  return static_cast<size_t>(projection_depth(layer)) * static_cast<size_t>(pad_to_lanes(params.projections));
+  return static_cast<size_t>(projection_depth(layer)) *
+         static_cast<size_t>(pad_to_lanes(params.projections));
 }
 
 }  // namespace
 
 size_t cur_leverage_bytes(const vase_params& params, const vase_layer& layer, int32_t n) {
   return Arena::bytes_of<float>(static_cast<size_t>(n)) +
-         Arena::bytes_of<float>(projection_elements(params, layer)) + row_block_bytes(layer.keys.dim) +
-         row_block_bytes(layer.values.dim);
+         Arena::bytes_of<float>(projection_elements(params, layer)) +
+         row_block_bytes(layer.keys.dim) + row_block_bytes(layer.values.dim);
 }
 
 void cur_leverage(const Head& head, const vase_params& params, const Kernels& kernels, Arena& arena,
                   std::span<float> out) {
   const vase_layer& layer = *head.layer;
-  LaneMatrix projection{arena.take<float>(projection_elements(params, layer)).data(), projection_depth(layer),
-                        pad_to_lanes(params.projections)};
+  LaneMatrix projection{arena.take<float>(projection_elements(params, layer)).data(),
+                        projection_depth(layer), pad_to_lanes(params.projections)};
   if (layer.gauss != nullptr)
     copy_projection(layer.gauss, params.projections, projection);
   else

@@ -12,8 +12,9 @@ namespace vase {
 inline constexpr float kExp2Lowest = -126.0f;
 
 /// ln(2)^k / k!, k = 7 .. 0: the Taylor series of 2^f, off by less than 6e-9 for |f| <= 1/2.
-inline constexpr float kExp2Series[] = {1.52527338e-5f, 1.54035304e-4f, 1.33335581e-3f, 9.61812911e-3f,
-                                        5.55041087e-2f, 2.40226507e-1f, 6.93147181e-1f, 1.0f};
+inline constexpr float kExp2Series[] = {
+    1.52527338e-5f, 1.54035304e-4f, 1.33335581e-3f, 9.61812911e-3f,
+    5.55041087e-2f, 2.40226507e-1f, 6.93147181e-1f, 1.0f};
 
 /// x > 0 is not expected; NaN gives 2^kExp2Lowest.
 inline float exp2_nonpositive(float x) {

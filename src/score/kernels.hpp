@@ -1,10 +1,11 @@
-// The inner loops of all scores, in two implementations with the same results bit for bit: a scalar reference that reads
-// like the formulas and a SIMD one (Highway, chosen at run time).
+// The inner loops of all scores, in two implementations with the same results bit for bit: a scalar
+// reference that reads like the formulas and a SIMD one (Highway, chosen at run time).
 //
-// Float addition is not associative, so both add in the same order. Where the terms of a sum lie along memory they are
-// dealt to kLanes partial sums (term i to sum i % kLanes), which are then folded in halves: that is what a vector of
-// kLanes floats does, and narrower vectors do it in parts. Elsewhere a sum runs over its terms one by one. Products are
-// fused with their sums (FMA) everywhere.
+// Float addition is not associative, so both add in the same order. Where the terms of a sum lie
+// along memory they are dealt to kLanes partial sums (term i to sum i % kLanes), which are then
+// folded in halves: that is what a vector of kLanes floats does, and narrower vectors do it in
+// parts. Elsewhere a sum runs over its terms one by one. Products are fused with their sums (FMA)
+// everywhere.
 #ifndef VASE_SCORE_KERNELS_HPP
 #define VASE_SCORE_KERNELS_HPP
 
@@ -21,8 +22,8 @@ inline constexpr int32_t kLanes = 16;
 /// n rounded up to whole groups of kLanes.
 constexpr int32_t pad_to_lanes(int32_t n) { return (n + kLanes - 1) / kLanes * kLanes; }
 
-/// Rows as the kernels take them: f32, one after the other, `stride` floats apart (a multiple of kLanes), zeros behind the
-/// last element.
+/// Rows as the kernels take them: f32, one after the other, `stride` floats apart (a multiple of
+/// kLanes), zeros behind the last element.
 struct DenseRows {
   float* data;
   int32_t count;
@@ -47,8 +48,8 @@ struct Kernels {
   void (*read_rows)(const vase_rows& rows, int32_t head, const int32_t* cells, DenseRows out);
   /// out[i] = max_d rows[i][d] - min_d rows[i][d] over the first `dim` elements.
   void (*ranges)(DenseRows rows, int32_t dim, float* out);
-  /// out[i][l] = sum_d rows[i][d] * by[d][l]; out has rows.count rows and by.lanes lanes. maxima[l] becomes the maximum of
-  /// itself and column l of out.
+  /// out[i][l] = sum_d rows[i][d] * by[d][l]; out has rows.count rows and by.lanes lanes. maxima[l]
+  /// becomes the maximum of itself and column l of out.
   void (*multiply)(DenseRows rows, LaneMatrix by, LaneMatrix out, float* maxima);
   /// m[i][l] = 2^(m[i][l] - maxima[l]), and sums[l] = the sum of column l.
   void (*exp2_columns)(LaneMatrix m, const float* maxima, float* sums);
@@ -64,7 +65,8 @@ struct Kernels {
 
 const Kernels& reference_kernels();
 
-/// The fastest kernels this machine can run; the reference where there is no fused multiply-add in hardware.
+/// The fastest kernels this machine can run; the reference where there is no fused multiply-add in
+/// hardware.
 const Kernels& best_kernels();
 
 }  // namespace vase

@@ -14,14 +14,17 @@ namespace vase {
 inline constexpr int32_t kRowBlock = 48;
 
 inline size_t row_block_bytes(int32_t dim) {
-  return Arena::bytes_of<float>(static_cast<size_t>(kRowBlock) * static_cast<size_t>(pad_to_lanes(dim)));
+  return Arena::bytes_of<float>(static_cast<size_t>(kRowBlock) *
+                                static_cast<size_t>(pad_to_lanes(dim)));
 }
 
 /// Calls use(first, block) for the candidates [first, first + block.count), block by block.
 template <typename Use>
-void for_row_blocks(const Head& head, const vase_rows& rows, const Kernels& kernels, Arena& arena, const Use& use) {
+void for_row_blocks(const Head& head, const vase_rows& rows, const Kernels& kernels, Arena& arena,
+                    const Use& use) {
   const int32_t stride = pad_to_lanes(rows.dim);
-  float* data = arena.take<float>(static_cast<size_t>(kRowBlock) * static_cast<size_t>(stride)).data();
+  float* data =
+      arena.take<float>(static_cast<size_t>(kRowBlock) * static_cast<size_t>(stride)).data();
   for (int32_t first = 0; first < head.size(); first += kRowBlock) {
     const DenseRows block{data, std::min(kRowBlock, head.size() - first), stride};
     kernels.read_rows(rows, head.index, head.cells.data() + first, block);

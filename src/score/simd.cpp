@@ -1,9 +1,12 @@
-// Compiled once for each instruction set (foreach_target includes this file again). A group of kLanes floats is one
-// vector of AVX-512, two of AVX2, four of NEON; the order of all sums is the one that kernels.hpp describes.
+// Compiled once for each instruction set (foreach_target includes this file again). A group of
+// kLanes floats is one vector of AVX-512, two of AVX2, four of NEON; the order of all sums is the
+// one that kernels.hpp describes.
 #include "score/simd.hpp"
 
-// Vectors of unknown length do not fit the fixed groups; x86 without AVX2 has no FMA, there the reference runs.
-#define HWY_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV | HWY_SSSE3 | HWY_SSE4)
+// Vectors of unknown length do not fit the fixed groups; x86 without AVX2 has no FMA, there the
+// reference runs.
+#define HWY_DISABLED_TARGETS \
+  (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV | HWY_SSSE3 | HWY_SSE4)
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "score/simd.cpp"
 #include <hwy/foreach_target.h>
@@ -27,13 +30,14 @@ constexpr F32 f32;
 constexpr int kWidth = static_cast<int>(hn::MaxLanes(f32));  // floats a vector
 constexpr int kVectors = kLanes / kWidth;                    // vectors a group
 
-// ---- reading -----------------------------------------------------------------------------------------------------
+// ---- reading ------------------------------------------------------------------------------------
 
 void read_f16(const std::byte* row, int32_t dim, float* out) {
   const hn::Rebind<hwy::float16_t, F32> f16;
   int32_t d = 0;
   for (; d + kWidth <= dim; d += kWidth)
-    hn::StoreU(hn::PromoteTo(f32, hn::LoadU(f16, reinterpret_cast<const hwy::float16_t*>(row) + d)), f32, out + d);
+    hn::StoreU(hn::PromoteTo(f32, hn::LoadU(f16, reinterpret_cast<const hwy::float16_t*>(row) + d)),
+               f32, out + d);
   if (d < dim) read_row(row + 2 * d, VASE_F16, dim - d, out + d);
 }
 
@@ -41,7 +45,9 @@ void read_bf16(const std::byte* row, int32_t dim, float* out) {
   const hn::Rebind<hwy::bfloat16_t, F32> bf16;
   int32_t d = 0;
   for (; d + kWidth <= dim; d += kWidth)
-    hn::StoreU(hn::PromoteTo(f32, hn::LoadU(bf16, reinterpret_cast<const hwy::bfloat16_t*>(row) + d)), f32, out + d);
+    hn::StoreU(
+        hn::PromoteTo(f32, hn::LoadU(bf16, reinterpret_cast<const hwy::bfloat16_t*>(row) + d)), f32,
+        out + d);
   if (d < dim) read_row(row + 2 * d, VASE_BF16, dim - d, out + d);
 }
 
@@ -54,8 +60,8 @@ void read_q8_0(const std::byte* row, int32_t dim, float* out) {
     const V scale = hn::Set(f32, f16_to_f32(bits));
     const auto* quants = reinterpret_cast<const int8_t*>(row + sizeof bits);
     for (int32_t i = 0; i < kQ8BlockElements; i += kWidth)
-      hn::StoreU(hn::Mul(scale, hn::ConvertTo(f32, hn::PromoteTo(i32, hn::LoadU(i8, quants + i)))), f32,
-                 out + first + i);
+      hn::StoreU(hn::Mul(scale, hn::ConvertTo(f32, hn::PromoteTo(i32, hn::LoadU(i8, quants + i)))),
+                 f32, out + first + i);
   }
 }
 
@@ -81,7 +87,7 @@ void read_rows(const vase_rows& rows, int32_t head, const int32_t* cells, DenseR
   }
 }
 
-// ---- sums along a row --------------------------------------------------------------------------------------------
+// ---- sums along a row ---------------------------------------------------------------------------
 
 /// A group of kLanes floats.
 struct Group {
@@ -97,7 +103,8 @@ HWY_INLINE Group zero_group() {
 /// sums += a[0 .. kLanes) * b[0 .. kLanes).
 HWY_INLINE void multiply_add(const float* a, const float* b, Group& sums) {
   for (int i = 0; i < kVectors; ++i)
-    sums.v[i] = hn::MulAdd(hn::LoadU(f32, a + i * kWidth), hn::LoadU(f32, b + i * kWidth), sums.v[i]);
+    sums.v[i] =
+        hn::MulAdd(hn::LoadU(f32, a + i * kWidth), hn::LoadU(f32, b + i * kWidth), sums.v[i]);
 }
 
 /// Adds the lanes of a group: the upper half onto the lower, until one is left.
@@ -117,7 +124,8 @@ void dots(DenseRows rows, const float* vectors, int32_t vector_stride, float* ou
   for (int32_t i = 0; i < rows.count; ++i) {
     const float* vector = vectors + static_cast<ptrdiff_t>(i) * vector_stride;
     Group sums = zero_group();
-    for (int32_t d = 0; d < rows.stride; d += kLanes) multiply_add(rows.row(i) + d, vector + d, sums);
+    for (int32_t d = 0; d < rows.stride; d += kLanes)
+      multiply_add(rows.row(i) + d, vector + d, sums);
     out[i] = fold(sums);
   }
 }
@@ -158,23 +166,25 @@ void add_scaled_rows(DenseRows rows, const float* factors, float* sum) {
   }
 }
 
-// ---- products with a matrix --------------------------------------------------------------------------------------
+// ---- products with a matrix ---------------------------------------------------------------------
 
-// A tile is kTileRows rows by up to kTileVectors vectors of lanes, held in registers while d runs: 24 of the 32 registers
-// of AVX-512 and NEON, 12 of the 16 of AVX2.
+// A tile is kTileRows rows by up to kTileVectors vectors of lanes, held in registers while d runs:
+// 24 of the 32 registers of AVX-512 and NEON, 12 of the 16 of AVX2.
 constexpr size_t kTileRows = 6;
 constexpr size_t kTileVectors = HWY_TARGET == HWY_AVX2 ? 2 : 4;
 
 /// tile[r][v] = sum_d rows[first + r][d] * by[d][lane + v * kWidth ...].
 template <size_t kRows, size_t kColumns>
-HWY_INLINE void multiply_tile(DenseRows rows, int32_t first, LaneMatrix by, int32_t lane, V (&tile)[kRows][kColumns]) {
+HWY_INLINE void multiply_tile(DenseRows rows, int32_t first, LaneMatrix by, int32_t lane,
+                              V (&tile)[kRows][kColumns]) {
   for (auto& row : tile)
     for (V& v : row) v = hn::Zero(f32);
   const float* HWY_RESTRICT a = rows.row(first);
   const float* HWY_RESTRICT b = by.data + lane;
   for (int32_t d = 0; d < by.depth; ++d, b += by.lanes) {
     V column[kColumns];
-    for (size_t v = 0; v < kColumns; ++v) column[v] = hn::LoadU(f32, b + static_cast<int>(v) * kWidth);
+    for (size_t v = 0; v < kColumns; ++v)
+      column[v] = hn::LoadU(f32, b + static_cast<int>(v) * kWidth);
     for (size_t r = 0; r < kRows; ++r) {
       const V element = hn::Set(f32, a[static_cast<int>(r) * rows.stride + d]);
       for (size_t v = 0; v < kColumns; ++v) tile[r][v] = hn::MulAdd(element, column[v], tile[r][v]);
@@ -182,10 +192,11 @@ HWY_INLINE void multiply_tile(DenseRows rows, int32_t first, LaneMatrix by, int3
   }
 }
 
-/// Calls use(row, lane, vector) for each vector of rows x by. `lane` is the first lane of the vector. For one row, lanes
-/// come in ascending order within a tile.
+/// Calls use(row, lane, vector) for each vector of rows x by. `lane` is the first lane of the
+/// vector. For one row, lanes come in ascending order within a tile.
 template <size_t kRows, size_t kColumns, typename Use>
-HWY_INLINE void for_tile(DenseRows rows, int32_t first, LaneMatrix by, int32_t lane, const Use& use) {
+HWY_INLINE void for_tile(DenseRows rows, int32_t first, LaneMatrix by, int32_t lane,
+                         const Use& use) {
   V tile[kRows][kColumns];
   multiply_tile<kRows, kColumns>(rows, first, by, lane, tile);
   for (size_t r = 0; r < kRows; ++r)
@@ -240,7 +251,7 @@ void projected_energy(DenseRows rows, LaneMatrix by, float* out) {
   }
 }
 
-// ---- softmax -----------------------------------------------------------------------------------------------------
+// ---- softmax ------------------------------------------------------------------------------------
 
 /// exp2_nonpositive of exp2.hpp, lane by lane.
 HWY_INLINE V exp2_nonpositive(V x) {
@@ -270,8 +281,8 @@ void exp2_columns(LaneMatrix m, const float* maxima, float* sums) {
 }
 
 const Kernels kKernels{
-    hwy::TargetName(HWY_TARGET), read_rows, ranges, multiply, exp2_columns, add_weighted_lanes, projected_energy, dots,
-    add_scaled_rows,
+    hwy::TargetName(HWY_TARGET), read_rows,        ranges, multiply,        exp2_columns,
+    add_weighted_lanes,          projected_energy, dots,   add_scaled_rows,
 };
 
 }  // namespace

@@ -8,7 +8,8 @@ namespace vase {
 
 const Kernels& simd_kernels();
 
-/// Whether those kernels fuse multiply and add, without which their results differ from the reference's.
+/// Whether those kernels fuse multiply and add, without which their results differ from the
+/// reference's.
 bool simd_has_fma();
 
 }  // namespace vase

@@ -11,7 +11,8 @@ void value_range(const Head& head, const Kernels& kernels, Arena& arena, std::sp
   const vase_rows& values = head.layer->values;
   for_row_blocks(head, values, kernels, arena, [&](int32_t first, DenseRows block) {
     if (values.rotation != 0)
-      for (int32_t i = 0; i < block.count; ++i) rotate_row(block.row(i), values.dim, values.rotation);
+      for (int32_t i = 0; i < block.count; ++i)
+        rotate_row(block.row(i), values.dim, values.rotation);
     kernels.ranges(block, values.dim, out.data() + first);
   });
 }

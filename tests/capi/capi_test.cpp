@@ -1,6 +1,6 @@
 // What the C interface refuses, and that it says so in words.
-#include <gtest/gtest.h>
 #include <gmock/gmock.h>
+#include <gtest/gtest.h>
 
 #include <limits>
 
@@ -19,7 +19,8 @@ using ::testing::HasSubstr;
 class CapiTest : public ::testing::Test {
  protected:
   vase_status try_select() {
-    return vase_select(&params_, &layer_, 0, layer_.n_heads, keep_.data(), workspace_.data(), workspace_.size());
+    return vase_select(&params_, &layer_, 0, layer_.n_heads, keep_.data(), workspace_.data(),
+                       workspace_.size());
   }
   /// Expects a refusal whose message names `word`.
   void expect_refused(vase_status status, const char* word) {
@@ -31,7 +32,8 @@ class CapiTest : public ::testing::Test {
   vase_layer layer_ = random_.view();
   vase_params params_ = testing::params_for("vase", 256);
   std::vector<uint8_t> keep_ = std::vector<uint8_t>(2 * 320, 7);
-  std::vector<std::byte> workspace_ = std::vector<std::byte>(vase_workspace_size(&params_, &layer_));
+  std::vector<std::byte> workspace_ =
+      std::vector<std::byte>(vase_workspace_size(&params_, &layer_));
 };
 
 TEST_F(CapiTest, HeaderIsC) { EXPECT_EQ(policies_seen_from_c(), vase_policy_count()); }
@@ -81,7 +83,8 @@ TEST_F(CapiTest, RefusesBadParameters) {
   with([](vase_params& p) { p.pooling = 4; }, "odd");
   with([](vase_params& p) { p.projections = 0; }, "projections");
   with([](vase_params& p) { p.temperature = 0; }, "temperature");
-  with([](vase_params& p) { p.temperature = std::numeric_limits<float>::quiet_NaN(); }, "temperature");
+  with([](vase_params& p) { p.temperature = std::numeric_limits<float>::quiet_NaN(); },
+       "temperature");
   with([](vase_params& p) { p.lambda = 1.5f; }, "lambda");
   EXPECT_EQ(try_select(), VASE_OK);
 }
@@ -111,15 +114,18 @@ TEST_F(CapiTest, RefusesBadLayers) {
 TEST_F(CapiTest, RefusesNullAndSmallBuffers) {
   EXPECT_EQ(vase_select(nullptr, &layer_, 0, 1, keep_.data(), workspace_.data(), workspace_.size()),
             VASE_INVALID_ARGUMENT);
-  EXPECT_EQ(vase_select(&params_, nullptr, 0, 1, keep_.data(), workspace_.data(), workspace_.size()),
-            VASE_INVALID_ARGUMENT);
+  EXPECT_EQ(
+      vase_select(&params_, nullptr, 0, 1, keep_.data(), workspace_.data(), workspace_.size()),
+      VASE_INVALID_ARGUMENT);
   EXPECT_EQ(vase_select(&params_, &layer_, 0, 1, nullptr, workspace_.data(), workspace_.size()),
             VASE_INVALID_ARGUMENT);
   EXPECT_EQ(vase_select(&params_, &layer_, 0, 1, keep_.data(), nullptr, 0), VASE_INVALID_ARGUMENT);
-  EXPECT_EQ(vase_select(&params_, &layer_, 0, 1, keep_.data(), workspace_.data(), workspace_.size() - 1),
-            VASE_WORKSPACE_TOO_SMALL);
-  EXPECT_EQ(vase_select(&params_, &layer_, 1, 2, keep_.data(), workspace_.data(), workspace_.size()),
-            VASE_INVALID_ARGUMENT);
+  EXPECT_EQ(
+      vase_select(&params_, &layer_, 0, 1, keep_.data(), workspace_.data(), workspace_.size() - 1),
+      VASE_WORKSPACE_TOO_SMALL);
+  EXPECT_EQ(
+      vase_select(&params_, &layer_, 1, 2, keep_.data(), workspace_.data(), workspace_.size()),
+      VASE_INVALID_ARGUMENT);
   EXPECT_THAT(vase_last_error(), HasSubstr("heads 1 .. 2"));
   EXPECT_EQ(vase_workspace_size(nullptr, &layer_), 0u);
 }
@@ -128,21 +134,27 @@ TEST_F(CapiTest, WorkspaceMayBeUnaligned) {
   ASSERT_EQ(try_select(), VASE_OK);
   const std::vector<uint8_t> expected = keep_;
   std::vector<std::byte> shifted(workspace_.size() + 13);
-  EXPECT_EQ(vase_select(&params_, &layer_, 0, 2, keep_.data(), shifted.data() + 13, workspace_.size()), VASE_OK);
+  EXPECT_EQ(
+      vase_select(&params_, &layer_, 0, 2, keep_.data(), shifted.data() + 13, workspace_.size()),
+      VASE_OK);
   EXPECT_EQ(keep_, expected);
 }
 
 TEST_F(CapiTest, OnlyTheChosenHeadsAreWritten) {
-  ASSERT_EQ(vase_select(&params_, &layer_, 1, 1, keep_.data(), workspace_.data(), workspace_.size()), VASE_OK);
+  ASSERT_EQ(
+      vase_select(&params_, &layer_, 1, 1, keep_.data(), workspace_.data(), workspace_.size()),
+      VASE_OK);
   EXPECT_THAT(std::vector<uint8_t>(keep_.begin(), keep_.begin() + 320), ::testing::Each(7));
-  EXPECT_THAT(std::vector<uint8_t>(keep_.begin() + 320, keep_.end()), ::testing::Each(::testing::Le(1)));
+  EXPECT_THAT(std::vector<uint8_t>(keep_.begin() + 320, keep_.end()),
+              ::testing::Each(::testing::Le(1)));
 }
 
 TEST_F(CapiTest, CompactRefusesUnevenMasksAndMovesNothing) {
   ASSERT_EQ(try_select(), VASE_OK);
   const std::vector<int32_t> positions = random_.positions();
   keep_[0] ^= 1;
-  EXPECT_EQ(vase_compact(&layer_, keep_.data(), 0, 0, 2, random_.positions().data()), VASE_MASK_UNEVEN);
+  EXPECT_EQ(vase_compact(&layer_, keep_.data(), 0, 0, 2, random_.positions().data()),
+            VASE_MASK_UNEVEN);
   EXPECT_EQ(random_.positions(), positions);
   keep_[0] ^= 1;
   EXPECT_EQ(vase_compact(&layer_, keep_.data(), 300, 0, 2, nullptr), VASE_INVALID_ARGUMENT);
@@ -157,7 +169,8 @@ TEST_F(CapiTest, SelectAndCompactDoNotAllocate) {
     ASSERT_EQ(try_select(), VASE_OK);  // the first call may set up what lives for ever
     const int64_t before = allocations_so_far();
     const vase_status selected = try_select();
-    const vase_status compacted = vase_compact(&layer_, keep_.data(), 0, 0, 2, random_.positions().data());
+    const vase_status compacted =
+        vase_compact(&layer_, keep_.data(), 0, 0, 2, random_.positions().data());
     const int64_t during = allocations_so_far() - before;
     EXPECT_EQ(during, 0) << name;
     EXPECT_EQ(selected, VASE_OK);

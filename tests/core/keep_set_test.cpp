@@ -25,7 +25,9 @@ class KeepSetTest : public ::testing::Test {
       if (flags_[i] != 0) list.push_back(static_cast<int32_t>(i));
     return list;
   }
-  static PhiloxStream stream(uint32_t eviction) { return {5, PhiloxStream::Purpose::kDraw, 0, eviction, 0, 0}; }
+  static PhiloxStream stream(uint32_t eviction) {
+    return {5, PhiloxStream::Purpose::kDraw, 0, eviction, 0, 0};
+  }
 
   std::vector<std::byte> memory_;
   std::vector<uint8_t> flags_;
@@ -71,7 +73,8 @@ TEST_F(KeepSetTest, ZeroWeightsAreDrawnLast) {
   EXPECT_EQ(kept(), (std::vector<int32_t>{0, 1, 3}));
 }
 
-/// Probability that candidate i is among two drawn without replacement with probability proportional to w.
+/// Probability that candidate i is among two drawn without replacement with probability
+/// proportional to w.
 double inclusion_of_two(const std::vector<float>& w, size_t i) {
   const double total = std::accumulate(w.begin(), w.end(), 0.0);
   const double wi = static_cast<double>(w[i]);

@@ -48,7 +48,8 @@ TEST(Rows, Q8BlocksCarryTheirOwnScale) {
   const uint16_t scales[] = {0x3800, 0x4000};  // 0.5 and 2
   for (size_t block = 0; block < 2; ++block) {
     std::memcpy(&row[block * 34], &scales[block], 2);
-    for (size_t i = 0; i < 32; ++i) row[block * 34 + 2 + i] = static_cast<std::byte>(static_cast<int>(i) - 16);
+    for (size_t i = 0; i < 32; ++i)
+      row[block * 34 + 2 + i] = static_cast<std::byte>(static_cast<int>(i) - 16);
   }
   float out[64];
   read_row(row.data(), VASE_Q8_0, 64, out);

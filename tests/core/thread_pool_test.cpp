@@ -27,9 +27,11 @@ TEST(ThreadPool, CallsEachIndexOnce) {
 
 TEST(ThreadPool, WorkersHaveTheirOwnNumbers) {
   ThreadPool pool(4);
-  std::vector<int> sums(4);  // no atomics: each worker has its own slot, which the thread sanitizer would contest
+  std::vector<int> sums(
+      4);  // no atomics: each worker has its own slot, which the thread sanitizer would contest
   for (int round = 0; round < 50; ++round)
-    pool.parallel_for(64, [&](int index, int worker) { sums[static_cast<size_t>(worker)] += index; });
+    pool.parallel_for(64,
+                      [&](int index, int worker) { sums[static_cast<size_t>(worker)] += index; });
   EXPECT_EQ(sums[0] + sums[1] + sums[2] + sums[3], 50 * 64 * 63 / 2);
 }
 

@@ -1,5 +1,6 @@
-// The published code's outcomes on stored inputs (its EvictLayer, one call a mode), against ours. Its modes take the first
-// rows of the cache for sinks only where their name says so, and protect n_protect rows; everything else is as published.
+// The published code's outcomes on stored inputs (its EvictLayer, one call a mode), against ours.
+// Its modes take the first rows of the cache for sinks only where their name says so, and protect
+// n_protect rows; everything else is as published.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -27,7 +28,8 @@ class ParityTest : public ::testing::TestWithParam<const char*> {
     n_ = static_cast<int32_t>(shape[0]);
     heads_ = static_cast<int32_t>(shape[1]);
     const auto dim = static_cast<int32_t>(shape[2]);
-    layer_.keys = {arrays_.at("K").data.data(), VASE_F32, dim, int64_t{heads_} * dim * 4, int64_t{dim} * 4, 0};
+    layer_.keys = {arrays_.at("K").data.data(), VASE_F32,         dim,
+                   int64_t{heads_} * dim * 4,   int64_t{dim} * 4, 0};
     layer_.values = layer_.keys;
     layer_.values.data = arrays_.at("V").data.data();
     layer_.n_heads = heads_;
@@ -55,19 +57,23 @@ class ParityTest : public ::testing::TestWithParam<const char*> {
     const std::vector<float>& published = arrays_.at(mode + ".kept").data;
     for (size_t i = 0; i < keep.size(); ++i)
       EXPECT_EQ(keep[i], static_cast<uint8_t>(published[i]))
-          << mode << ": head " << i / static_cast<size_t>(n_) << " row " << i % static_cast<size_t>(n_);
+          << mode << ": head " << i / static_cast<size_t>(n_) << " row "
+          << i % static_cast<size_t>(n_);
   }
 
-  /// Expects our weights to be a multiple of `mode`'s, within 1e-5 relative, and protected rows to be protected.
+  /// Expects our weights to be a multiple of `mode`'s, within 1e-5 relative, and protected rows to
+  /// be protected.
   void expect_weights(const vase_params& p, const std::string& mode) {
     const std::vector<float> ours = testing::scores(p, layer_);
     const std::vector<float>& published = arrays_.at(mode + ".weights").data;
     const auto candidates = static_cast<size_t>(n_ - p.recency);
     for (size_t h = 0; h < static_cast<size_t>(heads_); ++h)
       for (size_t i = 0; i < candidates; ++i) {
-        const float w = ours[h * static_cast<size_t>(n_) + i], expected = published[h * candidates + i];
+        const float w = ours[h * static_cast<size_t>(n_) + i],
+                    expected = published[h * candidates + i];
         if (expected == 0)
-          EXPECT_TRUE(std::isinf(w)) << mode << ": head " << h << " row " << i << " should be protected";
+          EXPECT_TRUE(std::isinf(w))
+              << mode << ": head " << h << " row " << i << " should be protected";
         else
           EXPECT_NEAR(w, expected, 1e-5f * expected) << mode << ": head " << h << " row " << i;
       }
@@ -137,8 +143,9 @@ TEST_P(ParityTest, DrawWithoutProtection) {
   expect_inclusion(p, "attn_sample");
 }
 
-/// The published ablation that protects by range and keeps the highest attention: no policy of ours, but made of the same
-/// parts: what VaSE protects (without sinks), and the top of its weights.
+/// The published ablation that protects by range and keeps the highest attention: no policy of
+/// ours, but made of the same parts: what VaSE protects (without sinks), and the top of its
+/// weights.
 TEST_P(ParityTest, ProtectionWithTopAttention) {
   if (!has("range_attn.kept")) GTEST_SKIP() << "not stored for this input";
   vase_params p = params("vase");
@@ -152,12 +159,14 @@ TEST_P(ParityTest, ProtectionWithTopAttention) {
     std::stable_sort(ranked.begin(), ranked.end(),
                      [&](size_t a, size_t b) { return weights[h * n + a] > weights[h * n + b]; });
     for (size_t rank = 0; rank < n; ++rank)
-      EXPECT_EQ(published[h * n + ranked[rank]] != 0, rank < static_cast<size_t>(p.budget)) << "row " << ranked[rank];
+      EXPECT_EQ(published[h * n + ranked[rank]] != 0, rank < static_cast<size_t>(p.budget))
+          << "row " << ranked[rank];
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(PublishedCode, ParityTest,
-                         ::testing::Values("gauss_a", "gauss_b", "smollm2_layer4", "smollm2_layer20"),
+                         ::testing::Values("gauss_a", "gauss_b", "smollm2_layer4",
+                                           "smollm2_layer20"),
                          [](const auto& file) { return std::string(file.param); });
 
 }  // namespace

@@ -1,4 +1,6 @@
 // What each policy alone is about.
+#include "policy/policies.hpp"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -7,7 +9,6 @@
 #include <numeric>
 
 #include "core/rows.hpp"
-#include "policy/policies.hpp"
 #include "support/inclusion.hpp"
 #include "support/random_layer.hpp"
 #include "support/selection.hpp"
@@ -27,17 +28,20 @@ class PoliciesTest : public ::testing::Test {
  protected:
   /// Token positions of candidates (not recent) of a head, by value range descending.
   std::vector<int32_t> by_range(int32_t head) {
-    std::vector<int32_t> tokens(layer_.positions + head * kRows, layer_.positions + (head + 1) * kRows);
+    std::vector<int32_t> tokens(layer_.positions + head * kRows,
+                                layer_.positions + (head + 1) * kRows);
     std::sort(tokens.begin(), tokens.end());
     tokens.resize(kRows - 64);
-    std::sort(tokens.begin(), tokens.end(), [&](int32_t a, int32_t b) { return range(head, a) > range(head, b); });
+    std::sort(tokens.begin(), tokens.end(),
+              [&](int32_t a, int32_t b) { return range(head, a) > range(head, b); });
     return tokens;
   }
   float range(int32_t head, int32_t token) {
     std::vector<float> row(static_cast<size_t>(layer_.values.dim));
     const int32_t* first = layer_.positions + head * kRows;
     const auto index = std::find(first, first + kRows, token) - first;
-    read_row(row_at(layer_.values, layer_.cells[index], head), layer_.values.type, layer_.values.dim, row.data());
+    read_row(row_at(layer_.values, layer_.cells[index], head), layer_.values.type,
+             layer_.values.dim, row.data());
     const auto [low, high] = std::minmax_element(row.begin(), row.end());
     return *high - *low;
   }
@@ -58,10 +62,12 @@ TEST_F(PoliciesTest, VaseProtectsTheWidestValuesWithTheSinksAmongThem) {
   for (int32_t h = 0; h < layer_.n_heads; ++h) {
     const std::vector<int32_t> ranked = by_range(h);
     std::set<int32_t> expected = {0, 1, 2, 3};
-    for (size_t i = 0; expected.size() < static_cast<size_t>(params.protect); ++i) expected.insert(ranked[i]);
+    for (size_t i = 0; expected.size() < static_cast<size_t>(params.protect); ++i)
+      expected.insert(ranked[i]);
     std::set<int32_t> fixed;
     for (int32_t i = 0; i < kRows; ++i)
-      if (std::isinf(weights[static_cast<size_t>(h * kRows + i)])) fixed.insert(random_.position(h, i));
+      if (std::isinf(weights[static_cast<size_t>(h * kRows + i)]))
+        fixed.insert(random_.position(h, i));
     for (int32_t token : expected) EXPECT_TRUE(fixed.contains(token)) << token;
     EXPECT_EQ(fixed.size(), expected.size() + 64u);
   }
@@ -79,8 +85,8 @@ TEST_F(PoliciesTest, VaseDrawsAnewAtEachEvictionAndHead) {
   EXPECT_NE(select(other, layer_), first);
 }
 
-/// Inclusion by the draw, over many evictions, against the probability that a simulation of the definition gives:
-/// sequential draws, each proportional to the weights that are left.
+/// Inclusion by the draw, over many evictions, against the probability that a simulation of the
+/// definition gives: sequential draws, each proportional to the weights that are left.
 TEST_F(PoliciesTest, VaseDrawsInProportionToAttention) {
   vase_params params = params_for("vase", 200);
   params.temperature = 2.0f;
@@ -89,7 +95,8 @@ TEST_F(PoliciesTest, VaseDrawsInProportionToAttention) {
   for (uint32_t draw = 0; draw < kDraws; ++draw) {
     layer_.eviction = draw;
     const std::vector<uint8_t> keep = select(params, layer_);
-    for (int32_t i = 0; i < kRows; ++i) counts[static_cast<size_t>(i)] += keep[static_cast<size_t>(i)];
+    for (int32_t i = 0; i < kRows; ++i)
+      counts[static_cast<size_t>(i)] += keep[static_cast<size_t>(i)];
   }
   const std::vector<float> weights = scores(params, layer_);
   std::mt19937 random(2);
@@ -107,7 +114,8 @@ TEST_F(PoliciesTest, VaseDrawsInProportionToAttention) {
       left[i] = 0;
     }
   }
-  std::vector<double> drawn(counts.begin(), counts.end()), expected(simulated.begin(), simulated.end());
+  std::vector<double> drawn(counts.begin(), counts.end()),
+      expected(simulated.begin(), simulated.end());
   for (double& share : drawn) share /= kDraws;
   for (double& share : expected) share /= kDraws;
   testing::InclusionTest test;
@@ -195,7 +203,8 @@ TEST_F(PoliciesTest, RangesAreTakenOnUnrotatedValues) {
 TEST_F(PoliciesTest, NanAndInfinityDoNotCrash) {
   auto* values = static_cast<float*>(layer_.values.data);
   auto* keys = static_cast<float*>(layer_.keys.data);
-  const float bad[] = {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(), -1e38f};
+  const float bad[] = {std::numeric_limits<float>::quiet_NaN(),
+                       std::numeric_limits<float>::infinity(), -1e38f};
   for (int i = 0; i < 500; ++i) {
     values[i * 31] = bad[i % 3];
     keys[i * 37] = bad[(i + 1) % 3];

@@ -45,7 +45,8 @@ class PropertiesTest : public ::testing::TestWithParam<std::string> {
     params.sinks = one_of({0, 1, 4});
     const int32_t smallest = params.recency + params.sinks + 1;
     params.budget = one_of({smallest, smallest + 1, std::max(smallest, n_rows - 1),
-                            std::max(smallest, n_rows / 2), std::max(smallest, n_rows - 64), n_rows, n_rows + 5});
+                            std::max(smallest, n_rows / 2), std::max(smallest, n_rows - 64), n_rows,
+                            n_rows + 5});
     params.protect = one_of({0, 3, params.budget / 4, params.budget * 2});
     params.pooling = one_of({1, 5, 7});
     params.temperature = one_of({0.5f, 1.0f, 4.0f});
@@ -67,19 +68,23 @@ TEST_P(PropertiesTest, KeepsTheBudgetTheRecencyWindowAndTheFixedRows) {
     const std::vector<uint8_t> keep = select(params, layer);
 
     const bool evicts = vase_policy_evicts(params.policy) != 0;
-    const auto kept_rows = static_cast<size_t>(evicts ? std::min(params.budget, shape.n_rows) : shape.n_rows);
+    const auto kept_rows =
+        static_cast<size_t>(evicts ? std::min(params.budget, shape.n_rows) : shape.n_rows);
     for (int32_t h = 0; h < shape.n_heads; ++h) {
       const std::set<int32_t> kept = kept_tokens(keep, layer, h);
       ASSERT_EQ(kept.size(), kept_rows);
 
-      std::vector<int32_t> all(layer.positions + h * shape.n_rows, layer.positions + (h + 1) * shape.n_rows);
+      std::vector<int32_t> all(layer.positions + h * shape.n_rows,
+                               layer.positions + (h + 1) * shape.n_rows);
       std::sort(all.begin(), all.end());
       for (int32_t i = 0; i < std::min(params.recency, shape.n_rows); ++i)
-        ASSERT_TRUE(kept.contains(all[all.size() - 1 - static_cast<size_t>(i)])) << "recency, " << i << " from the end";
+        ASSERT_TRUE(kept.contains(all[all.size() - 1 - static_cast<size_t>(i)]))
+            << "recency, " << i << " from the end";
 
       int32_t room = params.budget - params.recency;
       for (int32_t token : all) {
-        const bool fixed = token < params.sinks || (token >= layer.pinned_begin && token < layer.pinned_end);
+        const bool fixed =
+            token < params.sinks || (token >= layer.pinned_begin && token < layer.pinned_end);
         if (fixed && room-- > 0) {
           ASSERT_TRUE(kept.contains(token)) << "fixed token " << token;
         }
@@ -99,9 +104,10 @@ TEST_P(PropertiesTest, SimdAndScalarKernelsKeepTheSameRows) {
     std::vector<std::byte> workspace(eviction_workspace(policy, params, layer));
     for (int32_t h = 0; h < shape.n_heads; ++h) {
       std::vector<uint8_t> by_simd(n), by_reference(n);
-      select_head(policy, params, layer, h, best_kernels(), Arena(workspace.data(), workspace.size()), by_simd);
-      select_head(policy, params, layer, h, reference_kernels(), Arena(workspace.data(), workspace.size()),
-                  by_reference);
+      select_head(policy, params, layer, h, best_kernels(),
+                  Arena(workspace.data(), workspace.size()), by_simd);
+      select_head(policy, params, layer, h, reference_kernels(),
+                  Arena(workspace.data(), workspace.size()), by_reference);
       ASSERT_EQ(by_simd, by_reference);
     }
   }
@@ -134,7 +140,8 @@ std::vector<std::byte> in_token_order(const vase_layer& layer, const vase_rows& 
     const int32_t* positions = layer.positions + h * layer.n_rows;
     std::vector<int32_t> order(static_cast<size_t>(layer.n_rows));
     for (int32_t i = 0; i < layer.n_rows; ++i) order[static_cast<size_t>(i)] = i;
-    std::sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return positions[a] < positions[b]; });
+    std::sort(order.begin(), order.end(),
+              [&](int32_t a, int32_t b) { return positions[a] < positions[b]; });
     for (int32_t row : order) {
       const std::byte* first = row_at(rows, layer.cells[row], h);
       out.insert(out.end(), first, first + bytes);
@@ -151,7 +158,8 @@ TEST_P(PropertiesTest, LayoutDoesNotMatter) {
     const vase_params params = params_for(GetParam().c_str(), 130);
     const std::vector<uint8_t> keep = select(params, layer);
 
-    std::vector<std::byte> keys = in_token_order(layer, layer.keys), values = in_token_order(layer, layer.values);
+    std::vector<std::byte> keys = in_token_order(layer, layer.keys),
+                           values = in_token_order(layer, layer.values);
     const auto row = static_cast<int64_t>(row_bytes(type, shape.dim));
     vase_layer ordered = layer;
     ordered.keys = {keys.data(), type, shape.dim, row, row * shape.n_rows, 0};
@@ -204,10 +212,12 @@ TEST_P(PropertiesTest, CompactionKeepsWhatWasSelected) {
   std::vector<std::set<int32_t>> expected;
   for (int32_t h = 0; h < shape.n_heads; ++h) expected.push_back(kept_tokens(keep, layer, h));
 
-  ASSERT_EQ(vase_compact(&layer, keep.data(), 0, 0, shape.n_heads, random.positions().data()), VASE_OK);
+  ASSERT_EQ(vase_compact(&layer, keep.data(), 0, 0, shape.n_heads, random.positions().data()),
+            VASE_OK);
   for (int32_t h = 0; h < shape.n_heads; ++h) {
     const auto first = random.positions().begin() + h * shape.n_rows;
-    EXPECT_EQ(std::set<int32_t>(first + 64, first + shape.n_rows), expected[static_cast<size_t>(h)]);
+    EXPECT_EQ(std::set<int32_t>(first + 64, first + shape.n_rows),
+              expected[static_cast<size_t>(h)]);
   }
 }
 

@@ -21,7 +21,8 @@ using Matrix = std::vector<std::vector<double>>;
 /// All rows of one head of a layer as candidates, in row order.
 class HeadOf {
  public:
-  HeadOf(const vase_layer& layer, int32_t index) : layer_(layer), rows_(static_cast<size_t>(layer.n_rows)) {
+  HeadOf(const vase_layer& layer, int32_t index)
+      : layer_(layer), rows_(static_cast<size_t>(layer.n_rows)) {
     std::iota(rows_.begin(), rows_.end(), 0);
     cells_.assign(layer.cells, layer.cells + layer.n_rows);
     head_ = {&layer_, index, rows_, cells_, rows_};
@@ -55,7 +56,8 @@ void softmax(std::vector<double>& x) {
   for (double& v : x) v /= sum;
 }
 
-std::vector<double> attention_by_formula(const Head& head, const Matrix& keys, const vase_params& params) {
+std::vector<double> attention_by_formula(const Head& head, const Matrix& keys,
+                                         const vase_params& params) {
   const auto n = keys.size();
   const int32_t dim = head.layer->keys.dim;
   std::vector<double> group_mean(n);
@@ -134,7 +136,8 @@ TEST_P(FormulasTest, Redundancy) {
   for (size_t i = 0; i < keys.size(); ++i)
     for (size_t j = 0; j < keys.size(); ++j)
       if (i != j)
-        expected[i] += dot(keys[i], keys[j]) / std::sqrt(dot(keys[i], keys[i]) * dot(keys[j], keys[j])) /
+        expected[i] += dot(keys[i], keys[j]) /
+                       std::sqrt(dot(keys[i], keys[i]) * dot(keys[j], keys[j])) /
                        static_cast<double>(keys.size());
   softmax(expected);
   for (size_t i = 0; i < found.size(); ++i)
@@ -158,7 +161,8 @@ TEST_P(FormulasTest, CurWithAGivenProjection) {
     double sum = 0;
     for (size_t c = 0; c < kProjections; ++c) {
       double p = 0;
-      for (size_t d = 0; d < row.size(); ++d) p += row[d] * static_cast<double>(gauss[d * kProjections + c]);
+      for (size_t d = 0; d < row.size(); ++d)
+        p += row[d] * static_cast<double>(gauss[d * kProjections + c]);
       sum += p * p;
     }
     return sum;
@@ -172,15 +176,17 @@ TEST_P(FormulasTest, CurWithAGivenProjection) {
 
 INSTANTIATE_TEST_SUITE_P(
     Shapes, FormulasTest,
-    ::testing::Values(testing::Shape{.n_heads = 1, .group = 1, .dim = 64, .n_rows = 70},
-                      testing::Shape{.n_heads = 2, .group = 4, .dim = 128, .n_rows = 301},
-                      testing::Shape{.n_heads = 3, .group = 2, .dim = 80, .n_rows = 129, .n_queries = 17},
-                      testing::Shape{.n_heads = 1, .group = 8, .dim = 256, .n_rows = 90, .n_queries = 100},
-                      testing::Shape{.n_heads = 2, .group = 2, .dim = 64, .n_rows = 100, .type = VASE_Q8_0},
-                      testing::Shape{.n_heads = 2, .group = 1, .dim = 192, .n_rows = 65, .values_dim = 128}));
+    ::testing::Values(
+        testing::Shape{.n_heads = 1, .group = 1, .dim = 64, .n_rows = 70},
+        testing::Shape{.n_heads = 2, .group = 4, .dim = 128, .n_rows = 301},
+        testing::Shape{.n_heads = 3, .group = 2, .dim = 80, .n_rows = 129, .n_queries = 17},
+        testing::Shape{.n_heads = 1, .group = 8, .dim = 256, .n_rows = 90, .n_queries = 100},
+        testing::Shape{.n_heads = 2, .group = 2, .dim = 64, .n_rows = 100, .type = VASE_Q8_0},
+        testing::Shape{.n_heads = 2, .group = 1, .dim = 192, .n_rows = 65, .values_dim = 128}));
 
 TEST(Cur, ProjectionIsNormalAndRenewed) {
-  // |k G|^2 over many projections averages |k|^2, with relative standard deviation sqrt(2 / (20 * evictions)).
+  // |k G|^2 over many projections averages |k|^2, with relative standard deviation sqrt(2 / (20 *
+  // evictions)).
   testing::RandomLayer random({.n_heads = 1, .group = 1, .dim = 64, .n_rows = 8}, 5);
   vase_layer layer = random.view();
   vase_params params = vase_params_default(nullptr, 256);
@@ -190,14 +196,17 @@ TEST(Cur, ProjectionIsNormalAndRenewed) {
   for (uint32_t eviction = 0; eviction < kEvictions; ++eviction) {
     layer.eviction = eviction;
     const HeadOf head(layer, 0);
-    const auto found = run(head.head(), cur_leverage_bytes(params, layer, 8), [&](Arena& arena, std::span<float> out) {
-      cur_leverage(head.head(), params, best_kernels(), arena, out);
-    });
+    const auto found = run(head.head(), cur_leverage_bytes(params, layer, 8),
+                           [&](Arena& arena, std::span<float> out) {
+                             cur_leverage(head.head(), params, best_kernels(), arena, out);
+                           });
     const double k2 = dot(head.matrix(layer.keys)[0], head.matrix(layer.keys)[0]);
     const double v2 = dot(head.matrix(layer.values)[0], head.matrix(layer.values)[0]);
     ratio += static_cast<double>(found[0]) / (k2 * v2) / kEvictions;
-    if (eviction == 0) first = found;
-    else EXPECT_NE(found, first) << "eviction " << eviction;
+    if (eviction == 0)
+      first = found;
+    else
+      EXPECT_NE(found, first) << "eviction " << eviction;
   }
   // E[|kG|^2 |vG|^2] = |k|^2 |v|^2 (1 + 2 cos^2 / 20); cos is small for random rows of 64 elements.
   EXPECT_NEAR(ratio, 1.0, 0.12);
@@ -205,9 +214,10 @@ TEST(Cur, ProjectionIsNormalAndRenewed) {
   params.resample = 0;
   layer.eviction = 17;
   const HeadOf head(layer, 0);
-  const auto fixed = run(head.head(), cur_leverage_bytes(params, layer, 8), [&](Arena& arena, std::span<float> out) {
-    cur_leverage(head.head(), params, best_kernels(), arena, out);
-  });
+  const auto fixed = run(head.head(), cur_leverage_bytes(params, layer, 8),
+                         [&](Arena& arena, std::span<float> out) {
+                           cur_leverage(head.head(), params, best_kernels(), arena, out);
+                         });
   EXPECT_EQ(fixed, first);
 }
 

@@ -1,8 +1,8 @@
-// The SIMD kernels against the scalar ones: the same bits, for every instruction set this machine has.
+// The SIMD kernels against the scalar ones: the same bits, for every instruction set this machine
+// has.
 #include "score/kernels.hpp"
 
 #include <gtest/gtest.h>
-
 #include <hwy/targets.h>
 
 #include <algorithm>
@@ -64,7 +64,8 @@ const int32_t kDims[] = {16, 40, 64, 80, 128, 256};
 TEST_P(KernelsTest, ReadRows) {
   for (const vase_type type : {VASE_F32, VASE_F16, VASE_BF16, VASE_Q8_0})
     for (const int32_t dim : {32, 64, 96, 256}) {
-      testing::RandomLayer layer({.n_heads = 2, .group = 1, .dim = dim, .n_rows = 37, .type = type}, random_());
+      testing::RandomLayer layer({.n_heads = 2, .group = 1, .dim = dim, .n_rows = 37, .type = type},
+                                 random_());
       const size_t n = 37 * static_cast<size_t>(dim);
       std::vector<float> expected(n), found(n, -1.0f);
       reference_.read_rows(layer.view().keys, 1, layer.view().cells, {expected.data(), 37, dim});
@@ -74,7 +75,8 @@ TEST_P(KernelsTest, ReadRows) {
 }
 
 TEST_P(KernelsTest, ReadRowsPadsWithZeros) {
-  testing::RandomLayer layer({.n_heads = 1, .group = 1, .dim = 20, .n_rows = 3, .type = VASE_F16}, 1);
+  testing::RandomLayer layer({.n_heads = 1, .group = 1, .dim = 20, .n_rows = 3, .type = VASE_F16},
+                             1);
   std::vector<float> found(3 * 32, -1.0f);
   simd_kernels().read_rows(layer.view().keys, 0, layer.view().cells, {found.data(), 3, 32});
   for (size_t i = 0; i < 3; ++i)
@@ -128,7 +130,8 @@ TEST_P(KernelsTest, Softmax) {
   for (const int32_t depth : kCounts)
     for (const int32_t lanes : {16, 48, 64}) {
       const auto n = static_cast<size_t>(depth), l = static_cast<size_t>(lanes);
-      std::vector<float> m = random_floats(n * l, 60.0f), other = m, maxima(l, 0.0f), sums(l), other_sums(l);
+      std::vector<float> m = random_floats(n * l, 60.0f), other = m, maxima(l, 0.0f), sums(l),
+                         other_sums(l);
       for (size_t i = 0; i < m.size(); ++i) maxima[i % l] = std::max(maxima[i % l], m[i]);
       reference_.exp2_columns({m.data(), depth, lanes}, maxima.data(), sums.data());
       simd_kernels().exp2_columns({other.data(), depth, lanes}, maxima.data(), other_sums.data());
@@ -144,7 +147,9 @@ TEST_P(KernelsTest, Softmax) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Targets, KernelsTest, ::testing::ValuesIn(fused_targets()),
-                         [](const auto& target) { return std::string(hwy::TargetName(target.param)); });
+                         [](const auto& target) {
+                           return std::string(hwy::TargetName(target.param));
+                         });
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(KernelsTest);
 
 TEST(Exp2, IsAccurate) {

@@ -8,9 +8,9 @@
 
 namespace vase::testing {
 
-/// Chi-square of the difference between how often each row was kept in two experiments of `draws` draws each. Under the
-/// hypothesis that both draw alike, each term has mean 1; the terms of one head are slightly dependent (the counts add
-/// up), which makes the statistic smaller, not larger.
+/// Chi-square of the difference between how often each row was kept in two experiments of `draws`
+/// draws each. Under the hypothesis that both draw alike, each term has mean 1; the terms of one
+/// head are slightly dependent (the counts add up), which makes the statistic smaller, not larger.
 struct InclusionTest {
   double chi2 = 0;
   int rows = 0;  ///< rows at stake: kept sometimes, not always

@@ -1,4 +1,5 @@
-// Layers of random rows for tests: any type, any shape, cells and token positions as scrambled as an eviction leaves them.
+// Layers of random rows for tests: any type, any shape, cells and token positions as scrambled as
+// an eviction leaves them.
 #ifndef VASE_TESTS_SUPPORT_RANDOM_LAYER_HPP
 #define VASE_TESTS_SUPPORT_RANDOM_LAYER_HPP
 
@@ -65,7 +66,8 @@ class RandomLayer {
   const Shape& shape() const { return shape_; }
   std::vector<int32_t>& positions() { return positions_; }
   int32_t position(int32_t head, int32_t row) const {
-    return positions_[static_cast<size_t>(head) * static_cast<size_t>(shape_.n_rows) + static_cast<size_t>(row)];
+    return positions_[static_cast<size_t>(head) * static_cast<size_t>(shape_.n_rows) +
+                      static_cast<size_t>(row)];
   }
 
  private:
@@ -93,7 +95,8 @@ class RandomLayer {
     std::vector<std::byte> data;
     std::vector<float> row(static_cast<size_t>(dim));
     for (int32_t i = 0; i < shape_.n_rows * shape_.n_heads; ++i) {
-      const float magnitude = std::exp(spread * 0.5f * normal());  // widely spread, so that rankings are clear
+      const float magnitude =
+          std::exp(spread * 0.5f * normal());  // widely spread, so that rankings are clear
       for (float& x : row) x = magnitude * normal();
       append(row, data);
     }
@@ -109,7 +112,8 @@ class RandomLayer {
         for (float x : row) append_bits(to_f16(x), data);
         break;
       case VASE_BF16:
-        for (float x : row) append_bits(static_cast<uint16_t>(std::bit_cast<uint32_t>(x) >> 16), data);
+        for (float x : row)
+          append_bits(static_cast<uint16_t>(std::bit_cast<uint32_t>(x) >> 16), data);
         break;
       case VASE_Q8_0:
         for (size_t first = 0; first < row.size(); first += 32) {
@@ -118,7 +122,9 @@ class RandomLayer {
           const float scale = largest / 127;
           append_bits(to_f16(scale), data);
           for (size_t i = 0; i < 32; ++i)
-            append_bits(static_cast<uint8_t>(static_cast<int8_t>(std::lround(row[first + i] / scale))), data);
+            append_bits(
+                static_cast<uint8_t>(static_cast<int8_t>(std::lround(row[first + i] / scale))),
+                data);
         }
         break;
     }
