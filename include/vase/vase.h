@@ -43,7 +43,7 @@ VASE_API const char *vase_last_error(void);
 /** Library version, "major.minor.patch". */
 VASE_API const char *vase_version(void);
 
-/* ---- policies --------------------------------------------------------------------------------- */
+/* ---- policies ------------------------------------------------------------------------------ */
 
 /** An eviction policy. Owned by the library, lives for ever. */
 typedef struct vase_policy vase_policy;
@@ -65,13 +65,13 @@ VASE_API int32_t vase_policy_evicts(const vase_policy *policy);
 /** Parameters of an eviction. Row counts are per KV head. */
 typedef struct vase_params {
   const vase_policy *policy;
-  int32_t budget;      /* B: rows that remain after an eviction */
-  int32_t recency;     /* newest rows, always kept (published: 64) */
-  int32_t interval;    /* an eviction is due at budget + interval rows (published: 64) */
-  int32_t window;      /* newest queries that score the rows (published: 64) */
-  int32_t sinks;       /* first tokens of the sequence, always kept (published: 4) */
-  int32_t protect;     /* P: rows protected by value range, sinks included (published: budget / 4) */
-  int32_t pooling;     /* width of the average pooling of attention weights, odd (published: 5) */
+  int32_t budget;   /* B: rows that remain after an eviction */
+  int32_t recency;  /* newest rows, always kept (published: 64) */
+  int32_t interval; /* an eviction is due at budget + interval rows (published: 64) */
+  int32_t window;   /* newest queries that score the rows (published: 64) */
+  int32_t sinks;    /* first tokens of the sequence, always kept (published: 4) */
+  int32_t protect;  /* P: rows protected by value range, sinks included (published: budget / 4) */
+  int32_t pooling;  /* width of the average pooling of attention weights, odd (published: 5) */
   int32_t projections; /* columns of the Gaussian projection of CUR (published: 20) */
   int32_t resample;    /* CUR: 1 draws a new projection at each eviction, 0 keeps the first */
   float temperature;   /* T: divides the attention logits (published: 1) */
@@ -86,7 +86,7 @@ VASE_API vase_params vase_params_default(const vase_policy *policy, int32_t budg
  * window. */
 VASE_API vase_status vase_params_check(const vase_params *params);
 
-/* ---- rows ------------------------------------------------------------------------------------- */
+/* ---- rows ---------------------------------------------------------------------------------- */
 
 typedef enum vase_type { VASE_F32 = 0, VASE_F16 = 1, VASE_BF16 = 2, VASE_Q8_0 = 3 } vase_type;
 
