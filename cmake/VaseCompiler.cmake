@@ -43,6 +43,10 @@ set(_vase_warnings -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-convers
 # GCC 12 sees overlapping copies in std::string that are not there (GCC bug 105651).
 list(APPEND _vase_warnings
      $<$<AND:$<COMPILE_LANG_AND_ID:CXX,GNU>,$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>>:-Wno-restrict>)
+if(VASE_SANITIZE)
+  # Instrumented code makes GCC see uninitialised values in the standard library.
+  list(APPEND _vase_warnings $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+endif()
 if(VASE_WERROR)
   list(APPEND _vase_warnings -Werror)
 endif()

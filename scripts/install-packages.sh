@@ -9,10 +9,10 @@ set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
 packages=(
-  build-essential cmake ninja-build git ccache
+  build-essential cmake ninja-build pkg-config git ccache
   python3 python3-venv ca-certificates
   libhwy-dev libfmt-dev nlohmann-json3-dev libcli11-dev
-  libgtest-dev libgmock-dev libbenchmark-dev
+  libgtest-dev libgmock-dev libzip-dev libbenchmark-dev
 )
 list_only=false
 for arg in "$@"; do
