@@ -1,4 +1,5 @@
-// A llama.cpp context whose KV cache never grows beyond a budget: libvase over an unmodified libllama.
+// A llama.cpp context whose KV cache never grows beyond a budget: libvase over an unmodified
+// libllama.
 //
 //     vase::BoundedOptions options;
 //     options.policy = vase_params_default(vase_policy_find("vase"), 1024);
@@ -26,25 +27,28 @@
 
 namespace vase {
 
-/// Something the user can act on: the message is one line and says what went wrong, with which value, and what to do.
+/// Something the user can act on: the message is one line and says what went wrong, with which
+/// value, and what to do.
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 
 struct BoundedOptions {
-  /// Policy and its parameters. With a policy that does not evict (`full`) the context is plain llama.cpp with
-  /// `context.n_ctx` cells per sequence and no callback installed.
+  /// Policy and its parameters. With a policy that does not evict (`full`) the context is plain
+  /// llama.cpp with `context.n_ctx` cells per sequence and no callback installed.
   vase_params policy{};
   /// Sequences that live side by side; each has its own stream of cells, budget and draws.
   int32_t n_sequences = 1;
-  /// The prompt's rows are never evicted, up to this share of the budget (0: not pinned). Of a longer prompt the newest
-  /// rows are pinned. What the prompt is: the tokens given to decode() until set_prompt_end().
+  /// The prompt's rows are never evicted, up to this share of the budget (0: not pinned). Of a
+  /// longer prompt the newest rows are pinned. What the prompt is: the tokens given to decode()
+  /// until set_prompt_end().
   float pin_prompt = 0.0f;
   /// Threads of the eviction; 0: as many as context.n_threads.
   int32_t n_threads = 0;
-  /// Everything else: cache types, threads, batch size. The bound overrides n_ctx, n_ubatch (at most the room that
-  /// prefill has), n_seq_max, kv_unified (false), flash_attn_type (enabled), cb_eval.
+  /// Everything else: cache types, threads, batch size. The bound overrides n_ctx, n_ubatch (at
+  /// most the cells there are), n_seq_max, kv_unified (false), flash_attn_type (enabled), swa_full
+  /// (false), cb_eval.
   llama_context_params context = llama_context_default_params();
 };
 
@@ -52,7 +56,8 @@ struct BoundedOptions {
 struct SequenceInput {
   int32_t sequence = 0;
   std::span<const llama_token> tokens;
-  bool all_logits = false;  ///< logits of every token, not of the last alone; then tokens.size() <= room(sequence)
+  bool all_logits = false;  ///< logits of every token, not of the last alone; then tokens.size() <=
+                            ///< room(sequence)
 };
 
 /// What happened to one sequence since it was cleared.
@@ -75,34 +80,40 @@ using Progress = std::function<bool(int64_t done, int64_t total)>;
 
 class BoundedContext {
  public:
-  /// Makes the context. Throws Error if the model is recurrent, hybrid, an encoder, uses ALiBi, or if a parameter does
-  /// not fit the model (budget below sinks + recency, below the sliding window, ...). `model` must outlive this.
+  /// Makes the context. Throws Error if the model is recurrent, hybrid, an encoder, uses ALiBi, or
+  /// if a parameter does not fit the model (budget below sinks + recency, below the sliding window,
+  /// ...). `model` must outlive this.
   BoundedContext(llama_model *model, const BoundedOptions &options);
   ~BoundedContext();
   BoundedContext(BoundedContext &&) noexcept;
   BoundedContext &operator=(BoundedContext &&) noexcept;
 
-  /// Appends tokens to sequences, several in one batch. Evicts where a sequence is full; splits what is longer than the
-  /// room or the batch, so any length is accepted. Returns false if `progress` stopped it (all parts already decoded stay;
-  /// statistics().tokens says how far it came). Throws Error if llama_decode fails.
+  /// Appends tokens to sequences, several in one batch. Evicts where a sequence is full; splits
+  /// what is longer than the room or the batch, so any length is accepted. Returns false if
+  /// `progress` stopped it (all parts already decoded stay; statistics().tokens says how far it
+  /// came). Throws Error if llama_decode fails.
   bool decode(std::span<const SequenceInput> inputs, const Progress &progress = {});
   bool decode(std::initializer_list<SequenceInput> inputs, const Progress &progress = {});
 
-  /// Index for llama_get_logits_ith and llama_sampler_sample: of the last token of `sequence` in the last decode(), or,
-  /// with all_logits, of its token `token` (0 = the first of that decode). Throws Error if it has none.
+  /// Index for llama_get_logits_ith and llama_sampler_sample: of the last token of `sequence` in
+  /// the last decode(), or, with all_logits, of its token `token` (0 = the first of that decode).
+  /// Throws Error if it has none.
   int32_t logits_index(int32_t sequence, int32_t token = -1) const;
-  /// [n_vocab] logits after the last token of `sequence`. Owned by llama.cpp, valid until the next decode().
+  /// [n_vocab] logits after the last token of `sequence`. Owned by llama.cpp, valid until the next
+  /// decode().
   const float *logits(int32_t sequence) const;
 
-  /// Tokens that `sequence` takes in one piece right now, without splitting, after evicting if it must.
+  /// Tokens that `sequence` takes in one piece right now, without splitting, after evicting if it
+  /// must.
   int32_t room(int32_t sequence) const;
-  /// Says that what `sequence` has been given so far is its prompt (matters if pin_prompt > 0). Called by decode() itself
-  /// after the first call on an empty sequence; call it again to extend the prompt (a new turn of a chat).
+  /// Says that what `sequence` has been given so far is its prompt (matters if pin_prompt > 0).
+  /// Called by decode() itself after the first call on an empty sequence; call it again to extend
+  /// the prompt (a new turn of a chat).
   void set_prompt_end(int32_t sequence);
   /// Forgets `sequence`, as if new. Its next draws do not depend on the past.
   void clear(int32_t sequence);
-  /// Which stream of random numbers `sequence` draws from (default: its index), so that a request's outcome does not
-  /// depend on the slot it runs in.
+  /// Which stream of random numbers `sequence` draws from (default: its index), so that a request's
+  /// outcome does not depend on the slot it runs in.
   void set_draw_stream(int32_t sequence, uint32_t stream);
 
   llama_context *get() const;
@@ -113,13 +124,14 @@ class BoundedContext {
 
   /// Cells of each sequence's stream (budget + interval, padded as llama.cpp pads).
   int32_t cells_per_sequence() const;
-  /// Layers that are evicted from; sliding-window layers are left alone. Known after the first decode().
+  /// Layers that are evicted from; sliding-window layers are left alone. 0 with a policy that does
+  /// not evict.
   int32_t bounded_layers() const;
   /// Bytes of the KV cache tensors, all sequences and layers, sliding-window layers included.
   size_t cache_bytes() const;
 
-  /// Token positions of the rows that a head holds, in cell order: [statistics(sequence).rows]. `layer` counts bounded
-  /// layers.
+  /// Token positions of the rows that a head holds, in cell order: [statistics(sequence).rows].
+  /// `layer` counts bounded layers.
   std::vector<int32_t> positions(int32_t sequence, int32_t layer, int32_t head) const;
 
  private:

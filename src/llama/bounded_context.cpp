@@ -81,7 +81,7 @@ struct BoundedContext::State {
   }
 
   void make_context(llama_model *model) {
-    const LogCapture log;
+    const LogCapture log(true);
     context.reset(llama_init_from_model(model, shape.params));
     if (context == nullptr)
       throw Error("llama.cpp could not make a context of " + std::to_string(shape.params.n_ctx) +
@@ -91,8 +91,7 @@ struct BoundedContext::State {
     if (static_cast<int32_t>(llama_n_ctx_seq(context.get())) != shape.cells)
       throw Error("llama.cpp made " + std::to_string(llama_n_ctx_seq(context.get())) +
                   " cells a sequence where " + std::to_string(shape.cells) + " were expected");
-    int found = 0;
-    cache_bytes = log.mebibytes("KV buffer size", found);
+    for (const LoggedCache &cache : log.caches()) cache_bytes += cache.bytes;
   }
 
   // Runs one token through the model to see its layers, so that a model that cannot be bounded is

@@ -106,19 +106,16 @@ ContextShape shape_context(const llama_model *model, const BoundedOptions &optio
     cells = pad(cells);
   } else {
     cells = pad(static_cast<int64_t>(options.policy.budget) + options.policy.interval);
-    // No part of a prompt is longer than the room above the budget, so a larger compute buffer
-    // would never be used.
-    const int64_t room = cells - options.policy.budget;
     const int64_t asked =
         options.context.n_ubatch != 0 ? options.context.n_ubatch : options.context.n_batch;
-    const int64_t n_ubatch = std::max<int64_t>(1, std::min(asked, room * options.n_sequences));
+    const int64_t n_ubatch = std::clamp<int64_t>(asked, 1, cells * options.n_sequences);
     shape.params.n_ubatch = static_cast<uint32_t>(n_ubatch);
     shape.params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;  // else V is stored transposed
     shape.params.swa_full = false;
     // The watcher tells bounded layers from sliding-window ones by the number of their cells. Where
     // llama.cpp would give both the same number, the bounded ones get some more.
     const int32_t n_swa = llama_model_n_swa(model);
-    if (n_swa > 0 && pad(std::min(cells, n_swa + n_ubatch)) == cells) cells += kCellPadding;
+    while (n_swa > 0 && pad(std::min(cells, n_swa + n_ubatch)) == cells) cells += kCellPadding;
   }
 
   if (cells * options.n_sequences > std::numeric_limits<int32_t>::max())

@@ -13,15 +13,15 @@ namespace vase {
 
 /// Bytes that a context takes, summed over all devices.
 struct MemoryPlan {
-  int32_t budget =
-      0;  ///< rows that each head keeps after an eviction; 0: the policy does not evict
+  int32_t budget = 0;       ///< rows of a head after an eviction; 0: the policy does not evict
   int32_t n_sequences = 0;  ///< sequences side by side
   int32_t cells = 0;        ///< cells of each sequence's stream, as llama.cpp pads them
   size_t weights = 0;       ///< all tensors of the model
   size_t kv = 0;            ///< KV cache of all sequences, sliding-window layers included
-  size_t queries = 0;       ///< captured queries and bookkeeping of evictions
+  size_t queries = 0;       ///< captured queries and working memory of evictions
   size_t compute = 0;       ///< llama.cpp's compute and output buffers
-  bool exact = true;  ///< false: llama.cpp did not say its sizes, kv and compute are estimates
+  bool exact = true;        ///< false: llama.cpp did not say its sizes, so kv is an upper bound
+                            ///< and compute a guess
 
   size_t total() const { return weights + kv + queries + compute; }
 };

@@ -1,0 +1,160 @@
+// Drives watcher and evictor by hand, to see what lies in the cache.
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "contexts.hpp"
+#include "llama/batch.hpp"
+#include "llama/context_shape.hpp"
+#include "llama/evictor.hpp"
+#include "llama/watcher.hpp"
+
+namespace vase::tests {
+namespace {
+
+class HandDriven {
+ public:
+  HandDriven(llama_model *model, const BoundedOptions &options)
+      : options_(options),
+        shape_(shape_context(model, options)),
+        watcher_(shape_.cells, 1),
+        batch_(1) {
+    shape_.params.cb_eval = Watcher::callback;
+    shape_.params.cb_eval_user_data = &watcher_;
+    context_.reset(llama_init_from_model(model, shape_.params));
+    watcher_.begin_discovery();
+    run(0, 0);
+    watcher_.end_discovery();
+    llama_memory_clear(llama_get_memory(context_.get()), true);
+    watcher_.capture_queries(options.policy.window);
+    evictor_ = std::make_unique<Evictor>(options.policy, watcher_.layers(), shape_.cells, 1);
+    rows_ = SequenceRows(evictor_->heads(), options.policy.budget, shape_.cells);
+  }
+
+  void append(llama_token token) {
+    watcher_.forget_placements();
+    watcher_.want_queries_from(0, 0);
+    run(token, static_cast<llama_pos>(rows_.tokens()));
+    ASSERT_EQ(watcher_.placements().size(), 1u);
+    rows_.append(watcher_.placements().front().cell);
+  }
+
+  void evict() {
+    const int64_t oldest = rows_.oldest_label();
+    evictor_->evict({.number = evictions_++}, watcher_.queries(), rows_);
+    llama_memory_seq_rm(llama_get_memory(context_.get()), 0, static_cast<llama_pos>(oldest),
+                        static_cast<llama_pos>(rows_.oldest_label()));
+  }
+
+  const SequenceRows &rows() const { return rows_; }
+  const Watcher &watcher() const { return watcher_; }
+
+  // Token position and row bytes of each row of a head of the first bounded layer.
+  std::vector<std::pair<int32_t, std::string>> contents(const CacheRows CacheLayer::*part,
+                                                        int32_t head) const {
+    const CacheRows &cache = watcher_.layers().front().*part;
+    const vase_rows rows = cache.in_place(0);
+    const size_t bytes = ggml_row_size(cache.tensor->type, rows.dim);
+    std::vector<int32_t> positions(static_cast<size_t>(rows_.rows()));
+    rows_.positions(head, positions);
+    std::vector<std::pair<int32_t, std::string>> contents;
+    for (size_t i = 0; i < positions.size(); ++i) {
+      const char *row = static_cast<const char *>(rows.data) + rows_.cells()[i] * rows.row_stride +
+                        head * rows.head_stride;
+      contents.emplace_back(positions[i], std::string(row, bytes));
+    }
+    std::ranges::sort(contents);
+    return contents;
+  }
+
+ private:
+  void run(llama_token token, llama_pos position) {
+    batch_.clear();
+    batch_.add(token, position, 0, true);
+    ASSERT_EQ(llama_decode(context_.get(), batch_.get()), 0);
+  }
+
+  struct Free {
+    void operator()(llama_context *context) const { llama_free(context); }
+  };
+  BoundedOptions options_;
+  ContextShape shape_;
+  Watcher watcher_;
+  Batch batch_;
+  std::unique_ptr<llama_context, Free> context_;
+  std::unique_ptr<Evictor> evictor_;
+  SequenceRows rows_;
+  uint32_t evictions_ = 0;
+};
+
+// At the first layer a row depends on its token and position alone, so it must be found unchanged
+// wherever eviction has put it.
+TEST(CacheContents, KeptRowsAreThoseTokensRows) {
+  for (const char *architecture : {"llama", "qwen2", "qwen3"})
+    for (const ggml_type type : {GGML_TYPE_F16, GGML_TYPE_Q8_0}) {
+      SCOPED_TRACE(std::string(architecture) + " " + ggml_type_name(type));
+      const Model model = tiny_model(architecture);
+      BoundedOptions options = options_for("vase", 96);
+      options.context.type_k = options.context.type_v = type;
+      HandDriven bounded(model.get(), options);
+      options.policy.budget = 1000;
+      HandDriven full(model.get(), options);
+      for (const llama_token token : random_tokens(700)) {
+        full.append(token);
+        bounded.append(token);
+        if (bounded.rows().rows() == 96 + 32) bounded.evict();
+      }
+      for (const auto part : {&CacheLayer::keys, &CacheLayer::values})
+        for (int32_t head = 0; head < kHeads; ++head) {
+          const auto all = full.contents(part, head), kept = bounded.contents(part, head);
+          ASSERT_EQ(all.size(), 700u);
+          for (const auto &[position, row] : kept)
+            EXPECT_EQ(row, all[static_cast<size_t>(position)].second) << "position " << position;
+        }
+    }
+}
+
+TEST(Watcher, SeesTheShapeOfALayer) {
+  const Model model = tiny_model("qwen3");
+  BoundedOptions options = options_for("vase", 96);
+  for (const ggml_type type : {GGML_TYPE_F16, GGML_TYPE_F32, GGML_TYPE_Q8_0}) {
+    options.context.type_k = options.context.type_v = type;
+    const HandDriven driven(model.get(), options);
+    const CacheLayer &layer = driven.watcher().layers().front();
+    EXPECT_EQ(layer.n_heads, kHeads);
+    EXPECT_EQ(layer.n_query_heads, kQueryHeads);
+    EXPECT_FLOAT_EQ(layer.scale, 0.125f);
+    for (const CacheRows &rows : {layer.keys, layer.values}) {
+      EXPECT_EQ(rows.rows.dim, kHeadDim);
+      EXPECT_EQ(rows.rows.type, row_type(type, ""));
+      EXPECT_EQ(rows.rows.rotation, type == GGML_TYPE_Q8_0 ? 64 : 0);
+      EXPECT_EQ(rows.rows.head_stride, static_cast<int64_t>(ggml_row_size(type, kHeadDim)));
+      EXPECT_EQ(rows.rows.row_stride, kHeads * rows.rows.head_stride);
+    }
+  }
+}
+
+// The ring must hold, for each of the newest tokens, the query of that token: fed one by one or in
+// one batch.
+TEST(Watcher, CapturesTheNewestQueriesHoweverTheyAreBatched) {
+  const Model model = tiny_model("llama");
+  BoundedOptions options = options_for("vase", 96);
+  options.context.type_k = options.context.type_v = GGML_TYPE_F32;
+  HandDriven first(model.get(), options), second(model.get(), options);
+  const std::vector<llama_token> tokens = random_tokens(40);
+  for (const llama_token token : tokens) first.append(token);
+  // The second sees the same last tokens behind another first one.
+  second.append((tokens.front() + 1) % kVocabulary);
+  for (const llama_token token : std::span(tokens).subspan(1)) second.append(token);
+  const size_t count = size_t{kQueryHeads} * static_cast<size_t>(options.policy.window) * kHeadDim;
+  const auto ring = [&](const HandDriven &driven, size_t layer) {
+    const float *values = driven.watcher().queries().ring(layer, 0);
+    return std::vector<float>(values, values + count);
+  };
+  // Queries of the first layer depend on token and position alone; those of the second see all.
+  EXPECT_EQ(ring(first, 0), ring(second, 0));
+  EXPECT_NE(ring(first, 1), ring(second, 1));
+}
+
+}  // namespace
+}  // namespace vase::tests

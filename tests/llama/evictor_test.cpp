@@ -1,0 +1,139 @@
+#include "llama/evictor.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <memory>
+#include <random>
+
+#include "ggml-backend.h"
+#include "ggml-cpu.h"
+#include "ggml.h"
+
+namespace vase {
+namespace {
+
+constexpr int32_t kHeads = 2, kQueryHeads = 4, kDim = 64, kCells = 96, kStreams = 2, kLayers = 3;
+constexpr int32_t kWindow = 8;
+
+// Cache tensors as llama.cpp makes them, full of random rows. With latent attention the values are
+// the first half of the keys.
+class Cache {
+ public:
+  explicit Cache(bool latent) {
+    context_.reset(ggml_init({.mem_size = 1 << 16, .mem_buffer = nullptr, .no_alloc = true}));
+    for (int32_t i = 0; i < kLayers; ++i) {
+      ggml_tensor *keys = new_tensor();
+      layers_.push_back(layer(keys, latent ? keys : new_tensor(), latent ? kDim / 2 : kDim));
+    }
+    buffer_.reset(
+        ggml_backend_alloc_ctx_tensors_from_buft(context_.get(), ggml_backend_cpu_buffer_type()));
+    std::mt19937 random(5);
+    std::normal_distribution<float> normal;
+    for (ggml_tensor *t = ggml_get_first_tensor(context_.get()); t != nullptr;
+         t = ggml_get_next_tensor(context_.get(), t))
+      for (int64_t i = 0; i < ggml_nelements(t); ++i)
+        static_cast<ggml_fp16_t *>(t->data)[i] = ggml_fp32_to_fp16(normal(random));
+    queries_ = QueryRings(layers_, kStreams, kWindow);
+    for (size_t i = 0; i < layers_.size(); ++i)
+      for (int32_t stream = 0; stream < kStreams; ++stream)
+        for (int32_t head = 0; head < kQueryHeads; ++head)
+          for (int32_t slot = 0; slot < kWindow; ++slot)
+            for (int32_t d = 0; d < kDim; ++d)
+              queries_.slot(i, stream, head, slot)[d] = normal(random);
+  }
+
+  const std::vector<CacheLayer> &layers() const { return layers_; }
+  const QueryRings &queries() const { return queries_; }
+  std::vector<std::byte> bytes() const {
+    std::vector<std::byte> all;
+    for (ggml_tensor *t = ggml_get_first_tensor(context_.get()); t != nullptr;
+         t = ggml_get_next_tensor(context_.get(), t)) {
+      const auto *data = static_cast<const std::byte *>(t->data);
+      all.insert(all.end(), data, data + ggml_nbytes(t));
+    }
+    return all;
+  }
+
+ private:
+  ggml_tensor *new_tensor() {
+    return ggml_new_tensor_3d(context_.get(), GGML_TYPE_F16, kHeads * kDim, kCells, kStreams);
+  }
+  static CacheLayer layer(ggml_tensor *keys, ggml_tensor *values, int32_t value_dim) {
+    const auto stride = static_cast<int64_t>(keys->nb[1]);
+    const int64_t head = kDim * static_cast<int64_t>(sizeof(ggml_fp16_t));
+    CacheLayer layer;
+    layer.keys = {keys, 0, {nullptr, VASE_F16, kDim, stride, head, 0}};
+    layer.values = {values, 0, {nullptr, VASE_F16, value_dim, stride, head, 0}};
+    layer.n_heads = kHeads;
+    layer.n_query_heads = kQueryHeads;
+    layer.scale = 0.125f;
+    return layer;
+  }
+
+  struct Free {
+    void operator()(ggml_context *context) const { ggml_free(context); }
+    void operator()(ggml_backend_buffer *buffer) const { ggml_backend_buffer_free(buffer); }
+  };
+  std::unique_ptr<ggml_context, Free> context_;
+  std::unique_ptr<ggml_backend_buffer, Free> buffer_;
+  std::vector<CacheLayer> layers_;
+  QueryRings queries_;
+};
+
+struct Outcome {
+  std::vector<std::byte> cache;
+  std::vector<int32_t> positions;
+  int64_t moved = 0;
+};
+
+Outcome evict(bool latent, int threads, bool always_copy) {
+  const Cache cache(latent);
+  vase_params params = vase_params_default(vase_policy_find("vase"), 64);
+  params.recency = 16;
+  params.window = kWindow;
+  Evictor evictor(params, cache.layers(), kCells, threads, always_copy);
+  EXPECT_EQ(evictor.works_on_copies(), always_copy);
+  SequenceRows rows(evictor.heads(), params.budget, kCells);
+  for (int32_t i = 0; i < 80; ++i) rows.append((i + 30) % kCells);
+  Outcome outcome;
+  outcome.moved =
+      evictor.evict({.stream = 1, .draw_stream = 9, .number = 3}, cache.queries(), rows);
+  outcome.cache = cache.bytes();
+  for (int32_t head = 0; head < evictor.heads(); ++head) {
+    std::vector<int32_t> positions(static_cast<size_t>(rows.rows()));
+    rows.positions(head, positions);
+    outcome.positions.insert(outcome.positions.end(), positions.begin(), positions.end());
+  }
+  EXPECT_EQ(rows.rows(), params.budget);
+  return outcome;
+}
+
+TEST(Evictor, HostCopiesOfADeviceCacheGiveTheSame) {
+  for (const bool latent : {false, true}) {
+    const Outcome in_place = evict(latent, 1, false), copied = evict(latent, 1, true);
+    EXPECT_GT(in_place.moved, 0);
+    EXPECT_EQ(in_place.moved, copied.moved);
+    EXPECT_EQ(in_place.positions, copied.positions);
+    EXPECT_EQ(in_place.cache, copied.cache);
+  }
+}
+
+TEST(Evictor, ThreadsDoNotMatter) {
+  const Outcome one = evict(false, 1, false), four = evict(false, 4, false);
+  EXPECT_EQ(one.positions, four.positions);
+  EXPECT_EQ(one.cache, four.cache);
+}
+
+TEST(Evictor, LeavesOtherStreamsAlone) {
+  const std::vector<std::byte> before = Cache(false).bytes(), after = evict(false, 1, false).cache;
+  const size_t stream = size_t{kHeads} * kDim * kCells * sizeof(ggml_fp16_t);
+  for (size_t tensor = 0; tensor < 2 * kLayers; ++tensor) {
+    const size_t at = tensor * stream * kStreams;
+    EXPECT_EQ(std::memcmp(before.data() + at, after.data() + at, stream), 0);
+    EXPECT_NE(std::memcmp(before.data() + at + stream, after.data() + at + stream, stream), 0);
+  }
+}
+
+}  // namespace
+}  // namespace vase

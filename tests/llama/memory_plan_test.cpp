@@ -1,0 +1,101 @@
+#include "llama/memory_plan.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "contexts.hpp"
+
+namespace vase::tests {
+namespace {
+
+using testing::HasSubstr;
+using testing::ThrowsMessage;
+
+constexpr size_t kMebibyte = size_t{1} << 20;
+
+class PlanOf : public testing::TestWithParam<std::string> {};
+INSTANTIATE_TEST_SUITE_P(, PlanOf, testing::Values("llama", "qwen3", "gemma3"));
+
+TEST_P(PlanOf, ACacheIsWhatTheContextTakes) {
+  const TemporaryFolder folder;
+  write_tiny_model(GetParam(), folder / "model.gguf");
+  const MemoryPlanner planner(folder / "model.gguf");
+  const Model model = load_model(folder / "model.gguf");
+  BoundedOptions options = options_for("vase", 1000);
+  options.n_sequences = 3;
+  const MemoryPlan plan = planner.plan(options);
+  const BoundedContext context(model.get(), options);
+  EXPECT_TRUE(plan.exact);
+  EXPECT_EQ(plan.cells, context.cells_per_sequence());
+  // llama.cpp says hundredths of a MiB, once for each of at most two caches.
+  EXPECT_NEAR(static_cast<double>(plan.kv), static_cast<double>(context.cache_bytes()),
+              0.02 * kMebibyte);
+  EXPECT_EQ(plan.weights, llama_model_size(model.get()));
+  EXPECT_GT(plan.compute, 0u);
+  EXPECT_GT(plan.queries, 0u);
+  EXPECT_EQ(plan.total(), plan.weights + plan.kv + plan.compute + plan.queries);
+  EXPECT_GT(planner.full_cache_kv_at(32768, options), 4 * plan.kv);
+}
+
+TEST(MemoryPlanner, FitsWhatItIsAskedToFit) {
+  const TemporaryFolder folder;
+  write_tiny_model("llama", folder / "model.gguf");
+  const MemoryPlanner planner(folder / "model.gguf");
+  BoundedOptions options = options_for("vase", 0);
+
+  options.policy.budget = 512;
+  options.n_sequences = 0;
+  const size_t room_for_four = [&] {
+    BoundedOptions four = options;
+    four.n_sequences = 4;
+    return planner.plan(four).total();
+  }();
+  const MemoryPlan sequences = planner.fit(room_for_four, options);
+  EXPECT_EQ(sequences.n_sequences, 4);
+  EXPECT_EQ(sequences.budget, 512);
+  EXPECT_LE(sequences.total(), room_for_four);
+
+  options.policy.budget = 0;
+  options.n_sequences = 4;
+  const MemoryPlan budget = planner.fit(room_for_four, options);
+  EXPECT_GE(budget.budget, 512);
+  EXPECT_LE(budget.total(), room_for_four);
+
+  options.n_sequences = 0;
+  const MemoryPlan both = planner.fit(64 * kMebibyte, options);
+  EXPECT_EQ(both.budget, kTrainingLength);  // below the published 4096
+  EXPECT_GT(both.n_sequences, 1);
+
+  EXPECT_THAT([&] { planner.fit(kMebibyte, options); },
+              ThrowsMessage<Error>(HasSubstr("nothing fits")));
+}
+
+TEST(MemoryPlanner, RefusesBadFiles) {
+  const TemporaryFolder folder;
+  const auto open = [&](const std::string &name) {
+    return [path = folder / name] { const MemoryPlanner planner(path); };
+  };
+  EXPECT_THAT(open("missing.gguf"), ThrowsMessage<Error>(HasSubstr("cannot open")));
+  EXPECT_THAT([&] { const MemoryPlanner planner(folder / ""); },
+              ThrowsMessage<Error>(HasSubstr("is a folder")));
+  std::ofstream(folder / "text.gguf") << "once upon a time";
+  EXPECT_THAT(open("text.gguf"), ThrowsMessage<Error>(HasSubstr("not a GGUF")));
+  std::ofstream(folder / "empty.gguf").flush();
+  EXPECT_THAT(open("empty.gguf"), ThrowsMessage<Error>(HasSubstr("not a GGUF")));
+
+  write_tiny_model("llama", folder / "tensors.gguf");
+  const auto size = std::filesystem::file_size(folder / "tensors.gguf");
+  std::filesystem::copy(folder / "tensors.gguf", folder / "header.gguf");
+  std::filesystem::resize_file(folder / "tensors.gguf", size - 100);
+  EXPECT_THAT(open("tensors.gguf"), ThrowsMessage<Error>(HasSubstr("is truncated")));
+  std::filesystem::resize_file(folder / "header.gguf", 300);
+  EXPECT_THAT(open("header.gguf"), ThrowsMessage<Error>(HasSubstr("damaged or truncated")));
+
+  write_tiny_model("mamba", folder / "mamba.gguf");
+  EXPECT_THAT(open("mamba.gguf"), ThrowsMessage<Error>(HasSubstr("recurrent")));
+}
+
+}  // namespace
+}  // namespace vase::tests
