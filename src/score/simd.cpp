@@ -9,6 +9,7 @@
   (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV | HWY_SSSE3 | HWY_SSE4)
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "score/simd.cpp"
+#include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -65,8 +66,17 @@ void read_q8_0(const std::byte* row, int32_t dim, float* out) {
   }
 }
 
+/// The rows of a head lie apart from each other, where the processor does not look ahead by itself.
+constexpr int32_t kRowsAhead = 6;
+
+HWY_INLINE void prefetch_row(const std::byte* row, size_t bytes) {
+  for (size_t at = 0; at < bytes; at += 64) hwy::Prefetch(row + at);
+}
+
 void read_rows(const vase_rows& rows, int32_t head, const int32_t* cells, DenseRows out) {
+  const size_t bytes = row_bytes(rows.type, rows.dim);
   for (int32_t i = 0; i < out.count; ++i) {
+    if (i + kRowsAhead < out.count) prefetch_row(row_at(rows, cells[i + kRowsAhead], head), bytes);
     const std::byte* row = row_at(rows, cells[i], head);
     float* to = out.row(i);
     switch (rows.type) {
@@ -204,21 +214,25 @@ HWY_INLINE void for_tile(DenseRows rows, int32_t first, LaneMatrix by, int32_t l
       use(first + static_cast<int32_t>(r), lane + static_cast<int32_t>(v) * kWidth, tile[r][v]);
 }
 
-template <size_t kRows, typename Use>
-HWY_INLINE void for_row_block(DenseRows rows, int32_t first, LaneMatrix by, const Use& use) {
-  constexpr auto kTileLanes = static_cast<int32_t>(kTileVectors) * kWidth;
-  int32_t lane = 0;
+/// All lanes of one block of rows: tiles of kColumns vectors while they fit, then of half as many.
+template <size_t kRows, size_t kColumns, typename Use>
+HWY_INLINE void for_row_block(DenseRows rows, int32_t first, LaneMatrix by, int32_t lane,
+                              const Use& use) {
+  constexpr auto kTileLanes = static_cast<int32_t>(kColumns) * kWidth;
   for (; lane + kTileLanes <= by.lanes; lane += kTileLanes)
-    for_tile<kRows, kTileVectors>(rows, first, by, lane, use);
-  for (; lane < by.lanes; lane += kWidth) for_tile<kRows, 1>(rows, first, by, lane, use);
+    for_tile<kRows, kColumns>(rows, first, by, lane, use);
+  if constexpr (kColumns > 1) {
+    if (lane < by.lanes) for_row_block<kRows, kColumns / 2>(rows, first, by, lane, use);
+  }
 }
 
 template <typename Use>
 HWY_INLINE void for_product(DenseRows rows, LaneMatrix by, const Use& use) {
   constexpr auto kRows = static_cast<int32_t>(kTileRows);
   int32_t i = 0;
-  for (; i + kRows <= rows.count; i += kRows) for_row_block<kTileRows>(rows, i, by, use);
-  for (; i < rows.count; ++i) for_row_block<1>(rows, i, by, use);
+  for (; i + kRows <= rows.count; i += kRows)
+    for_row_block<kTileRows, kTileVectors>(rows, i, by, 0, use);
+  for (; i < rows.count; ++i) for_row_block<1, kTileVectors>(rows, i, by, 0, use);
 }
 
 void multiply(DenseRows rows, LaneMatrix by, LaneMatrix out, float* maxima) {
@@ -239,9 +253,9 @@ void projected_energy(DenseRows rows, LaneMatrix by, float* out) {
       hn::StoreU(hn::MulAdd(v, v, hn::LoadU(f32, sum)), f32, sum);
     };
     if (count == kRows)
-      for_row_block<kTileRows>(rows, i, by, add_square);
+      for_row_block<kTileRows, kTileVectors>(rows, i, by, 0, add_square);
     else
-      for_row_block<1>(rows, i, by, add_square);
+      for_row_block<1, kTileVectors>(rows, i, by, 0, add_square);
     for (int32_t r = 0; r < count; ++r) {
       Group g;
       for (int v = 0; v < kVectors; ++v) g.v[v] = hn::LoadU(f32, sums[r] + v * kWidth);
