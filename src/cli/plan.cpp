@@ -27,6 +27,15 @@ struct PlanArguments {
   bool json = false;
 };
 
+std::string check_size(const std::string &text) {
+  try {
+    parse_bytes(text);
+    return {};
+  } catch (const Error &error) {
+    return error.what();
+  }
+}
+
 // The two columns of the table.
 struct Plans {
   MemoryPlan bounded;
@@ -121,8 +130,10 @@ void add_plan_command(CLI::App &app) {
                    "tokens of each sequence in the full cache that stands beside it")
       ->check(at_least(1))
       ->capture_default_str();
-  command->add_option("--fit", arguments->fit,
-                      "choose budget and sequences that fit into this, for example 8GiB");
+  command
+      ->add_option("--fit", arguments->fit,
+                   "choose budget and sequences that fit into this, for example 8GiB")
+      ->check(CLI::Validator(check_size, ""));
   command->add_flag("--json", arguments->json, "print JSON");
   arguments->context.add_to(*command);
   command->callback([arguments] { plan(*arguments); });

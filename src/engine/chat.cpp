@@ -69,12 +69,12 @@ void Conversation::answered(std::string_view answer) {
   const std::size_t opened_size = template_.format(messages_, true).size();
   messages_.push_back({"assistant", std::string(answer)});
   const std::string all = template_.format(messages_, false);
-  // The answer stands right after what opened it; the template may have trimmed it.
+  // Behind what opened it, the template may have put a space before the answer, or trimmed it.
   std::size_t written = std::min(opened_size, all.size());
-  const std::string_view rest = std::string_view(all).substr(written);
   for (std::string_view form : {answer, trimmed(answer)}) {
-    if (!rest.starts_with(form)) continue;
-    written += form.size();
+    const std::size_t at = all.find(form, written);
+    if (at == all.npos) continue;
+    written = at + form.size();
     break;
   }
   closing_ = all.substr(written);

@@ -1,0 +1,122 @@
+// Every mistake of the user gives one line that says what is wrong, and an exit code that is not 0.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "process.hpp"
+
+namespace vase::cli::test {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr int kFailed = 1;
+constexpr int kWrongUsage = 2;
+
+void expect_one_line(const std::vector<std::string> &arguments, int exit_code,
+                     const std::string &message, const RunOptions &options = {}) {
+  const Outcome outcome = run_vase(arguments, options);
+  EXPECT_EQ(outcome.exit_code, exit_code) << outcome.err;
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_EQ(count_lines(outcome.err), 1U) << outcome.err;
+  EXPECT_TRUE(outcome.err.starts_with("vase: ")) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr(message));
+}
+
+class BadInput : public ::testing::Test {
+ protected:
+  ~BadInput() override { std::filesystem::remove_all(folder_); }
+  std::string file(const std::string &name, const std::string &content) const {
+    return write_file(folder_ + "/" + name, content);
+  }
+  std::string folder_ = make_temporary_folder();
+};
+
+TEST_F(BadInput, CommandMissingOrUnknown) {
+  expect_one_line({}, kWrongUsage, "no command given: run, chat");
+  expect_one_line({"rnu"}, kWrongUsage, "unknown command \"rnu\", did you mean \"run\"?");
+  expect_one_line({"--frobnicate"}, kWrongUsage, "--frobnicate");
+}
+
+TEST_F(BadInput, OptionUnknownOrWithoutValue) {
+  expect_one_line({"run", "--frobnicate", "-p", "x"}, kWrongUsage, "--frobnicate");
+  expect_one_line({"run", "-p"}, kWrongUsage, "--prompt");
+}
+
+TEST_F(BadInput, PolicyUnknown) {
+  expect_one_line({"run", "-p", "x", "--policy", "vsae"}, kWrongUsage,
+                  "unknown policy \"vsae\", did you mean \"vase\"?");
+  expect_one_line({"run", "-p", "x", "--policy", "something-else"}, kWrongUsage,
+                  "`vase policies` lists them");
+}
+
+TEST_F(BadInput, CacheTypeUnknown) {
+  expect_one_line({"run", "-p", "x", "-ctk", "q5"}, kWrongUsage,
+                  "unknown cache type \"q5\" (known: bf16, f16, f32, q8_0)");
+}
+
+TEST_F(BadInput, NumbersOutOfRangeOrNone) {
+  expect_one_line({"run", "-p", "x", "--budget", "-5"}, kWrongUsage, "at least 1, not -5");
+  expect_one_line({"run", "-p", "x", "--budget", "many"}, kWrongUsage, "\"many\" is not a whole");
+  expect_one_line({"run", "-p", "x", "-t", "0"}, kWrongUsage, "--threads");
+  expect_one_line({"run", "-p", "x", "-n", "-2"}, kWrongUsage, "--n-predict");
+  expect_one_line({"run", "-p", "x", "--temp", "-1"}, kWrongUsage, "--temp");
+  expect_one_line({"run", "-p", "x", "--temp", "nan"}, kWrongUsage, "--temp");
+  expect_one_line({"run", "-p", "x", "--top-p", "2"}, kWrongUsage, "from 0 to 1, not 2");
+  expect_one_line({"run", "-p", "x", "--protect", "120%"}, kWrongUsage, "--protect");
+  expect_one_line({"run", "-p", "x", "--pin-prompt=1.5"}, kWrongUsage, "--pin-prompt");
+  expect_one_line({"run", "-p", "x", "--seed", "99999999999999999999"}, kWrongUsage, "--seed");
+}
+
+TEST_F(BadInput, BudgetTooSmall) {
+  expect_one_line({"run", "-p", "x", "--budget", "60"}, kFailed, "60");
+  expect_one_line({"policies", "--budget", "60"}, kFailed, "60");
+}
+
+TEST_F(BadInput, ContextSizeWithAPolicyThatEvicts) {
+  expect_one_line({"run", "-p", "x", "-c", "4096"}, kFailed, "--ctx-size is for --policy full");
+}
+
+TEST_F(BadInput, PromptMissingEmptyOrNotText) {
+  expect_one_line({"run", "-p", ""}, kFailed, "the prompt is empty");
+  expect_one_line({"run"}, kFailed, "the prompt on the standard input is empty");
+  expect_one_line({"run", "-f", folder_ + "/none"}, kFailed, "No such file");
+  expect_one_line({"run", "-f", folder_}, kFailed, "cannot read");
+  expect_one_line({"run", "-f", file("empty", "\n")}, kFailed, "is empty");
+  expect_one_line({"run", "-f", file("binary", "ab\xFF")}, kFailed,
+                  "not valid UTF-8 (byte 0xff at offset 2)");
+  expect_one_line({"run", "-f", "-"}, kFailed, "not valid UTF-8", {.input = "a\x80"});
+  expect_one_line({"run", "-p", "x", "-f", file("text", "y")}, kWrongUsage, "--file");
+}
+
+TEST_F(BadInput, ModelMissingOrNotOne) {
+  const auto run = [](const std::string &model) {
+    return std::vector<std::string>{"run", "-p", "x", "-m", model};
+  };
+  expect_one_line(run(folder_ + "/none.gguf"), kFailed, folder_ + "/none.gguf");
+  expect_one_line(run(folder_), kFailed, folder_);
+  expect_one_line(run(file("empty.gguf", "")), kFailed, "empty.gguf");
+  expect_one_line(run(file("text.gguf", "not a model at all")), kFailed, "not a GGUF");
+  expect_one_line(run(file("short.gguf", "GGUF")), kFailed, "short.gguf");
+  expect_one_line(run(file("header.gguf", std::string("GGUF\3\0\0\0\x10", 9))), kFailed,
+                  "header.gguf");
+}
+
+TEST_F(BadInput, DefaultModelNotFetched) {
+  setenv("VASE_CACHE", folder_.c_str(), 1);
+  expect_one_line({"run", "-p", "x"}, kFailed, "make model");
+  unsetenv("VASE_CACHE");
+}
+
+TEST_F(BadInput, UnwritableJson) {
+  expect_one_line({"bench", "--json", folder_ + "/none/x.json"}, kFailed, "cannot write");
+}
+
+TEST_F(BadInput, SizeThatIsNone) {
+  expect_one_line({"plan", "--fit", "lots"}, kWrongUsage, "\"lots\" is not a size");
+  expect_one_line({"plan", "--fit", "-1GiB"}, kWrongUsage, "is not a size");
+}
+
+}  // namespace
+}  // namespace vase::cli::test

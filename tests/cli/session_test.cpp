@@ -1,0 +1,222 @@
+// The program with a model: random weights, so that only the form of its answers is looked at.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "../engine/text_model.hpp"
+#include "../llama/tiny_models.hpp"
+#include "process.hpp"
+
+namespace vase::cli::test {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr const char *kChatTemplate = "{{ '<|im_start|>' }}";
+
+class SessionTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_ = std::make_unique<tests::TemporaryFolder>();
+    engine::test::write_text_model(*folder_ / "text.gguf");
+    engine::test::write_text_model(*folder_ / "chat.gguf", kChatTemplate);
+  }
+  static void TearDownTestSuite() { folder_.reset(); }
+
+  static std::string path(const std::string &name) { return (*folder_ / name).string(); }
+  // A command on the tiny model with a small cache.
+  static std::vector<std::string> command(const std::string &name,
+                                          const std::vector<std::string> &more,
+                                          const std::string &model = "text.gguf") {
+    std::vector<std::string> arguments = {name, "-m",         path(model), "-t",
+                                          "1",  "--budget",   "128",       "--recency",
+                                          "32", "--interval", "32"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  }
+
+  static inline std::unique_ptr<tests::TemporaryFolder> folder_;
+};
+
+TEST_F(SessionTest, RunWritesTextAndNothingElse) {
+  const auto arguments = command("run", {"-p", "Once", "-n", "300", "--ignore-eos", "-s", "7"});
+  const Outcome outcome = run_vase(arguments);
+  EXPECT_EQ(outcome.exit_code, 0);
+  EXPECT_EQ(outcome.err, "");
+  EXPECT_GT(outcome.out.size(), 250U);
+  EXPECT_TRUE(outcome.out.ends_with('\n'));
+  EXPECT_EQ(run_vase(arguments).out, outcome.out) << "one seed, one text";
+}
+
+TEST_F(SessionTest, RunTakesThePromptFromAnywhere) {
+  const std::string file = write_file(path("prompt.txt"), "Once\n");
+  const auto with = [](std::vector<std::string> prompt) {
+    prompt.insert(prompt.end(), {"-n", "40", "--temp", "0", "--ignore-eos"});
+    return command("run", prompt);
+  };
+  const std::string text = run_vase(with({"-p", "Once"})).out;
+  EXPECT_EQ(run_vase(with({"-f", file})).out, text);
+  EXPECT_EQ(run_vase(with({"-f", "-"}), {.input = "Once\n"}).out, text);
+  EXPECT_EQ(run_vase(with({}), {.input = "Once"}).out, text);
+}
+
+TEST_F(SessionTest, RunEqualsTheFullCacheWhileNothingIsEvicted) {
+  const std::vector<std::string> rest = {"-p", "Once", "-n", "100", "--temp", "0", "--ignore-eos"};
+  std::vector<std::string> full = {"run", "-m", path("text.gguf"), "-t", "1", "--policy", "full"};
+  full.insert(full.end(), rest.begin(), rest.end());
+  EXPECT_EQ(run_vase(command("run", rest)).out, run_vase(full).out);
+}
+
+TEST_F(SessionTest, VerboseAddsTheSummary) {
+  const Outcome outcome = run_vase(
+      command("run", {"-p", "Once", "-n", "300", "--ignore-eos", "-v", "--pin-prompt", "-s", "7"}));
+  EXPECT_THAT(outcome.err, HasSubstr("generated  300 tokens"));
+  EXPECT_THAT(outcome.err, HasSubstr("a full cache would hold"));
+  EXPECT_THAT(outcome.err, HasSubstr("seed       7"));
+}
+
+TEST_F(SessionTest, InterruptStopsWithItsOwnExitCode) {
+  const Outcome outcome = run_vase(command("run", {"-p", "Once", "--ignore-eos", "-v"}),
+                                   {.on_output = [](pid_t child) { kill(child, SIGINT); }});
+  EXPECT_EQ(outcome.exit_code, 130);
+  EXPECT_THAT(outcome.err, HasSubstr("(interrupted)"));
+}
+
+TEST_F(SessionTest, TerminationStopsToo) {
+  const Outcome outcome = run_vase(command("run", {"-p", "Once", "--ignore-eos"}),
+                                   {.on_output = [](pid_t child) { kill(child, SIGTERM); }});
+  EXPECT_EQ(outcome.exit_code, 143);
+  EXPECT_EQ(outcome.err, "");
+}
+
+TEST_F(SessionTest, ClosedOutputEndsQuietly) {
+  const Outcome outcome =
+      run_vase(command("run", {"-p", "Once", "--ignore-eos"}), {.close_output = true});
+  EXPECT_EQ(outcome.exit_code, 141);
+  EXPECT_EQ(outcome.err, "");
+}
+
+TEST_F(SessionTest, FullDiskIsAnError) {
+  const std::string file = path("prompt.txt");
+  write_file(file, "Once");
+  const std::string line = std::string(VASE_PROGRAM) + " run -m " + path("text.gguf") + " -f " +
+                           file + " -n 20 > /dev/full 2> " + path("err");
+  EXPECT_EQ(WEXITSTATUS(std::system(line.c_str())), 1);
+  std::string message;
+  std::getline(std::ifstream(path("err")), message);
+  EXPECT_EQ(message, "vase: cannot write to the standard output: No space left on device");
+}
+
+TEST_F(SessionTest, ChatAnswersEachLineOfAPipe) {
+  const auto arguments = command("chat", {"-n", "20", "-s", "7", "-v"}, "chat.gguf");
+  const Outcome outcome = run_vase(arguments, {.input = "Hello\n\n/stats\nAnd you?\n/nonsense\n"});
+  EXPECT_EQ(outcome.exit_code, 0);
+  EXPECT_GE(count_lines(outcome.out), 2U);
+  EXPECT_THAT(outcome.err, HasSubstr("unknown command /nonsense (/exit, /clear, /stats)"));
+  EXPECT_THAT(outcome.err, HasSubstr("generated  20 tokens"));
+  EXPECT_THAT(outcome.err, HasSubstr("generated  40 tokens"));
+}
+
+TEST_F(SessionTest, ChatForgetsOnClear) {
+  const auto arguments = command("chat", {"-n", "20", "--temp", "0"}, "chat.gguf");
+  const std::string once = run_vase(arguments, {.input = "Hello\n"}).out;
+  EXPECT_EQ(run_vase(arguments, {.input = "Hello\n/clear\nHello\n/exit\nHello\n"}).out,
+            once + once);
+}
+
+TEST_F(SessionTest, ChatNeedsATemplate) {
+  const Outcome outcome = run_vase(command("chat", {}), {.input = "Hello\n"});
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("has no chat template"));
+  EXPECT_EQ(count_lines(outcome.err), 1U);
+  EXPECT_EQ(
+      run_vase(command("chat", {"--chat-template", "chatml", "-n", "5"}), {.input = "Hello\n"})
+          .exit_code,
+      0);
+}
+
+TEST_F(SessionTest, RefusesAPromptBeyondTheFullCache) {
+  const Outcome outcome = run_vase({"run", "-m", path("text.gguf"), "--policy", "full", "-c", "256",
+                                    "-p", std::string(1000, 'a')});
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("the full cache has room for 256"));
+  EXPECT_EQ(count_lines(outcome.err), 1U);
+}
+
+TEST_F(SessionTest, RefusesWhatDoesNotFitIntoMemory) {
+  const std::vector<std::string> arguments = {"run", "-m",       path("text.gguf"), "-p",
+                                              "x",   "--budget", "200000000"};
+  const Outcome outcome = run_vase(arguments);
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("is available"));
+  EXPECT_EQ(count_lines(outcome.err), 1U) << outcome.err;
+}
+
+TEST_F(SessionTest, RefusesRecurrentModelsAndWrongAdapters) {
+  tests::write_tiny_model("mamba", path("mamba.gguf"));
+  engine::test::write_adapter(path("wrong.gguf"), {.outputs = 512});
+  for (const auto &arguments :
+       {std::vector<std::string>{"run", "-m", path("mamba.gguf"), "-p", "x"},
+        command("run", {"-p", "x", "--lora", path("wrong.gguf")})}) {
+    const Outcome outcome = run_vase(arguments);
+    EXPECT_EQ(outcome.exit_code, 1);
+    EXPECT_EQ(count_lines(outcome.err), 1U) << outcome.err;
+  }
+}
+
+TEST_F(SessionTest, RefusesATruncatedModel) {
+  const std::string cut = path("cut.gguf");
+  std::filesystem::copy_file(path("text.gguf"), cut);
+  std::filesystem::resize_file(cut, std::filesystem::file_size(cut) / 2);
+  const Outcome outcome = run_vase({"run", "-m", cut, "-p", "x"});
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("truncated"));
+  EXPECT_EQ(count_lines(outcome.err), 1U) << outcome.err;
+}
+
+TEST_F(SessionTest, PlanPrintsATableOrJson) {
+  const Outcome table = run_vase(command("plan", {"-np", "4"}));
+  EXPECT_THAT(table.out, HasSubstr("4 sequences x 128"));
+  EXPECT_THAT(table.out, HasSubstr("captured queries"));
+  const auto json = nlohmann::json::parse(run_vase(command("plan", {"--json"})).out);
+  EXPECT_EQ(json["bounded"]["budget"], 128);
+  EXPECT_GT(json["full"]["kv_bytes"], json["bounded"]["kv_bytes"]);
+  EXPECT_EQ(run_vase(command("plan", {"--fit", "1KiB"})).exit_code, 1);
+  const Outcome fit = run_vase({"plan", "-m", path("text.gguf"), "--fit", "1GiB", "--json"});
+  EXPECT_LE(nlohmann::json::parse(fit.out)["bounded"]["total_bytes"], 1 << 30);
+}
+
+TEST_F(SessionTest, BenchMeasuresBoth) {
+  const std::string file = path("bench.json");
+  const Outcome outcome =
+      run_vase(command("bench", {"--depths", "64,256", "-n", "64", "--json", file}));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("plain tok/s"));
+  const auto json = nlohmann::json::parse(std::ifstream(file));
+  ASSERT_EQ(json["depths"].size(), 2U);
+  EXPECT_EQ(json["depths"][1]["bounded"]["evictions"], 2);
+  EXPECT_EQ(json["depths"][1]["plain"]["evictions"], 0);
+  EXPECT_GT(json["depths"][1]["plain"]["tokens_per_second"], 0);
+}
+
+TEST_F(SessionTest, PoliciesPrintsATableOrJson) {
+  EXPECT_THAT(run_vase({"policies"}).out, HasSubstr("snapkv"));
+  const auto json = nlohmann::json::parse(run_vase({"policies", "--budget", "1024", "--json"}).out);
+  EXPECT_EQ(json["defaults"]["protect"], 256);
+  EXPECT_EQ(json["policies"][0]["name"], "vase");
+}
+
+TEST_F(SessionTest, HelpNamesTheOptionsAsUsersKnowThem) {
+  const Outcome help = run_vase({"run", "--help"});
+  EXPECT_EQ(help.exit_code, 0);
+  EXPECT_THAT(help.out, HasSubstr("-ngl"));
+  EXPECT_THAT(help.out, Not(HasSubstr("--ngl")));
+}
+
+}  // namespace
+}  // namespace vase::cli::test

@@ -1,0 +1,193 @@
+#include "engine/generator.hpp"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+
+#include "../llama/tiny_models.hpp"
+#include "engine/log.hpp"
+#include "text_model.hpp"
+
+namespace vase::engine::test {
+namespace {
+
+BoundedOptions options_for(const char *policy, std::int32_t n_sequences = 1) {
+  BoundedOptions options;
+  options.policy = vase_params_default(vase_policy_find(policy), 128);
+  options.policy.recency = 32;
+  options.policy.interval = 32;
+  options.n_sequences = n_sequences;
+  options.context.n_ctx = 256;
+  options.context.n_threads = options.context.n_threads_batch = 1;
+  return options;
+}
+
+struct Generated {
+  std::string text;
+  Finish finish = Finish::none;
+};
+
+// Runs until nothing is busy; the result of each sequence.
+std::map<std::int32_t, Generated> drain(Generator &generator) {
+  std::map<std::int32_t, Generated> results;
+  while (generator.busy()) {
+    for (const Event &event : generator.step()) {
+      results[event.sequence].text += event.text;
+      if (event.finish != Finish::none) results[event.sequence].finish = event.finish;
+    }
+  }
+  return results;
+}
+
+class GeneratorTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    init_llama(false);
+    const tests::TemporaryFolder folder;
+    write_text_model(folder / "text.gguf");
+    model_ = std::make_unique<Model>(ModelOptions{.path = folder / "text.gguf", .n_gpu_layers = 0});
+  }
+  static void TearDownTestSuite() { model_.reset(); }
+
+  static Request request(const std::string &prompt, std::int64_t n_predict,
+                         SamplingOptions sampling = {.ignore_eog = true}) {
+    return {.prompt = model_->tokenize(prompt), .sampling = sampling, .n_predict = n_predict};
+  }
+  static std::string generate(const Request &request, const char *policy = "vase") {
+    BoundedContext context = model_->make_context(options_for(policy));
+    Generator generator(*model_, context);
+    generator.start(0, request);
+    return drain(generator)[0].text;
+  }
+
+  static inline std::unique_ptr<Model> model_;
+};
+
+TEST_F(GeneratorTest, TokenizesWhatItWrites) {
+  std::string text;
+  for (const llama_token token : model_->tokenize("Hello, world!\n")) text += model_->piece(token);
+  EXPECT_EQ(text, "Hello, world!\n");
+}
+
+TEST_F(GeneratorTest, OneSeedOneText) {
+  const auto sampling = [](std::uint32_t seed) {
+    return SamplingOptions{.temperature = 1.5f, .seed = seed, .ignore_eog = true};
+  };
+  const std::string text = generate(request("Once", 300, sampling(1)));
+  EXPECT_GT(text.size(), 250U);  // control tokens have no text
+  EXPECT_EQ(generate(request("Once", 300, sampling(1))), text);
+  EXPECT_NE(generate(request("Once", 300, sampling(2))), text);
+}
+
+TEST_F(GeneratorTest, GreedyHasNoSeed) {
+  const auto sampling = [](std::uint32_t seed) {
+    return SamplingOptions{.temperature = 0, .seed = seed, .ignore_eog = true};
+  };
+  EXPECT_EQ(generate(request("Once", 50, sampling(1))), generate(request("Once", 50, sampling(2))));
+}
+
+TEST_F(GeneratorTest, ReadsLongPromptsPieceByPiece) {
+  BoundedContext context = model_->make_context(options_for("vase"));
+  Generator generator(*model_, context, 50);
+  generator.start(0, request(std::string(1000, 'a'), 3));
+  int steps = 0;
+  std::int32_t most = 0;
+  while (generator.busy()) {
+    const std::int64_t before = generator.statistics(0).prompt_done;
+    generator.step();
+    ++steps;
+    const auto read = static_cast<std::int32_t>(generator.statistics(0).prompt_done - before);
+    most = std::max(most, read);
+  }
+  EXPECT_LE(most, 50);
+  EXPECT_GT(steps, 20);
+  EXPECT_EQ(generator.statistics(0).prompt_done, generator.statistics(0).prompt_tokens);
+  EXPECT_GT(context.statistics(0).evictions, 10);
+}
+
+TEST_F(GeneratorTest, SequencesDoNotDisturbEachOther) {
+  const Request a = request("first prompt", 200);
+  const Request b = request("another, which is longer than the first", 100);
+  BoundedContext context = model_->make_context(options_for("streaming", 3));
+  Generator generator(*model_, context, 16);
+  generator.start(0, a);
+  generator.step();
+  generator.start(2, b);
+  auto results = drain(generator);
+  EXPECT_EQ(results[0].finish, Finish::length);
+  EXPECT_EQ(generator.statistics(0).generated, 200);
+  EXPECT_EQ(results[2].finish, Finish::length);
+  EXPECT_EQ(generator.statistics(2).generated, 100);
+}
+
+TEST_F(GeneratorTest, EndsAtAStopString) {
+  const std::string whole = generate(request("Once", 60));
+  Request stopped = request("Once", 60);
+  stopped.stop = {whole.substr(20, 5)};
+  BoundedContext context = model_->make_context(options_for("vase"));
+  Generator generator(*model_, context);
+  generator.start(0, stopped);
+  const Generated result = drain(generator)[0];
+  EXPECT_EQ(result.finish, Finish::stop_string);
+  EXPECT_EQ(result.text, whole.substr(0, whole.find(stopped.stop[0])));
+}
+
+TEST_F(GeneratorTest, EndsAtTheEndOfText) {
+  // At a high temperature each of the 96 tokens is about as likely as any other.
+  Request any = request("Once", 5000, {.temperature = 50, .top_k = 0, .top_p = 1, .min_p = 0});
+  BoundedContext context = model_->make_context(options_for("vase"));
+  Generator generator(*model_, context);
+  generator.start(0, any);
+  EXPECT_EQ(drain(generator)[0].finish, Finish::end_of_text);
+  EXPECT_LT(generator.statistics(0).generated, 5000);
+}
+
+TEST_F(GeneratorTest, SaysWhenAFullCacheIsFull) {
+  BoundedContext context = model_->make_context(options_for("full"));
+  Generator generator(*model_, context);
+  generator.start(0, request("Once", 5000));
+  EXPECT_EQ(drain(generator)[0].finish, Finish::cache_full);
+  EXPECT_GT(generator.statistics(0).generated, 200);
+}
+
+TEST_F(GeneratorTest, CancelledTextGoesOnWhereItStopped) {
+  BoundedContext context = model_->make_context(options_for("vase"));
+  Generator generator(*model_, context, 8);
+  const Request first = request("a prompt of more than eight tokens", 10);
+  generator.start(0, first);
+  generator.step();
+  generator.cancel(0);
+  EXPECT_FALSE(generator.busy());
+
+  Request second;
+  second.prompt = model_->tokenize(" and more", false);
+  second.n_predict = 1;
+  generator.start(0, second);
+  drain(generator);
+  EXPECT_EQ(context.statistics(0).tokens,
+            static_cast<std::int64_t>(first.prompt.size() + second.prompt.size()))
+      << "the rest of the first prompt was read before the second";
+}
+
+TEST_F(GeneratorTest, ClearForgets) {
+  const Request once = request("Once", 40);
+  BoundedContext context = model_->make_context(options_for("vase"));
+  Generator generator(*model_, context);
+  generator.start(0, once);
+  const std::string text = drain(generator)[0].text;
+  generator.clear(0);
+  generator.start(0, once);
+  EXPECT_EQ(drain(generator)[0].text, text);
+}
+
+TEST_F(GeneratorTest, RefusesAnEmptyPromptAndABusySequence) {
+  BoundedContext context = model_->make_context(options_for("vase"));
+  Generator generator(*model_, context);
+  EXPECT_THROW(generator.start(0, {}), Error);
+  generator.start(0, request("Once", 5));
+  EXPECT_THROW(generator.start(0, request("Once", 5)), Error);
+}
+
+}  // namespace
+}  // namespace vase::engine::test
