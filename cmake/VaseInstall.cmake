@@ -5,8 +5,6 @@ include(CMakePackageConfigHelpers)
 set(_vase_targets vase vase_warnings)
 if(TARGET vase_llama)
   set_target_properties(vase_llama PROPERTIES EXPORT_NAME llama)
-  # Its public header wants C++20 of those who include it.
-  target_compile_features(vase_llama PUBLIC cxx_std_20)
   list(APPEND _vase_targets vase_llama)
 endif()
 install(

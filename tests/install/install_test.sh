@@ -14,6 +14,14 @@ expect() { # expect PATTERN TEXT
   exit 1
 }
 
+run() { # run COMMAND...: keeps and shows what it prints
+  out=$("$@" 2>&1) || {
+    printf 'failed: %s\n%s\n' "$*" "$out" >&2
+    exit 1
+  }
+  echo "$out"
+}
+
 build_example() { # build_example NAME
   local flags=()
   [[ -z $SANITIZE ]] || flags=("-DCMAKE_C_FLAGS=-fsanitize=$SANITIZE"
@@ -27,13 +35,12 @@ build_example() { # build_example NAME
 [[ -f $work/prefix/include/vase/vase.h ]]
 
 build_example embed-c
-out=$("$work/embed-c/embed_c")
-echo "$out"
+run "$work/embed-c/embed_c"
 expect '^vase [0-9]+\.[0-9]+\.[0-9]+$' "$out"
 expect '^head 1 keeps 64 of 80 rows' "$out"
 
 if [[ $WITH_PROGRAM == 1 ]]; then
-  out=$("$work/prefix/bin/vase" policies)
+  run "$work/prefix/bin/vase" policies
   expect 'snapkv' "$out"
 fi
 
@@ -42,8 +49,7 @@ if [[ $WITH_LLAMA == 1 ]]; then
   cache="${VASE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/vase}"
   model="$cache/models/SmolLM2-135M-Instruct.Q4_1.gguf"
   if [[ -f $model ]]; then
-    out=$("$work/embed-llama/embed_llama" "$model" "Once upon a time" 400)
-    echo "$out"
+    run "$work/embed-llama/embed_llama" "$model" "Once upon a time" 400
     expect '^40[0-9] tokens, [23][0-9][0-9] rows a head, [1-9][0-9]* evictions$' "$out"
   else
     out=$("$work/embed-llama/embed_llama" /no/such/model.gguf x 1 2>&1) && exit 1
