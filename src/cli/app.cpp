@@ -17,9 +17,7 @@
 #include "cli/policies.hpp"
 #include "cli/run.hpp"
 #include "cli/suggest.hpp"
-#ifdef VASE_WITH_TASKS
 #include "cli/tasks.hpp"
-#endif
 #include "vase/llama.hpp"
 
 namespace vase::cli {
@@ -87,9 +85,7 @@ std::unique_ptr<CLI::App> make_app() {
   add_plan_command(*app);
   add_bench_command(*app);
   add_policies_command(*app);
-#ifdef VASE_WITH_TASKS
   add_tasks_command(*app);
-#endif
   return app;
 }
 

@@ -121,7 +121,10 @@ std::filesystem::path models_folder() {
 void ModelArguments::add_to(CLI::App &app) {
   app.add_option("-m,--model", path, "GGUF file (default: the model that `make model` fetches)")
       ->group(kModelGroup);
-  app.add_option("--lora", loras, "LoRA adapter, may be given several times")->group(kModelGroup);
+  app.add_option("--lora", loras, "LoRA adapter, may be given several times")
+      ->type_name("FILE")
+      ->allow_extra_args(false)
+      ->group(kModelGroup);
   app.add_option("--gpu-layers,--ngl", n_gpu_layers, "layers on the GPU (default: all that fit)")
       ->check(at_least(-1))
       ->group(kModelGroup);
@@ -188,15 +191,20 @@ void PolicyArguments::add_to(CLI::App &app) {
       ->check(CLI::Validator(check_policy, ""))
       ->capture_default_str();
   option("--budget", budget, "rows that each head keeps (default: 4096)")->check(at_least(1));
-  option("--recency", recency, "newest rows, always kept")->check(at_least(0));
-  option("--interval", interval, "rows between two evictions")->check(at_least(1));
-  option("--window", window, "newest queries, by which rows are scored")->check(at_least(1));
-  option("--sinks", sinks, "first tokens of the text, always kept")->check(at_least(0));
-  option("--protect", protect, "rows protected for their values: a number, or 25% of the budget")
+  option("--recency", recency, "newest rows, always kept (default: 64)")->check(at_least(0));
+  option("--interval", interval, "rows between two evictions (default: 64)")->check(at_least(1));
+  option("--window", window, "newest queries, by which rows are scored (default: 64)")
+      ->check(at_least(1));
+  option("--sinks", sinks, "first tokens of the text, always kept (default: 4)")
+      ->check(at_least(0));
+  option("--protect", protect,
+         "rows protected for their values, as a number or a share (default: 25%)")
       ->check(CLI::Validator(check_protect, ""));
-  option("--temperature-attn", temperature, "divides the attention logits that score the rows")
+  option("--temperature-attn", temperature,
+         "divides the attention logits that score the rows (default: 1)")
       ->check(between(1e-3, 1e3));
-  option("--lambda", lambda, "rkv: attention (1) against redundancy (0)")->check(between(0, 1));
+  option("--lambda", lambda, "rkv: attention (1) against redundancy (0) (default: 0.5)")
+      ->check(between(0, 1));
   // Read as text, so that "--pin-prompt" alone can stand for a share.
   app.add_option_function<std::vector<std::string>>(
          "--pin-prompt",

@@ -12,7 +12,7 @@ double rate(std::int64_t count, double seconds) {
 }
 
 std::string cache_fill(const Report &report) {
-  return fmt::format("cache {}/{}", with_commas(report.rows), with_commas(report.cells));
+  return fmt::format("cache {}/{}", with_commas(report.rows), with_commas(report.most_rows));
 }
 
 // What the bound saves; nothing while a full cache would still be smaller.

@@ -16,7 +16,7 @@ struct Report {
   double overhead_seconds = 0;  ///< of both: capture and evictions
   std::int64_t tokens = 0;      ///< in the sequence: those of all prompts and answers
   std::int32_t rows = 0;        ///< each head holds now
-  std::int32_t cells = 0;       ///< each head can hold
+  std::int32_t most_rows = 0;   ///< each head holds at most: budget and interval, or the context
   std::int64_t evictions = 0;
   std::uint64_t kv_bytes = 0;
   std::uint64_t full_kv_bytes = 0;  ///< what a full cache of this many tokens takes

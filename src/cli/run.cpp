@@ -19,6 +19,7 @@ struct RunArguments {
 };
 
 void run(const RunArguments &arguments) {
+  if (arguments.prompt && arguments.file) throw CLI::ExcludesError("--file", "--prompt");
   std::string prompt = read_prompt(arguments.prompt, arguments.file);
   install_interrupt_handlers();
   Session session(arguments.session);
@@ -34,10 +35,9 @@ void run(const RunArguments &arguments) {
 void add_run_command(CLI::App &app) {
   CLI::App *command = app.add_subcommand("run", "complete a prompt, streaming the text");
   const auto arguments = std::make_shared<RunArguments>();
-  CLI::Option *prompt = command->add_option("-p,--prompt", arguments->prompt, "the prompt");
-  command
-      ->add_option("-f,--file", arguments->file, "a file that holds the prompt; -: standard input")
-      ->excludes(prompt);
+  command->add_option("-p,--prompt", arguments->prompt, "the prompt");
+  command->add_option("-f,--file", arguments->file,
+                      "a file that holds the prompt; -: standard input");
   command->add_flag("--chat", arguments->chat,
                     "ask the prompt as a question, in the model's chat template; without it the "
                     "prompt is a text to continue");

@@ -170,7 +170,9 @@ Report Session::report() const {
   const SequenceStatistics cache = context_.statistics(0);
   report.tokens = cache.tokens;
   report.rows = cache.rows;
-  report.cells = context_.cells_per_sequence();
+  const vase_params &policy = options_.policy;
+  report.most_rows =
+      arguments_.policy.evicts() ? policy.budget + policy.interval : context_.cells_per_sequence();
   report.evictions = cache.evictions;
   report.overhead_seconds = context_.timings().capture + context_.timings().eviction;
   report.kv_bytes = context_.cache_bytes();

@@ -42,8 +42,8 @@ void finish_line(LogState &state) {
 void on_log(ggml_log_level level, const char *text, void *user_data) {
   LogState &state = *static_cast<LogState *>(user_data);
   const std::lock_guard lock(state.mutex);
-  if (state.verbose) std::fputs(text, stderr);
   if (level != GGML_LOG_LEVEL_CONT) state.level = level;
+  if (state.verbose && state.level != GGML_LOG_LEVEL_DEBUG) std::fputs(text, stderr);
   for (const char *c = text; *c != '\0'; ++c) {
     if (*c == '\n') {
       finish_line(state);

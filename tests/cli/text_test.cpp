@@ -87,7 +87,7 @@ Report example() {
   report.generate_seconds = 100;
   report.tokens = 5012;
   report.rows = 1040;
-  report.cells = 1088;
+  report.most_rows = 1088;
   report.evictions = 62;
   report.kv_bytes = 24 << 20U;
   report.full_kv_bytes = 110 << 20U;
