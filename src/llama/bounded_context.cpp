@@ -104,9 +104,9 @@ struct BoundedContext::State {
     watcher->begin_discovery();
     const int32_t status = llama_decode(context.get(), batch.get());
     llama_synchronize(context.get());
-    watcher->end_discovery();
     if (status != 0)
       throw Error("llama_decode failed on the first token (status " + std::to_string(status) + ")");
+    watcher->end_discovery();
     llama_memory_clear(llama_get_memory(context.get()), true);
     llama_perf_context_reset(context.get());
 
