@@ -18,7 +18,6 @@ namespace {
 
 constexpr std::int32_t kDefaultBudget = 4096;  // as published
 constexpr float kDefaultPin = 0.5f;
-constexpr const char *kDefaultModel = "SmolLM2-135M-Instruct.Q4_1.gguf";
 constexpr const char *kModelGroup = "Model";
 constexpr const char *kPolicyGroup = "Cache";
 constexpr const char *kContextGroup = "Machine";
@@ -109,13 +108,13 @@ CLI::Validator between(double low, double high) {
   return {check, ""};
 }
 
-std::filesystem::path models_folder() {
+std::filesystem::path default_model() {
   auto cache = environment_path("VASE_CACHE");
   if (cache.empty() && !environment_path("XDG_CACHE_HOME").empty()) {
     cache = environment_path("XDG_CACHE_HOME") / "vase";
   }
   if (cache.empty()) cache = environment_path("HOME") / ".cache" / "vase";
-  return cache / "models";
+  return cache / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf";
 }
 
 void ModelArguments::add_to(CLI::App &app) {
@@ -133,7 +132,7 @@ void ModelArguments::add_to(CLI::App &app) {
 
 std::filesystem::path ModelArguments::file() const {
   if (!path.empty()) return path;
-  const auto standard = models_folder() / kDefaultModel;
+  const auto standard = default_model();
   if (std::filesystem::exists(standard)) return standard;
   throw Error(
       fmt::format("no model given (-m), and the default one is not at {}: `make model` or "

@@ -78,7 +78,8 @@ CLI::Validator at_least(std::int64_t low,
 /// A number from `low` to `high`.
 CLI::Validator between(double low, double high);
 
-/// Where fetched models are: $VASE_CACHE, else $XDG_CACHE_HOME/vase, else ~/.cache/vase.
-std::filesystem::path models_folder();
+/// Where the default model is once it was fetched: in the folder models of $VASE_CACHE, else of
+/// $XDG_CACHE_HOME/vase, else of ~/.cache/vase.
+std::filesystem::path default_model();
 
 }  // namespace vase::cli

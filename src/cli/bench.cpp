@@ -36,6 +36,9 @@ struct BenchArguments {
 };
 
 BenchPlan make_plan(const BenchArguments &arguments) {
+  if (!arguments.policy.evicts()) {
+    throw Error("bench compares a policy that evicts with the full cache: choose another --policy");
+  }
   BenchPlan plan{.depths = arguments.depths, .tokens = arguments.tokens};
   std::sort(plan.depths.begin(), plan.depths.end());
   plan.bounded = {.policy = arguments.policy.params(static_cast<std::uint64_t>(arguments.seed)),

@@ -113,6 +113,10 @@ TEST_F(BadInput, UnwritableJson) {
   expect_one_line({"bench", "--json", folder_ + "/none/x.json"}, kFailed, "cannot write");
 }
 
+TEST_F(BadInput, BenchOfTheFullCacheAgainstItself) {
+  expect_one_line({"bench", "--policy", "full"}, kFailed, "choose another --policy");
+}
+
 TEST_F(BadInput, SizeThatIsNone) {
   expect_one_line({"plan", "--fit", "lots"}, kWrongUsage, "\"lots\" is not a size");
   expect_one_line({"plan", "--fit", "-1GiB"}, kWrongUsage, "is not a size");

@@ -9,6 +9,7 @@
 
 #include "../engine/text_model.hpp"
 #include "../llama/tiny_models.hpp"
+#include "cli/arguments.hpp"
 #include "engine/machine.hpp"
 #include "process.hpp"
 
@@ -220,6 +221,16 @@ TEST_F(SessionTest, HelpNamesTheOptionsAsUsersKnowThem) {
   EXPECT_EQ(help.exit_code, 0);
   EXPECT_THAT(help.out, HasSubstr("-ngl"));
   EXPECT_THAT(help.out, Not(HasSubstr("--ngl")));
+}
+
+// The model that `make model` fetches, if it was.
+TEST(DefaultModel, KnowsTheCapitalOfFrance) {
+  if (!std::filesystem::exists(default_model())) GTEST_SKIP() << "not fetched";
+  const Outcome outcome = run_vase({"run", "--chat", "-p", "What is the capital of France?", "-n",
+                                    "10", "--temp", "0", "--budget", "128"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(outcome.err, "");
+  EXPECT_THAT(outcome.out, HasSubstr("Paris"));
 }
 
 }  // namespace
