@@ -10,7 +10,7 @@ source "$(dirname "$0")/lib.sh"
 cd "$ROOT"
 scripts/build.sh release vase_cli
 model=$(scripts/fetch-model.sh)
-vase=(build/release/bin/vase run --model "$model" --budget 512 -n 3000
-  --prompt "Explain step by step how a steam engine works, and tell the story of its invention.")
+vase=(build/release/bin/vase run --model "$model" --budget 512 --n-predict 3000 --ignore-eos
+  --temp 1 --seed 1 --prompt "The old lighthouse keeper had a secret.")
 say "${vase[*]}"
 exec "${vase[@]}"
