@@ -34,7 +34,9 @@ export async function* streamChat(body, signal) {
     for await (const data of readEvents(response.body)) {
       if (data === "[DONE]") return;
       const chunk = JSON.parse(data);
-      if (chunk.error) throw new ApiError(`The answer broke off: ${said(chunk) ?? "server error"}.`);
+      if (chunk.error) {
+        throw new ApiError(`The answer broke off: ${said(chunk) ?? "the server failed"}.`);
+      }
       yield chunk;
     }
   } catch (error) {

@@ -46,7 +46,7 @@ export class Chat {
     });
     element("stop").addEventListener("click", () => this.#running?.abort());
     element("clear").addEventListener("click", () => this.#clear());
-    // A page that is left hears of its requests' failure, which is none: what came is kept as it is.
+    // A page that is left sees its request fail, which is no failure: what came is kept as it is.
     addEventListener("pagehide", () => {
       this.#save();
       this.#left = true;
@@ -175,7 +175,8 @@ export class Chat {
     this.#savedAt = performance.now();
     if (save("sessionStorage", keyName, this.#messages)) return;
     // Storage is small: the chains of thought go first.
-    save("sessionStorage", keyName, this.#messages.map((message) => ({ ...message, reasoning: "" })));
+    const shortened = this.#messages.map((message) => ({ ...message, reasoning: "" }));
+    save("sessionStorage", keyName, shortened);
   }
 
   #showState() {
@@ -227,16 +228,17 @@ class Run {
     cancelAnimationFrame(this.#frame);
   }
 
-  // A chunk is a token, or nearly; the server's own count is better where it came.
+  // A chunk is a token, or nearly; the server's own numbers are better where they came.
   summary(ending) {
     const { usage, vase, reason } = this.#final;
     const tokens = usage?.completion_tokens ?? this.#tokens;
     const thought = usage?.completion_tokens_details?.reasoning_tokens;
     if (thought > 0) this.#message.reasoningTokens = thought;
-    const elapsed = (performance.now() - this.#first) / 1000;
+    const measured = (performance.now() - this.#first) / 1000;
+    const elapsed = vase?.choices?.[0]?.generate_seconds ?? measured;
     const parts = [plural(tokens, "token")];
     // A rate needs some time to mean anything.
-    if (elapsed > 0.2) parts.push(`${rate((this.#tokens - 1) / elapsed)} tokens/s`);
+    if (elapsed > 0.2) parts.push(`${rate(tokens / elapsed)} tokens/s`);
     if (vase?.evictions !== undefined) parts.push(plural(vase.evictions, "eviction"));
     if (vase?.policy) parts.push(`${vase.policy}, budget ${count(vase.budget ?? 0)}`);
     if (reason === "length") parts.push("length limit reached");
@@ -248,7 +250,7 @@ function countDown(text, { message, retryAfter }) {
   const until = Date.now() + 1000 * retryAfter;
   const tick = () => {
     const left = Math.ceil((until - Date.now()) / 1000);
-    text.textContent = left > 0 ? `${message} Try again in ${left} s.` : `${message} Try again now.`;
+    text.textContent = `${message} Try again ${left > 0 ? `in ${left} s` : "now"}.`;
     if (left > 0 && text.isConnected) setTimeout(tick, 250);
   };
   tick();

@@ -113,8 +113,10 @@ function blockNode(block) {
 }
 
 // Spans have a limit so that a text of lone asterisks cannot cost quadratic time.
-const inline =
-  /(`+)([^`]|[^`].{0,2000}?[^`])\1(?!`)|\*\*(\S|\S.{0,2000}?\S)\*\*|\*([^\s*]|[^\s*][^*]{0,2000}?[^\s*])\*/s;
+const code = /(`+)([^`]|[^`].{0,2000}?[^`])\1(?!`)/;
+const bold = /\*\*(\S|\S.{0,2000}?\S)\*\*/;
+const emphasis = /\*([^\s*]|[^\s*][^*]{0,2000}?[^\s*])\*/;
+const inline = new RegExp([code, bold, emphasis].map(({ source }) => source).join("|"), "s");
 
 function inlineNodes(text) {
   const nodes = [];
@@ -125,10 +127,10 @@ function inlineNodes(text) {
       break;
     }
     nodes.push(text.slice(0, match.index));
-    const [whole, , code, bold, emphasis] = match;
-    const node = document.createElement(code ? "code" : bold ? "strong" : "em");
-    if (code) node.textContent = code;
-    else node.append(...inlineNodes(bold ?? emphasis));
+    const [whole, , verbatim, strong, em] = match;
+    const node = document.createElement(verbatim ? "code" : strong ? "strong" : "em");
+    if (verbatim) node.textContent = verbatim;
+    else node.append(...inlineNodes(strong ?? em));
     nodes.push(node);
     text = text.slice(match.index + whole.length);
   }

@@ -17,8 +17,8 @@ const words = {
   sink: "the first tokens of the sequence, on which attention rests",
   pinned: "part of the prompt",
   protected: "its value range is among the largest",
-  drawn: "drawn by attention weight",
-  recent: "too new to be given up",
+  drawn: "chosen by the policy, by lot or by rank",
+  recent: "no eviction has had to decide about it yet",
 };
 
 export class Observatory {
@@ -91,7 +91,10 @@ export class Observatory {
 
   async #takeCache() {
     const slot = this.#slot;
-    if (!slot) return;
+    if (this.#status.layers === 0) {
+      element("empty").textContent = "This server keeps every row: there is nothing to watch.";
+    }
+    if (!slot || this.#status.layers === 0) return;
     const head = `slot=${slot.id}&layer=${element("layer").value}&head=${element("head").value}`;
     const version = `${head} ${slot.tokens} ${slot.evictions} ${slot.busy}`;
     if (version === this.#shown) return;
@@ -140,6 +143,7 @@ export class Observatory {
     this.#grid.colourBy(what);
     this.#profile.colourBy(what);
     element("ramp").hidden = what !== "range";
+    element("reasons").classList.toggle("plain-swatches", what === "range");
   }
 
   #addReason(reason) {
@@ -191,9 +195,11 @@ export class Observatory {
     if (tokens === 0) return "Each token that is read or written appears here.";
     const kept = positions.length;
     const share = ((100 * kept) / tokens).toPrecision(2);
-    return kept === tokens
-      ? `All ${count(tokens)} positions are in the cache. Point at one to read it.`
-      : `${count(kept)} of ${count(tokens)} positions survive (${share}%). Point at one to read it.`;
+    const survivors =
+      kept === tokens
+        ? `All ${count(tokens)} positions are in the cache.`
+        : `${count(kept)} of ${count(tokens)} positions survive (${share}%).`;
+    return `${survivors} Point at one to read it.`;
   }
 }
 

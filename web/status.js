@@ -40,8 +40,8 @@ export function showSlot(slot) {
   const doing = { idle: "idle", prompt: "reading the prompt", generating: "generating" };
   write(
     "fill-words",
-    `${count(slot.rows)} of ${plural(slot.capacity, "row")} a head, budget ${count(slot.budget)}, ` +
-      `policy ${slot.policy}, ${doing[slot.state] ?? slot.state}`,
+    `Slot ${slot.id}: ${count(slot.rows)} of ${plural(slot.capacity, "row")} a head, ` +
+      `budget ${count(slot.budget)}, policy ${slot.policy}, ${doing[slot.state] ?? slot.state}`,
   );
 }
 

@@ -1,4 +1,7 @@
-"""The page in a headless Chromium. VASE_WEB_URL names a running server to test instead of the mock."""
+"""The page in a headless Chromium.
+
+VASE_WEB_URL names a running server to test instead of the mock.
+"""
 
 import os
 import sys
@@ -23,6 +26,11 @@ def server():
         mock.shutdown()
 
 
+@pytest.fixture(scope="session")
+def url(server):
+    return URL.rstrip("/") + "/" if URL else server.url
+
+
 @pytest.fixture
 def mock(server):
     """For tests that need known answers."""
@@ -45,13 +53,12 @@ def browser():
 
 
 @pytest.fixture
-def page(browser, server):
+def page(browser, server, url):
     """The page, freshly opened. It may leave nothing on the browser's console."""
     from page import Page
 
     if server:
         server.reset()
-    url = URL.rstrip("/") + "/" if URL else server.url
     page = Page(browser, url)
     page.size(1280, 860)
     page.prefer("light")

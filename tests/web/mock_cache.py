@@ -1,4 +1,4 @@
-"""A cache that evicts like the real one, from hashes instead of a model: the same rows each time."""
+"""A cache that evicts like the real one, from hashes instead of a model: always the same rows."""
 
 import hashlib
 import math
@@ -50,13 +50,17 @@ class HeadCache:
         free.sort(key=lambda p: -value_range(self.layer, self.head, p))
         protect = self.budget // 4
         kept.update({p: "protected" for p in free[:protect]})
-        lots = sorted(
-            free[protect:],
-            key=lambda p: math.log(noise("lot", self.layer, self.head, p, self.evictions)) / (p + 9),
-            reverse=True,
-        )
+        lots = sorted(free[protect:], key=self.lot, reverse=True)
         kept.update({p: "drawn" for p in lots[: self.budget - len(kept)]})
         self.rows = kept
+
+    def lot(self, position):
+        """Newer rows weigh more."""
+        key = "lot", self.layer, self.head, position, self.evictions
+        return math.log(noise(*key)) / (position + 9)
+
+    def reason(self, position):
+        return "sink" if position < SINKS else self.rows[position]
 
     def report(self):
         positions = sorted(self.rows)
@@ -68,7 +72,5 @@ class HeadCache:
             "rows": len(positions),
             "positions": positions,
             "ranges": [value_range(self.layer, self.head, p) for p in positions],
-            "reasons": [
-                "sink" if p < SINKS and self.rows[p] == "recent" else self.rows[p] for p in positions
-            ],
+            "reasons": [self.reason(p) for p in positions],
         }

@@ -2,7 +2,7 @@
 
     python tests/web/mock_server.py [PORT]
 
-The last user message chooses the answer (see `answer`); anything else gets a short chain of thought.
+The last user message chooses the answer, see `answer`.
 """
 
 import json
@@ -80,6 +80,7 @@ class Mock(ThreadingHTTPServer):
         self.delay = 0.002  # seconds a token
         self.requests = []  # bodies of the chat requests
         self.cancelled = 0
+        self.layers = LAYERS
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
 
     @property
@@ -90,7 +91,7 @@ class Mock(ThreadingHTTPServer):
         with self.lock:
             for slot in self.slots:
                 slot.reset()
-        self.key, self.delay, self.cancelled = "", 0.002, 0
+        self.key, self.delay, self.cancelled, self.layers = "", 0.002, 0, LAYERS
         self.requests.clear()
 
     def fill(self, tokens, slot=0):
@@ -191,7 +192,12 @@ class Handler(BaseHTTPRequestHandler):
                 "total_tokens": slot.tokens,
                 "completion_tokens_details": {"reasoning_tokens": thought},
             }
-            vase = {"policy": "vase", "budget": slot.budget, "evictions": slot.head(0, 0).evictions}
+            vase = {
+                "policy": "vase",
+                "budget": slot.budget,
+                "evictions": slot.head(0, 0).evictions,
+                "choices": [{"index": 0, "generate_seconds": slot.generated / slot.speed}],
+            }
             self.send_event({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
             self.send_event({"choices": [], "usage": usage, "vase": vase})
             self.wfile.write(b"data: [DONE]\n\n")
@@ -211,7 +217,7 @@ class Handler(BaseHTTPRequestHandler):
         return {
             "model": "mock-135M.Q4_1.gguf",
             "policy": "vase",
-            "layers": LAYERS,
+            "layers": self.server.layers,
             "heads": HEADS,
             "slots": slots,
             "memory": {

@@ -98,7 +98,7 @@ class Page:
     def wait_for_end(self, seconds=10):
         """-> the note under the newest answer"""
         self.wait("!document.querySelector('#send').hidden", seconds)
-        return self.run("return [...document.querySelectorAll('.message .note')].at(-1).textContent")
+        return self.value("[...document.querySelectorAll('.message .note')].at(-1).textContent")
 
     def pixels_of(self, colour, canvas="grid"):
         """How many pixels of the canvas have exactly this colour ([r, g, b])."""

@@ -1,24 +1,29 @@
 """The page's pure functions, run where they will run."""
 
 import json
+from itertools import pairwise
 
 import pytest
 
 
-@pytest.fixture(autouse=True)
-def own_page(mock):
-    """They are the same whatever serves them: the mock is enough."""
+@pytest.fixture(scope="module")
+def page(browser, url):
+    """Opened once: these tests leave nothing behind."""
+    from page import Page
+
+    page = Page(browser, url)
+    page.open()
+    return page
 
 
 def feed(page, *pieces):
-    return page.module(
-        "sse", f"(() => {{ const p = new m.SseParser(); return {json.dumps(pieces)}.map((t) => p.push(t)) }})()"
-    )
+    parse = "((parser) => pieces.map((text) => parser.push(text)))(new m.SseParser())"
+    return page.module("sse", parse.replace("pieces", json.dumps(pieces)))
 
 
 def test_events_in_pieces(page):
     assert feed(page, "data: a\n\ndata: b\n", "\n") == [["a"], ["b"]]
-    assert feed(page, "da", "ta: {\"x\"", ":1}\n", "\ndata:y\n\n") == [[], [], [], ['{"x":1}', "y"]]
+    assert feed(page, "da", 'ta: {"x"', ":1}\n", "\ndata:y\n\n") == [[], [], [], ['{"x":1}', "y"]]
 
 
 def test_events_with_any_line_end(page):
@@ -50,7 +55,8 @@ def test_letters_cut_in_two(page):
 
 
 def kinds(page, text):
-    return page.module("markdown", f"m.parseBlocks({json.dumps(text)}.split('\\n')).map((b) => b.kind)")
+    lines = json.dumps(text.split("\n"))
+    return page.module("markdown", f"m.parseBlocks({lines}).map((block) => block.kind)")
 
 
 def test_markdown_blocks(page):
@@ -76,7 +82,8 @@ def test_markdown_of_lone_marks_is_quick(page):
 
 
 def layout(page, tokens, width=600, height=300):
-    return page.module("aggregate", f"m.gridLayout({tokens}, {width}, {height}, [16, 12, 10, 8, 6, 5, 4, 3])")
+    sizes = [16, 12, 10, 8, 6, 5, 4, 3]
+    return page.module("aggregate", f"m.gridLayout({tokens}, {width}, {height}, {sizes})")
 
 
 @pytest.mark.parametrize("tokens", [1, 64, 1000, 20_000, 100_000, 1_000_000])
@@ -121,10 +128,12 @@ def test_colours_differ_in_lightness(page, theme):
         "[['sink', 'pinned', 'protected', 'drawn', 'recent'].map(m.reasonColour), m.rampStops()]",
     )
     away_from_page = -1 if theme == "light" else 1
-    steps = [lightness(b) - lightness(a) for a, b in zip(reasons, reasons[1:])]
-    assert all(-away_from_page * step > 8 for step in steps)
-    steps = [lightness(b) - lightness(a) for a, b in zip(ramp, ramp[1:])]
-    assert all(away_from_page * step > 7 for step in steps)
+    assert all(-away_from_page * step > 8 for step in steps_of(reasons))
+    assert all(away_from_page * step > 7 for step in steps_of(ramp))
+
+
+def steps_of(colours):
+    return [lightness(b) - lightness(a) for a, b in pairwise(colours)]
 
 
 def lightness(colour):
