@@ -58,6 +58,9 @@ struct SequenceInput {
   std::span<const llama_token> tokens;
   bool all_logits = false;  ///< logits of every token, not of the last alone; then tokens.size() <=
                             ///< room(sequence)
+  /// Evict when the cells are full, not as soon as an eviction is due: for the pieces of a long
+  /// prompt, which is then treated as if it came in one call, however it is cut. See prompt_room().
+  bool fill = false;
 };
 
 /// What happened to one sequence since it was cleared.
@@ -66,6 +69,14 @@ struct SequenceStatistics {
   int32_t rows = 0;        ///< rows that each head of each bounded layer holds now
   int64_t evictions = 0;   ///< evictions, each over all bounded layers
   int64_t rows_moved = 0;  ///< rows moved into holes, summed over layers and heads
+};
+
+/// What one head of one layer holds, for those who want to look at it.
+struct HeadRows {
+  std::vector<int32_t> positions;   ///< [rows] token position of each row, in cell order
+  std::vector<float> value_ranges;  ///< [rows] max - min of each row's value
+  int32_t pinned_begin = 0;         ///< token positions [begin, end) are never evicted now
+  int32_t pinned_end = 0;
 };
 
 /// Where the time went, in seconds, since the context was made or reset_timings() was called.
@@ -106,12 +117,23 @@ class BoundedContext {
   /// Tokens that `sequence` takes in one piece right now, without splitting, after evicting if it
   /// must.
   int32_t room(int32_t sequence) const;
+  /// The same for tokens that are given with `fill`.
+  int32_t prompt_room(int32_t sequence) const;
   /// Says that what `sequence` has been given so far is its prompt (matters if pin_prompt > 0).
   /// Called by decode() itself after the first call on an empty sequence; call it again to extend
   /// the prompt (a new turn of a chat).
   void set_prompt_end(int32_t sequence);
   /// Forgets `sequence`, as if new. Its next draws do not depend on the past.
   void clear(int32_t sequence);
+  /// Gives one sequence, which must be empty, another policy, budget or seed than options() say,
+  /// and another share of its prompt to pin. Holds until it is set again. Takes working memory of
+  /// its own only if the policy needs more of it than any policy before. Throws Error if the budget
+  /// or the cells that it needs are larger than the context's, if the policy does not evict, or if
+  /// it needs queries that the context does not keep (options().policy needs none, or has another
+  /// window).
+  void set_params(int32_t sequence, const vase_params &params, float pin_prompt);
+  /// What is set for a sequence: options().policy unless set_params() said otherwise.
+  const vase_params &params(int32_t sequence) const;
   /// Which stream of random numbers `sequence` draws from (default: its index), so that a request's
   /// outcome does not depend on the slot it runs in.
   void set_draw_stream(int32_t sequence, uint32_t stream);
@@ -133,6 +155,10 @@ class BoundedContext {
   /// Token positions of the rows that a head holds, in cell order: [statistics(sequence).rows].
   /// `layer` counts bounded layers.
   std::vector<int32_t> positions(int32_t sequence, int32_t layer, int32_t head) const;
+  /// The same with the range of each row's values. Reads the cache, so not during decode().
+  HeadRows inspect(int32_t sequence, int32_t layer, int32_t head) const;
+  /// KV heads of a bounded layer.
+  int32_t heads(int32_t layer) const;
 
  private:
   struct State;

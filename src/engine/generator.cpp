@@ -1,6 +1,8 @@
 #include "engine/generator.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <numeric>
 #include <utility>
 
 namespace vase::engine {
@@ -8,6 +10,27 @@ namespace {
 
 double seconds(std::chrono::steady_clock::duration duration) {
   return std::chrono::duration<double>(duration).count();
+}
+
+// The logarithm of the softmax at `token` and at the `n` likeliest tokens.
+std::vector<TokenLogprob> logprobs(std::span<const float> logits, llama_token token,
+                                   std::int32_t n) {
+  const float max = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(static_cast<double>(logit - max));
+  const float log_sum = max + static_cast<float>(std::log(sum));
+  const auto logit_of = [&](llama_token t) { return logits[static_cast<std::size_t>(t)]; };
+
+  std::vector<llama_token> order(logits.size());
+  std::iota(order.begin(), order.end(), 0);
+  const auto count = std::min<std::ptrdiff_t>(n, std::ssize(order));
+  std::partial_sort(order.begin(), order.begin() + count, order.end(),
+                    [&](llama_token a, llama_token b) { return logit_of(a) > logit_of(b); });
+  std::vector<TokenLogprob> result = {{token, logit_of(token) - log_sum}};
+  for (const llama_token likely : std::span(order).first(static_cast<std::size_t>(count))) {
+    result.push_back({likely, logit_of(likely) - log_sum});
+  }
+  return result;
 }
 
 }  // namespace
@@ -34,6 +57,7 @@ void Generator::start(std::int32_t sequence, Request request) {
   s.busy = true;
   s.in_prompt = true;
   s.n_predict = request.n_predict;
+  s.n_logprobs = request.n_logprobs;
   s.sampler.emplace(model_.vocab(), request.sampling);
   s.utf8 = {};
   s.stop = StopStrings(std::move(request.stop));
@@ -74,27 +98,50 @@ std::span<const Event> Generator::step() {
   return events_;
 }
 
-// One token of every sequence that generates, and pieces of the prompts of the others. A piece is
-// no longer than the room of its sequence, so that decode() makes one batch of it all.
+// One token of every sequence that generates, and pieces of the prompts of the others. Those with
+// the least left to read come first, so that what they leave of their share goes to the others.
 std::vector<SequenceInput> Generator::plan_batch() {
   std::vector<SequenceInput> batch;
-  std::int32_t prompt_left = prompt_chunk_;
+  std::vector<std::int32_t> prompts;
   for (std::int32_t sequence = 0; sequence < std::ssize(slots_); ++sequence) {
-    Slot &s = slot(sequence);
-    if (!s.busy) continue;
-    const std::int32_t room = context_.room(sequence);
-    if (room <= 0) {
-      finish(sequence, Finish::cache_full, events_.emplace_back(Event{.sequence = sequence}));
-      continue;
+    if (!slot(sequence).busy) continue;
+    if (slot(sequence).in_prompt) {
+      prompts.push_back(sequence);
+    } else {
+      add_input(sequence, 1, batch);
     }
-    const auto unread = static_cast<std::int32_t>(s.unread.size());
-    const std::int32_t n = s.in_prompt ? std::min({unread, room, prompt_left}) : 1;
-    if (s.in_prompt) prompt_left -= n;
-    if (n == 0) continue;
-    s.n_read = static_cast<std::size_t>(n);
-    batch.push_back({.sequence = sequence, .tokens = std::span(s.unread).first(s.n_read)});
+  }
+  std::ranges::stable_sort(prompts, {}, [&](std::int32_t p) { return slot(p).unread.size(); });
+  std::int32_t left = prompt_chunk_;
+  auto waiting = static_cast<std::int32_t>(prompts.size());
+  for (const std::int32_t sequence : prompts) {
+    const std::int32_t share = std::max(left / waiting--, 1);
+    if (left > 0 && add_input(sequence, share, batch)) {
+      left -= static_cast<std::int32_t>(slot(sequence).n_read);
+    }
   }
   return batch;
+}
+
+// Puts the next tokens of a sequence into the batch, at most `share`, and no more than its room, so
+// that decode() makes one batch of it all. Returns false if the cache is full, which ends it.
+bool Generator::add_input(std::int32_t sequence, std::int32_t share,
+                          std::vector<SequenceInput> &batch) {
+  Slot &s = slot(sequence);
+  const auto unread = static_cast<std::int32_t>(s.unread.size());
+  const std::int32_t room = s.in_prompt ? context_.prompt_room(sequence) : context_.room(sequence);
+  if (room <= 0) {
+    finish(sequence, Finish::cache_full, events_.emplace_back(Event{.sequence = sequence}));
+    return false;
+  }
+  s.n_read = static_cast<std::size_t>(std::min({unread, share, room}));
+  const auto tokens = std::span<const llama_token>(s.unread).first(s.n_read);
+  batch.push_back({.sequence = sequence, .tokens = tokens, .fill = s.in_prompt});
+  return true;
+}
+
+bool Generator::reading_prompt(std::int32_t sequence) const {
+  return slot(sequence).busy && slot(sequence).in_prompt;
 }
 
 void Generator::after_decode(std::int32_t sequence, Clock::time_point now) {
@@ -114,6 +161,11 @@ void Generator::sample(std::int32_t sequence, Clock::time_point now) {
   if (s.n_predict == 0) return finish(sequence, Finish::length, event);
 
   event.token = s.sampler->sample(context_.get(), context_.logits_index(sequence));
+  if (s.n_logprobs >= 0) {
+    const std::span<const float> logits(
+        context_.logits(sequence), static_cast<std::size_t>(llama_vocab_n_tokens(model_.vocab())));
+    event.logprobs = logprobs(logits, event.token, s.n_logprobs);
+  }
   if (std::exchange(s.in_prompt, false)) s.first_token = now;
   s.statistics.generate_seconds = seconds(now - s.first_token);
   // The end-of-text token is not read: a conversation that goes on writes its own closing.

@@ -30,6 +30,13 @@ struct Request {
   SamplingOptions sampling = {};
   std::int64_t n_predict = -1;         ///< tokens to generate at most; negative: no limit
   std::vector<std::string> stop = {};  ///< the text ends before the first of these
+  std::int32_t n_logprobs = -1;        ///< likeliest tokens to report with each; -1: no report
+};
+
+/// A token and the logarithm of its probability before any sampling option applies.
+struct TokenLogprob {
+  llama_token token = 0;
+  float logprob = 0;
 };
 
 enum class Finish {
@@ -45,6 +52,8 @@ struct Event {
   llama_token token = 0;
   std::string text = {};  ///< whole characters; may be empty, or belong to earlier tokens
   Finish finish = Finish::none;
+  /// With Request::n_logprobs >= 0: the token, then as many of the likeliest, the likeliest first.
+  std::vector<TokenLogprob> logprobs = {};
 };
 
 /// Of one sequence, since its last start().
@@ -58,7 +67,8 @@ struct GenerationStatistics {
 
 class Generator {
  public:
-  /// Both must outlive this. `prompt_chunk`: tokens of prompts in one step, over all sequences.
+  /// Both must outlive this. `prompt_chunk`: tokens of prompts in one step, over all sequences,
+  /// which share it evenly: a short prompt does not wait for a long one.
   Generator(const Model &model, BoundedContext &context, std::int32_t prompt_chunk = 512);
 
   /// Appends a prompt to a sequence that is not busy and lets it answer. Tokens that an earlier
@@ -76,6 +86,8 @@ class Generator {
   std::span<const Event> step();
 
   const GenerationStatistics &statistics(std::int32_t sequence) const;
+  /// True until the first token after a start().
+  bool reading_prompt(std::int32_t sequence) const;
   const BoundedContext &context() const { return context_; }
 
  private:
@@ -87,6 +99,7 @@ class Generator {
     std::size_t n_read = 0;           // of these, how many this step decodes
     bool in_prompt = false;
     std::int64_t n_predict = -1;
+    std::int32_t n_logprobs = -1;
     std::optional<Sampler> sampler;
     Utf8Assembler utf8;
     StopStrings stop;
@@ -101,6 +114,8 @@ class Generator {
   void after_decode(std::int32_t sequence, Clock::time_point now);
   void sample(std::int32_t sequence, Clock::time_point now);
   void finish(std::int32_t sequence, Finish reason, Event &event);
+  bool add_input(std::int32_t sequence, std::int32_t prompt_share,
+                 std::vector<SequenceInput> &batch);
 
   const Model &model_;
   BoundedContext &context_;

@@ -3,6 +3,7 @@
 #include <limits>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "ggml.h"
@@ -29,6 +30,8 @@ struct FreeContext {
 
 struct Sequence {
   SequenceRows rows;
+  vase_params params{};
+  float pin_prompt = 0.0f;
   uint32_t draw_stream = 0;
   int64_t evictions = 0;
   int64_t rows_moved = 0;
@@ -41,6 +44,7 @@ struct Pending {
   int32_t sequence;
   std::span<const llama_token> tokens;
   bool all_logits;
+  bool fill;
   int32_t now = 0;  // tokens that go into the coming batch
 
   bool done_after() const { return static_cast<size_t>(now) == tokens.size(); }
@@ -75,6 +79,8 @@ struct BoundedContext::State {
     for (int32_t i = 0; i < options.n_sequences; ++i) {
       Sequence sequence;
       sequence.rows = SequenceRows(heads, budget, shape.cells);
+      sequence.params = options.policy;
+      sequence.pin_prompt = options.pin_prompt;
       sequence.draw_stream = static_cast<uint32_t>(i);
       sequences.push_back(std::move(sequence));
     }
@@ -136,10 +142,47 @@ struct BoundedContext::State {
     return sequences[static_cast<size_t>(index)];
   }
 
+  void set_params(Sequence &s, const vase_params &params, float pin_prompt) {
+    if (s.rows.tokens() > 0) throw Error("parameters can be set for an empty sequence alone");
+    if (vase_params_check(&params) != VASE_OK) throw Error(vase_last_error());
+    if (!evictor || vase_policy_evicts(params.policy) == 0)
+      throw Error("policy " + std::string(vase_policy_name(params.policy)) +
+                  " cannot be set for one sequence: all evict or none does");
+    if (params.budget > options.policy.budget)
+      throw Error("budget " + std::to_string(params.budget) + " is above the context's, " +
+                  std::to_string(options.policy.budget));
+    if (int64_t{params.budget} + params.interval > shape.cells)
+      throw Error("budget + interval is " +
+                  std::to_string(int64_t{params.budget} + params.interval) +
+                  ", but a sequence has " + std::to_string(shape.cells) + " cells");
+    if (!(pin_prompt >= 0.0f && pin_prompt <= 0.9f))
+      throw Error("pinned share of the prompt " + std::to_string(pin_prompt) +
+                  " is not in 0 to 0.9 of the budget");
+    if (vase_policy_needs_queries(params.policy) != 0 &&
+        watcher->queries().window() != params.window)
+      throw Error("policy " + std::string(vase_policy_name(params.policy)) +
+                  " scores by the newest " + std::to_string(params.window) +
+                  " queries, but the context keeps " + std::to_string(watcher->queries().window()));
+    evictor->reserve(params);
+    s.params = params;
+    s.pin_prompt = pin_prompt;
+  }
+
   // ---- eviction ---------------------------------------------------------------------------------
 
   bool eviction_due(const Sequence &s) const {
-    return evictor && s.rows.rows() >= options.policy.budget + options.policy.interval;
+    return evictor && s.rows.rows() >= s.params.budget + s.params.interval;
+  }
+
+  // Token positions that stay. Of a prompt longer than its share the newest rows stay. The share
+  // never crowds out sinks and recency window.
+  static std::pair<int32_t, int32_t> pinned(const Sequence &s) {
+    const int64_t share =
+        std::min<int64_t>(static_cast<int64_t>(static_cast<double>(s.pin_prompt) * s.params.budget),
+                          s.params.budget - s.params.recency - s.params.sinks);
+    if (share <= 0) return {0, 0};
+    return {static_cast<int32_t>(std::max<int64_t>(0, s.prompt_end - share)),
+            static_cast<int32_t>(s.prompt_end)};
   }
 
   void evict(int32_t index) {
@@ -149,13 +192,8 @@ struct BoundedContext::State {
     eviction.stream = index;
     eviction.draw_stream = s.draw_stream;
     eviction.number = static_cast<uint32_t>(s.evictions);
-    // Of a prompt longer than its share the newest rows stay. The share never crowds out sinks and
-    // recency window.
-    const int64_t share = std::min<int64_t>(
-        static_cast<int64_t>(static_cast<double>(options.pin_prompt) * options.policy.budget),
-        options.policy.budget - options.policy.recency - options.policy.sinks);
-    eviction.pinned_begin = static_cast<int32_t>(std::max<int64_t>(0, s.prompt_end - share));
-    eviction.pinned_end = static_cast<int32_t>(share > 0 ? s.prompt_end : 0);
+    std::tie(eviction.pinned_begin, eviction.pinned_end) = pinned(s);
+    eviction.params = &s.params;
 
     const int64_t freed_from = s.rows.oldest_label();
     s.rows_moved += evictor->evict(eviction, watcher->queries(), s.rows);
@@ -168,8 +206,9 @@ struct BoundedContext::State {
   // Cells that are free, without an eviction.
   int32_t free_cells(const Sequence &s) const { return shape.cells - s.rows.rows(); }
 
-  int32_t room(const Sequence &s) const {
-    const int32_t cells = eviction_due(s) ? shape.cells - options.policy.budget : free_cells(s);
+  // `evicts`: an eviction comes before the next tokens.
+  int32_t room(const Sequence &s, bool evicts) const {
+    const int32_t cells = evicts ? shape.cells - s.params.budget : free_cells(s);
     return std::min(cells, static_cast<int32_t>(llama_n_batch(context.get())));
   }
 
@@ -182,10 +221,10 @@ struct BoundedContext::State {
       const Sequence &s = sequence(input.sequence);
       const std::string name = "sequence " + std::to_string(input.sequence);
       if (input.tokens.empty()) throw Error(name + " was given no tokens");
-      if (input.all_logits && static_cast<int64_t>(input.tokens.size()) > room(s))
+      if (input.all_logits && static_cast<int64_t>(input.tokens.size()) > room(s, eviction_due(s)))
         throw Error(name + " was given " + std::to_string(input.tokens.size()) +
-                    " tokens with all logits, but takes " + std::to_string(room(s)) +
-                    " in one piece");
+                    " tokens with all logits, but takes " +
+                    std::to_string(room(s, eviction_due(s))) + " in one piece");
       if (s.rows.tokens() + static_cast<int64_t>(input.tokens.size()) >
           std::numeric_limits<int32_t>::max())
         throw Error(name + " would be longer than 2^31 tokens; clear it first");
@@ -195,7 +234,7 @@ struct BoundedContext::State {
                     std::to_string(input.tokens.size()) +
                     " tokens are to come; use a larger context or a policy that evicts");
       at_once += input.all_logits ? static_cast<int64_t>(input.tokens.size()) : 1;
-      pending.push_back({input.sequence, input.tokens, input.all_logits});
+      pending.push_back({input.sequence, input.tokens, input.all_logits, input.fill});
     }
     // llama.cpp puts sequences into one ubatch only in the order of their numbers.
     std::ranges::sort(pending, {}, &Pending::sequence);
@@ -279,7 +318,7 @@ struct BoundedContext::State {
   // Only the newest queries before an eviction are ever read, and none is due before budget +
   // interval rows are there. So most of a prompt, and all of a short text, needs no capture.
   void want_queries(const Pending &input, const Sequence &s) {
-    const vase_params &policy = options.policy;
+    const vase_params &policy = s.params;
     const int64_t tokens = s.rows.tokens();
     const int64_t until_due = policy.budget + policy.interval - s.rows.rows();
     const int64_t end = std::max<int64_t>(until_due, input.now);
@@ -314,7 +353,7 @@ struct BoundedContext::State {
       Sequence &s = sequence(input.sequence);
       total += static_cast<int64_t>(input.tokens.size());
       if (s.rows.tokens() == 0) s.prompt_end = static_cast<int64_t>(input.tokens.size());
-      if (eviction_due(s)) evict(input.sequence);
+      if (!input.fill && eviction_due(s)) evict(input.sequence);
     }
     if (pending.empty()) return true;
 
@@ -368,7 +407,21 @@ const float *BoundedContext::logits(int32_t sequence) const {
 }
 
 int32_t BoundedContext::room(int32_t sequence) const {
-  return state_->room(state_->sequence(sequence));
+  const Sequence &s = state_->sequence(sequence);
+  return state_->room(s, state_->eviction_due(s));
+}
+
+int32_t BoundedContext::prompt_room(int32_t sequence) const {
+  const Sequence &s = state_->sequence(sequence);
+  return state_->room(s, state_->evictor && state_->free_cells(s) == 0);
+}
+
+void BoundedContext::set_params(int32_t sequence, const vase_params &params, float pin_prompt) {
+  state_->set_params(state_->sequence(sequence), params, pin_prompt);
+}
+
+const vase_params &BoundedContext::params(int32_t sequence) const {
+  return state_->sequence(sequence).params;
 }
 
 void BoundedContext::set_prompt_end(int32_t sequence) {
@@ -431,18 +484,32 @@ size_t BoundedContext::cache_bytes() const { return state_->cache_bytes; }
 std::vector<int32_t> BoundedContext::positions(int32_t sequence, int32_t layer,
                                                int32_t head) const {
   const SequenceRows &rows = state_->sequence(sequence).rows;
-  if (layer < 0 || layer >= bounded_layers())
-    throw Error("layer " + std::to_string(layer) + " is not in 0 to " +
-                std::to_string(bounded_layers() - 1) + ", the bounded layers");
-  const std::vector<CacheLayer> &layers = state_->watcher->layers();
-  const int32_t n_heads = layers[static_cast<size_t>(layer)].n_heads;
+  const int32_t n_heads = heads(layer);
   if (head < 0 || head >= n_heads)
     throw Error("head " + std::to_string(head) + " is not in 0 to " + std::to_string(n_heads - 1));
+  const std::vector<CacheLayer> &layers = state_->watcher->layers();
   int32_t first_head = 0;
   for (int32_t i = 0; i < layer; ++i) first_head += layers[static_cast<size_t>(i)].n_heads;
   std::vector<int32_t> positions(static_cast<size_t>(rows.rows()));
   rows.positions(first_head + head, positions);
   return positions;
+}
+
+HeadRows BoundedContext::inspect(int32_t sequence, int32_t layer, int32_t head) const {
+  HeadRows rows;
+  rows.positions = positions(sequence, layer, head);
+  const Sequence &s = state_->sequence(sequence);
+  rows.value_ranges =
+      state_->evictor->value_ranges(sequence, static_cast<size_t>(layer), head, s.rows);
+  std::tie(rows.pinned_begin, rows.pinned_end) = State::pinned(s);
+  return rows;
+}
+
+int32_t BoundedContext::heads(int32_t layer) const {
+  if (layer < 0 || layer >= bounded_layers())
+    throw Error("layer " + std::to_string(layer) + " is not in 0 to " +
+                std::to_string(bounded_layers() - 1) + ", the bounded layers");
+  return state_->watcher->layers()[static_cast<size_t>(layer)].n_heads;
 }
 
 }  // namespace vase

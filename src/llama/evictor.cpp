@@ -35,17 +35,32 @@ Evictor::Evictor(const vase_params &params, std::span<const CacheLayer> layers, 
       layers_(layers),
       cells_(static_cast<size_t>(cells)),
       copies_(always_copy),
-      pool_(std::max(1, n_threads)) {
-  size_t workspace = 0;
-  const QueryRings no_queries;
+      pool_(std::max(1, n_threads)),
+      workspaces_(static_cast<size_t>(pool_.workers())),
+      task_params_(params) {
   for (size_t index = 0; index < layers_.size(); ++index) {
     const CacheLayer &layer = layers_[index];
     first_head_.push_back(heads_.size());
     for (int32_t head = 0; head < layer.n_heads; ++head) heads_.push_back({index, head});
     if (!layer.keys.on_host() || !layer.values.on_host()) copies_ = true;
+  }
+  first_head_.push_back(heads_.size());
+  reserve(params_);
+  keep_.resize(heads_.size() * cells_);
+  positions_.resize(heads_.size() * cells_);
+  moved_.resize(heads_.size());
+  task_ = [this](int index, int worker) {
+    evict_head(task_first_head_ + static_cast<size_t>(index), worker);
+  };
+}
 
+void Evictor::reserve(const vase_params &params) {
+  const QueryRings no_queries;
+  size_t workspace = 0;
+  for (size_t index = 0; index < layers_.size(); ++index) {
     // The workspace depends on shapes alone, so any addresses serve to ask for its size.
-    vase_layer shape = describe(layer, index, {}, no_queries, cells);
+    const CacheLayer &layer = layers_[index];
+    vase_layer shape = describe(layer, index, {}, no_queries, static_cast<int32_t>(cells_));
     float query = 0;
     std::byte row{};
     shape.keys = layer.keys.rows;
@@ -53,19 +68,13 @@ Evictor::Evictor(const vase_params &params, std::span<const CacheLayer> layers, 
     shape.keys.data = &row;
     shape.values.data = &row;
     shape.queries = &query;
-    shape.n_queries = params_.window;
-    const size_t size = vase_workspace_size(&params_, &shape);
+    shape.n_queries = params.window;
+    const size_t size = vase_workspace_size(&params, &shape);
     if (size == 0) throw Error(vase_last_error());
     workspace = std::max(workspace, size);
   }
-  first_head_.push_back(heads_.size());
-  workspaces_.assign(static_cast<size_t>(pool_.workers()), std::vector<std::byte>(workspace));
-  keep_.resize(heads_.size() * cells_);
-  positions_.resize(heads_.size() * cells_);
-  moved_.resize(heads_.size());
-  task_ = [this](int index, int worker) {
-    evict_head(task_first_head_ + static_cast<size_t>(index), worker);
-  };
+  for (std::vector<std::byte> &space : workspaces_)
+    if (space.size() < workspace) space.resize(workspace);
 }
 
 size_t Evictor::bytes() const {
@@ -76,7 +85,8 @@ size_t Evictor::bytes() const {
 }
 
 int64_t Evictor::evict(const Eviction &eviction, const QueryRings &queries, SequenceRows &rows) {
-  const int32_t freed = rows.rows() - params_.budget;
+  task_params_ = eviction.params != nullptr ? *eviction.params : params_;
+  const int32_t freed = rows.rows() - task_params_.budget;
   if (freed <= 0) return 0;
   eviction_ = eviction;
   queries_ = &queries;
@@ -109,7 +119,7 @@ void Evictor::evict_head(size_t index, int worker) {
   const CacheLayer &layer = layers_[layer_index];
   const int32_t n_rows = rows_->rows();
   const auto n = static_cast<size_t>(n_rows);
-  const int32_t freed = n_rows - params_.budget;
+  const int32_t freed = n_rows - task_params_.budget;
 
   // Masks and positions of a layer are packed for the rows there are now; the layer's share of the
   // buffers starts where its first head would be if it held all cells.
@@ -131,7 +141,7 @@ void Evictor::evict_head(size_t index, int worker) {
   }
 
   std::vector<std::byte> &workspace = workspaces_[static_cast<size_t>(worker)];
-  const bool ok = vase_select(&params_, &described, head, 1, keep, workspace.data(),
+  const bool ok = vase_select(&task_params_, &described, head, 1, keep, workspace.data(),
                               workspace.size()) == VASE_OK &&
                   vase_compact(&described, keep, 0, head, 1, positions) == VASE_OK;
   if (!ok) {
@@ -142,6 +152,38 @@ void Evictor::evict_head(size_t index, int worker) {
   const uint8_t *own_keep = keep + static_cast<size_t>(head) * n;
   moved_[index] = std::count(own_keep, own_keep + freed, uint8_t{1});
   rows_->set_survivors(static_cast<int32_t>(index), own, freed);
+}
+
+std::vector<float> Evictor::value_ranges(int32_t stream, size_t layer, int32_t head,
+                                         const SequenceRows &rows) const {
+  if (rows.rows() == 0) return {};
+  // The policy that ranks by value range, with nobody exempt from the ranking, knows them all.
+  vase_params params = params_;
+  params.policy = vase_policy_find("evict-large");
+  params.recency = params.sinks = params.protect = 0;
+
+  const CacheLayer &cache = layers_[layer];
+  Eviction nothing_pinned;
+  nothing_pinned.stream = stream;
+  vase_layer described = describe(cache, layer, nothing_pinned, QueryRings(), rows.rows());
+  described.cells = rows.cells().data();
+  std::vector<std::byte> copy;
+  if (copies_) {
+    cache.values.read_stream(stream, copy);
+    described.values = cache.values.in_copy(copy);
+  } else {
+    described.values = cache.values.in_place(stream);
+  }
+  described.keys = described.values;  // not looked at
+
+  const auto n = static_cast<size_t>(rows.rows());
+  std::vector<float> scores(static_cast<size_t>(cache.n_heads) * n);
+  std::vector<std::byte> workspace(vase_workspace_size(&params, &described));
+  if (vase_scores(&params, &described, head, 1, scores.data(), workspace.data(),
+                  workspace.size()) != VASE_OK)
+    throw Error(vase_last_error());
+  const auto first = scores.begin() + static_cast<ptrdiff_t>(static_cast<size_t>(head) * n);
+  return {first, first + rows.rows()};
 }
 
 }  // namespace vase

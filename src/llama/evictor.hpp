@@ -25,6 +25,7 @@ struct Eviction {
   uint32_t number = 0;       ///< evictions of this sequence so far
   int32_t pinned_begin = 0;  ///< token positions that stay
   int32_t pinned_end = 0;
+  const vase_params *params = nullptr;  ///< of this sequence, reserved for; nullptr: the evictor's
 };
 
 class Evictor {
@@ -39,11 +40,17 @@ class Evictor {
   /// The cache is not where the CPU can reach it, so rows travel to the host and back.
   bool works_on_copies() const { return copies_; }
   size_t bytes() const;
+  /// Makes the working memory large enough for evictions with `params`.
+  void reserve(const vase_params &params);
 
   /// Evicts down to the budget: chooses rows, moves them out of the cells with the oldest labels,
   /// and updates `rows`. Returns the rows moved, summed over heads. The caller frees the labels
   /// below rows.oldest_label() afterwards. Throws Error if libvase refuses.
   int64_t evict(const Eviction &eviction, const QueryRings &queries, SequenceRows &rows);
+
+  /// max - min of each row's value, in the order of rows.cells(). `layer`, `head` within the layer.
+  std::vector<float> value_ranges(int32_t stream, size_t layer, int32_t head,
+                                  const SequenceRows &rows) const;
 
  private:
   struct Head {
@@ -70,6 +77,7 @@ class Evictor {
   std::function<void(int, int)> task_;
   size_t task_first_head_ = 0;
   Eviction eviction_;
+  vase_params task_params_;
   const QueryRings *queries_ = nullptr;
   SequenceRows *rows_ = nullptr;
   std::mutex error_mutex_;
