@@ -16,6 +16,7 @@
 #include "cli/plan.hpp"
 #include "cli/policies.hpp"
 #include "cli/run.hpp"
+#include "cli/serve.hpp"
 #include "cli/suggest.hpp"
 #include "cli/tasks.hpp"
 #include "vase/llama.hpp"
@@ -82,6 +83,7 @@ std::unique_ptr<CLI::App> make_app() {
   app->set_version_flag("--version", fmt::format("vase {}", vase_version()));
   add_run_command(*app);
   add_chat_command(*app);
+  add_serve_command(*app);
   add_plan_command(*app);
   add_bench_command(*app);
   add_policies_command(*app);

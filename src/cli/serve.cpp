@@ -1,0 +1,261 @@
+#include "cli/serve.hpp"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <exception>
+#include <fstream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "cli/arguments.hpp"
+#include "cli/interrupt.hpp"
+#include "cli/memory.hpp"
+#include "cli/units.hpp"
+#include "engine/chat.hpp"
+#include "engine/log.hpp"
+#include "engine/model.hpp"
+#include "server/server.hpp"
+
+namespace vase::cli {
+namespace {
+
+struct ServeArguments {
+  ModelArguments model;
+  ContextArguments context;
+  PolicyArguments policy;
+  SamplingArguments sampling;
+  std::optional<std::int32_t> n_ctx;
+  std::int32_t slots = 4;
+  std::string chat_template;
+  std::string alias;
+  std::string host = "127.0.0.1";
+  int port = 8080;
+  std::vector<std::string> api_keys;
+  std::string api_key_file;
+  std::string cors_origin;
+  bool no_webui = false;
+  std::int32_t queue = 64;
+  std::int32_t prompt_chunk = 128;
+  std::int64_t max_tokens = 32768;
+  std::int64_t max_prompt = 131072;
+  std::string max_body = "4MiB";
+  double timeout = 600;
+  double drain_seconds = 30;
+  bool force = false;
+};
+
+// ---- from options to the server's terms ---------------------------------------------------------
+
+std::vector<std::string> keys_of(const ServeArguments &arguments) {
+  std::vector<std::string> keys = arguments.api_keys;
+  if (arguments.api_key_file.empty()) return keys;
+  std::ifstream file(arguments.api_key_file);
+  if (!file) throw Error(fmt::format("cannot read {}", arguments.api_key_file));
+  for (std::string line; std::getline(file, line);) {
+    if (line.ends_with('\r')) line.pop_back();
+    if (!line.empty()) keys.push_back(line);
+  }
+  if (keys.empty()) throw Error(fmt::format("{} holds no key", arguments.api_key_file));
+  return keys;
+}
+
+std::optional<engine::ChatTemplate> chat_template_of(const ServeArguments &arguments,
+                                                     const engine::Model &model) {
+  if (!arguments.chat_template.empty()) return engine::ChatTemplate(arguments.chat_template);
+  try {
+    return engine::ChatTemplate::of(model);
+  } catch (const Error &error) {
+    fmt::print(stderr, "vase: no chat completions: {}\n", error.what());
+    return std::nullopt;
+  }
+}
+
+BoundedOptions bounded_options(const ServeArguments &arguments, const MemoryPlanner &planner) {
+  BoundedOptions options{.policy = arguments.policy.params(0),
+                         .n_sequences = arguments.slots,
+                         .pin_prompt = arguments.policy.pin_prompt,
+                         .context = arguments.context.params()};
+  const std::int32_t n_ctx_train = llama_model_n_ctx_train(planner.model());
+  options.context.n_ctx = static_cast<std::uint32_t>(arguments.n_ctx.value_or(n_ctx_train));
+  return options;
+}
+
+FullCacheCost cost_of_one_full_cache(const MemoryPlanner &planner, BoundedOptions options) {
+  options.n_sequences = 1;
+  return {planner, options};
+}
+
+server::ServerOptions server_options(ServeArguments &arguments, const engine::Model &model,
+                                     const MemoryPlan &memory, const FullCacheCost &full_cache) {
+  server::ServerOptions options;
+  options.host = arguments.host;
+  options.port = arguments.port;
+  options.model_name =
+      arguments.alias.empty() ? arguments.model.file().stem().string() : arguments.alias;
+  options.chat_template = chat_template_of(arguments, model);
+  options.sampling = arguments.sampling.options;
+  if (arguments.sampling.seed >= 0) options.seed = arguments.sampling.resolved().seed;
+  options.queue = static_cast<std::size_t>(arguments.queue);
+  options.prompt_chunk = arguments.prompt_chunk;
+  options.max_tokens = arguments.max_tokens;
+  options.limits = {.max_prompt_tokens = arguments.max_prompt,
+                    .timeout = std::chrono::duration<double>(arguments.timeout)};
+  options.routes = {.api_keys = keys_of(arguments),
+                    .cors_origin = arguments.cors_origin,
+                    .web_page = !arguments.no_webui,
+                    .max_body = static_cast<std::size_t>(parse_bytes(arguments.max_body))};
+  options.memory = memory;
+  options.full_cache_bytes = [full_cache](std::int64_t tokens) {
+    return tokens == 0 ? 0 : full_cache.at(tokens);
+  };
+  return options;
+}
+
+// ---- running ------------------------------------------------------------------------------------
+
+void print_memory(const MemoryPlan &memory, const ServeArguments &arguments) {
+  fmt::print(stderr, "vase: weights {} + KV cache {} + queries {} + compute {} = {} in all\n",
+             format_bytes(memory.weights), format_bytes(memory.kv), format_bytes(memory.queries),
+             format_bytes(memory.compute), format_bytes(memory.total()));
+  fmt::print(stderr, "vase: {} slots of {} rows, policy {}\n", memory.n_sequences,
+             with_commas(memory.budget > 0 ? memory.budget : memory.cells),
+             arguments.policy.policy);
+}
+
+engine::Model load(const ServeArguments &arguments) {
+  engine::ModelOptions options = arguments.model.options();
+  options.progress = [](float) { return !interrupted(); };
+  try {
+    return engine::Model(options);
+  } catch (const engine::LoadStopped &) {
+    throw Interrupted();
+  }
+}
+
+// Answers until a signal comes, then lets the requests at work end. A second signal ends the
+// process at once.
+void answer_until_signalled(server::Server &server, const ServeArguments &arguments) {
+  std::thread listener([&] { server.listen(); });
+  fmt::print(stderr, "vase: listening on http://{}:{}\n", arguments.host, server.port());
+  while (!interrupted()) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  fmt::print(stderr, "vase: shutting down, up to {} s for the requests at work\n",
+             arguments.drain_seconds);
+  if (!server.stop(std::chrono::duration<double>(arguments.drain_seconds))) {
+    fmt::print(stderr, "vase: some requests took longer and were ended\n");
+  }
+  listener.join();
+}
+
+void serve(ServeArguments arguments) {
+  server::return_freed_memory();
+  install_interrupt_handlers();
+  engine::init_llama(arguments.model.verbose);
+  if (arguments.n_ctx && arguments.policy.evicts()) {
+    throw Error(
+        fmt::format("--ctx-size is for --policy full: with {}, --budget says how many rows "
+                    "each slot holds, and texts may be of any length",
+                    arguments.policy.policy));
+  }
+  BoundedOptions options;
+  MemoryPlan memory;
+  FullCacheCost full_cache;
+  {
+    const MemoryPlanner planner(arguments.model.file().string(), arguments.model.llama_params());
+    options = bounded_options(arguments, planner);
+    memory = planner.plan(options);
+    full_cache = cost_of_one_full_cache(planner, options);
+  }
+  print_memory(memory, arguments);
+  if (!arguments.force) {
+    check_memory(memory, memory_for_model(arguments.model.n_gpu_layers), "--budget or --parallel");
+  }
+  const engine::Model model = load(arguments);
+  BoundedContext context = model.make_context(options);
+  server::Server server(model, context, server_options(arguments, model, memory, full_cache));
+  answer_until_signalled(server, arguments);
+}
+
+// ---- options ------------------------------------------------------------------------------------
+
+std::string check_size(const std::string &text) {
+  try {
+    parse_bytes(text);
+    return {};
+  } catch (const Error &error) {
+    return error.what();
+  }
+}
+
+void add_network_options(CLI::App &app, ServeArguments &arguments) {
+  const auto option = [&](const char *name, auto &value, const char *help) {
+    return app.add_option(name, value, help)->group("Network")->capture_default_str();
+  };
+  option("--host", arguments.host, "address to listen on");
+  option("--port", arguments.port, "port to listen on; 0: any that is free")
+      ->check(at_least(0, 65535));
+  option("--api-key", arguments.api_keys,
+         "key that requests must carry, may be given several times")
+      ->envname("VASE_API_KEY");
+  option("--api-key-file", arguments.api_key_file, "file of such keys, one a line");
+  option("--cors-origin", arguments.cors_origin,
+         "web pages of this origin may send requests; *: all (default: none but our own)");
+  option("--max-body", arguments.max_body, "size of a request body, at most")
+      ->check(CLI::Validator(check_size, ""));
+  app.add_flag("--no-webui", arguments.no_webui, "do not serve the web page")->group("Network");
+}
+
+void add_serving_options(CLI::App &app, ServeArguments &arguments) {
+  const auto option = [&](const char *name, auto &value, const char *help) {
+    return app.add_option(name, value, help)->group("Requests")->capture_default_str();
+  };
+  option("--parallel,--np", arguments.slots, "answers that are written side by side")
+      ->check(at_least(1));
+  option("--queue", arguments.queue, "answers that may wait for a slot; beyond, clients get 429")
+      ->check(at_least(0, 4096));
+  option("-n,--n-predict", arguments.max_tokens, "tokens of an answer, at most")
+      ->check(at_least(1));
+  option("--max-prompt", arguments.max_prompt, "tokens of a prompt, at most")->check(at_least(1));
+  option("--prompt-chunk", arguments.prompt_chunk,
+         "tokens of prompts that are read between two tokens of the other slots")
+      ->check(at_least(1));
+  option("--timeout", arguments.timeout, "seconds that a request may take, waiting included")
+      ->check(between(0.1, 1e6));
+  option("--drain-seconds", arguments.drain_seconds,
+         "after SIGTERM: seconds for the requests at work to end")
+      ->check(between(0, 1e6));
+}
+
+}  // namespace
+
+void add_serve_command(CLI::App &app) {
+  CLI::App *command =
+      app.add_subcommand("serve", "an OpenAI-compatible server whose memory is fixed at the start");
+  const auto arguments = std::make_shared<ServeArguments>();
+  arguments->model.add_to(*command);
+  command->add_option("-a,--alias", arguments->alias, "the model's name (default: the file's)");
+  command->add_option("--chat-template", arguments->chat_template,
+                      "llama.cpp's name of a chat template (default: the model's own)");
+  arguments->policy.add_to(*command);
+  command
+      ->add_option("-c,--ctx-size", arguments->n_ctx, "--policy full: tokens that each slot holds")
+      ->check(at_least(1))
+      ->group("Cache");
+  add_serving_options(*command, *arguments);
+  add_network_options(*command, *arguments);
+  arguments->sampling.add_to(*command);
+  arguments->context.add_to(*command);
+  command->add_flag("--force", arguments->force,
+                    "start even if the memory does not seem to suffice");
+  command->footer(
+      "Sampling options are the defaults of requests that do not say otherwise. The endpoints are\n"
+      "described in docs/server.md and at /openapi.json. SIGTERM and Ctrl-C shut down in good\n"
+      "order; a second one at once.");
+  command->callback([arguments] { serve(*arguments); });
+}
+
+}  // namespace vase::cli

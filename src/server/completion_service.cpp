@@ -1,0 +1,144 @@
+#include "server/completion_service.hpp"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <random>
+#include <utility>
+
+#include "server/request_parser.hpp"
+
+namespace vase::server {
+namespace {
+
+std::int64_t now() {
+  const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::seconds>(since_epoch).count();
+}
+
+// Some templates open the reasoning themselves, so that the answer begins inside it.
+ReasoningSplitter::Start start_of(const CompletionRequest &request, std::string_view prompt) {
+  if (request.api != Api::chat || !request.split_reasoning) return ReasoningSplitter::Start::plain;
+  const auto end = prompt.find_last_not_of(" \t\r\n");
+  const std::string_view text = end == prompt.npos ? prompt : prompt.substr(0, end + 1);
+  return text.ends_with("<think>") ? ReasoningSplitter::Start::reasoning
+                                   : ReasoningSplitter::Start::answer;
+}
+
+// The i-th answer of a request draws from its own numbers, wherever it runs.
+Answer make_answer(const CompletionRequest &request, const std::vector<llama_token> &prompt,
+                   std::size_t index) {
+  Answer answer{.request = {.prompt = prompt,
+                            .sampling = request.sampling,
+                            .n_predict = request.max_tokens,
+                            .stop = request.stop,
+                            .n_logprobs = request.logprobs},
+                .policy = request.policy,
+                .pin_prompt = request.pin_prompt,
+                .draw_stream = static_cast<std::uint32_t>(index)};
+  answer.request.sampling.seed += static_cast<std::uint32_t>(index);
+  return answer;
+}
+
+}  // namespace
+
+CompletionService::CompletionService(const engine::Model &model, std::string model_name,
+                                     std::optional<engine::ChatTemplate> chat_template,
+                                     const RequestRules &rules, const ServiceLimits &limits,
+                                     std::int32_t capacity, Scheduler &scheduler, Metrics &metrics)
+    : model_(model),
+      model_name_(std::move(model_name)),
+      chat_template_(std::move(chat_template)),
+      rules_(rules),
+      limits_(limits),
+      capacity_(capacity),
+      scheduler_(scheduler),
+      metrics_(metrics),
+      started_(now()),
+      id_prefix_((std::uint64_t{std::random_device{}()} << 32U) | std::random_device{}()) {}
+
+CompletionRequest CompletionService::parse(Api api, std::string_view body) {
+  return parse_request(api, body, rules_);
+}
+
+void CompletionService::check_length(const std::vector<llama_token> &prompt,
+                                     const char *field) const {
+  if (prompt.empty()) throw invalid_field(field, "holds no tokens");
+  if (std::ssize(prompt) <= limits_.max_prompt_tokens) return;
+  throw invalid_field(field,
+                      fmt::format("has {} tokens, more than the {} that this server reads",
+                                  prompt.size(), limits_.max_prompt_tokens),
+                      "context_length_exceeded");
+}
+
+std::vector<std::vector<llama_token>> CompletionService::tokenize(
+    const CompletionRequest &request, const std::string &chat_text) const {
+  std::vector<std::vector<llama_token>> prompts;
+  if (request.api == Api::chat) {
+    prompts.push_back(model_.tokenize(chat_text));
+    check_length(prompts.back(), "messages");
+    return prompts;
+  }
+  for (const Prompt &prompt : request.prompts) {
+    const auto *text = std::get_if<std::string>(&prompt);
+    prompts.push_back(text != nullptr ? model_.tokenize(*text)
+                                      : std::get<std::vector<llama_token>>(prompt));
+    check_length(prompts.back(), "prompt");
+  }
+  return prompts;
+}
+
+std::string CompletionService::new_id(Api api) {
+  return fmt::format("{}-{:016x}{:08x}", api == Api::chat ? "chatcmpl" : "cmpl", id_prefix_,
+                     ++last_id_);
+}
+
+Completion CompletionService::accept(Api api, std::string_view body,
+                                     std::function<bool()> client_gone) {
+  Completion completion;
+  try {
+    const CompletionRequest request = parse(api, body);
+    const std::string chat_text =
+        api == Api::chat ? chat_template_->format(request.messages, true) : "";
+    std::vector<Answer> answers;
+    for (const auto &prompt : tokenize(request, chat_text)) {
+      for (std::int32_t i = 0; i < request.n; ++i) {
+        answers.push_back(make_answer(request, prompt, answers.size()));
+      }
+    }
+    completion.stream = request.stream;
+    completion.writer = std::make_unique<ResponseWriter>(
+        request, ResponseHead{new_id(api), now(), model_name_}, model_,
+        start_of(request, chat_text), answers.size(), capacity_);
+    const auto deadline =
+        Clock::now() + std::chrono::duration_cast<Clock::duration>(limits_.timeout);
+    completion.task = std::make_shared<Task>(std::move(answers), deadline, std::move(client_gone));
+  } catch (const ApiError &) {
+    metrics_.count_rejection(Rejection::invalid);
+    throw;
+  } catch (const Error &error) {  // the template or the tokeniser refuses the text
+    metrics_.count_rejection(Rejection::invalid);
+    throw invalid_field(api == Api::chat ? "messages" : "prompt",
+                        fmt::format("cannot be read: {}", error.what()));
+  }
+  scheduler_.submit(completion.task);
+  return completion;
+}
+
+ApiError CompletionService::failure_of(const Task &task) const {
+  switch (task.outcome()) {
+    case Outcome::timed_out:
+      return {504, fmt::format("the request took longer than {} s", limits_.timeout.count()),
+              "timeout_error", "", "timeout"};
+    case Outcome::aborted:
+      return {503, "the server is shutting down", "server_error", "", "shutting_down"};
+    case Outcome::cancelled:
+      return {499, "the client went away", "server_error", "", "cancelled"};
+    case Outcome::completed:
+    case Outcome::failed:
+      break;
+  }
+  return {500, task.failure(), "server_error", "", "engine_error"};
+}
+
+}  // namespace vase::server

@@ -1,0 +1,56 @@
+// A client's TCP connection, as httplib reads and writes it.
+//
+// httplib's own stream does not say which socket a request came on, and without that nobody can
+// notice that a client went away while the engine works for it.
+#pragma once
+
+#include <httplib.h>
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <string>
+
+namespace vase::server {
+
+class Connection final : public httplib::Stream {
+ public:
+  /// Takes the socket over. `patience`: for each read and write.
+  Connection(socket_t socket, std::chrono::milliseconds patience);
+  ~Connection() override;
+  Connection(const Connection &) = delete;
+  Connection &operator=(const Connection &) = delete;
+
+  /// The connection whose request this thread is handling; nullptr outside of handlers.
+  static Connection *current();
+
+  /// Waits for the first byte of another request.
+  bool wait_for_request(std::chrono::milliseconds limit);
+  /// True if the client has closed its end. May be called by any thread while the connection lives.
+  bool client_gone() const;
+  /// Says that the body of the request was not read, so that nothing can follow it.
+  void close_after_response() { closing_ = true; }
+  bool closing() const { return closing_; }
+
+  bool is_readable() const override;
+  bool is_writable() const override;
+  ssize_t read(char *data, size_t size) override;
+  ssize_t write(const char *data, size_t size) override;
+  void get_remote_ip_and_port(std::string &ip, int &port) const override;
+  void get_local_ip_and_port(std::string &ip, int &port) const override;
+  socket_t socket() const override { return socket_; }
+
+ private:
+  bool wait_for(short events, std::chrono::milliseconds limit) const;
+  void drain() const;
+
+  socket_t socket_;
+  std::chrono::milliseconds patience_;
+  bool closing_ = false;
+  // httplib reads headers byte by byte.
+  std::array<char, 8192> buffer_{};
+  size_t begin_ = 0;
+  size_t end_ = 0;
+};
+
+}  // namespace vase::server

@@ -1,0 +1,299 @@
+#include "server/request_parser.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <random>
+
+#include "server/error.hpp"
+#include "server/fields.hpp"
+#include "server/json.hpp"
+
+namespace vase::server {
+namespace {
+
+constexpr std::int64_t kMaxSafeInteger = (std::int64_t{1} << 53) - 1;  // exact in any JSON reader
+constexpr std::size_t kMaxMessages = 4096;
+constexpr std::size_t kMaxParts = 256;
+constexpr std::size_t kMaxPromptTokens = std::size_t{1} << 22;
+constexpr std::size_t kMaxStops = 16;
+constexpr std::int64_t kMaxTopLogprobs = 20;  // OpenAI's limit
+constexpr float kMaxPin = 0.9f;               // the adapter's limit
+
+// ---- what the model reads -----------------------------------------------------------------------
+
+// "text", or [{"type": "text", "text": ...}, ...].
+std::string content_of(const Json &content, const std::string &path) {
+  if (!content.is_array()) return text_of(content, path);
+  if (content.size() > kMaxParts) throw invalid_field(path, "has too many parts", "out_of_range");
+  std::string text;
+  for (std::size_t i = 0; i < content.size(); ++i) {
+    const Fields part(content[i], fmt::format("{}[{}]", path, i));
+    if (part.text("type") != "text") {
+      throw invalid_field(part.path("type"), "must be \"text\": the model reads nothing else");
+    }
+    text += part.text("text").value_or("");
+  }
+  return text;
+}
+
+std::string role_of(const Fields &message) {
+  constexpr std::array kRoles = {"system", "user", "assistant"};
+  std::string role = message.text("role").value_or("");
+  if (role == "developer") role = "system";  // OpenAI's newer name
+  if (std::find(kRoles.begin(), kRoles.end(), role) == kRoles.end()) {
+    throw invalid_field(message.path("role"),
+                        "must be \"system\", \"developer\", \"user\" or \"assistant\"");
+  }
+  return role;
+}
+
+std::vector<engine::ChatMessage> messages_of(const Fields &body) {
+  const Json *array = body.array("messages", kMaxMessages);
+  if (array == nullptr || array->empty()) {
+    throw invalid_field("messages", "must be an array of at least one message");
+  }
+  std::vector<engine::ChatMessage> messages;
+  for (std::size_t i = 0; i < array->size(); ++i) {
+    const Fields message((*array)[i], fmt::format("messages[{}]", i));
+    const Json *content = message.find("content");
+    std::string role = role_of(message);
+    if (content == nullptr) throw invalid_field(message.path("content"), "is missing");
+    messages.push_back({std::move(role), content_of(*content, message.path("content"))});
+  }
+  return messages;
+}
+
+std::vector<std::int32_t> tokens_of(const Json &array, const std::string &path,
+                                    std::int32_t n_vocab) {
+  if (array.size() > kMaxPromptTokens) throw invalid_field(path, "is too long", "out_of_range");
+  std::vector<std::int32_t> tokens;
+  for (std::size_t i = 0; i < array.size(); ++i) {
+    tokens.push_back(static_cast<std::int32_t>(
+        integer_of(array[i], fmt::format("{}[{}]", path, i), 0, n_vocab - 1)));
+  }
+  return tokens;
+}
+
+// A string, an array of strings, an array of tokens, or an array of such arrays.
+std::vector<Prompt> prompts_of(const Fields &body, const RequestRules &rules) {
+  const Json *prompt = body.find("prompt");
+  if (prompt == nullptr) throw invalid_field("prompt", "is missing");
+  if (prompt->is_string()) return {text_of(*prompt, "prompt")};
+  if (!prompt->is_array() || prompt->empty()) {
+    throw invalid_field("prompt", "must be a string, or an array of strings or tokens",
+                        "invalid_type");
+  }
+  if (prompt->front().is_number()) return {tokens_of(*prompt, "prompt", rules.n_vocab)};
+  if (prompt->size() > static_cast<std::size_t>(rules.max_answers)) {
+    throw invalid_field("prompt", fmt::format("has more than {} elements", rules.max_answers),
+                        "out_of_range");
+  }
+  std::vector<Prompt> prompts;
+  for (std::size_t i = 0; i < prompt->size(); ++i) {
+    const Json &element = (*prompt)[i];
+    const std::string path = fmt::format("prompt[{}]", i);
+    if (element.is_array()) {
+      prompts.emplace_back(tokens_of(element, path, rules.n_vocab));
+    } else {
+      prompts.emplace_back(text_of(element, path));
+    }
+  }
+  return prompts;
+}
+
+// ---- how it answers -----------------------------------------------------------------------------
+
+// The samplers take 32 bits.
+std::uint32_t fold(std::int64_t seed) {
+  const auto bits = static_cast<std::uint64_t>(seed);
+  return static_cast<std::uint32_t>(bits ^ (bits >> 32U));
+}
+
+std::uint32_t seed_of(const Fields &body, const RequestRules &rules) {
+  const std::int64_t seed = body.integer("seed", -1, kMaxSafeInteger).value_or(-1);
+  if (seed >= 0) return fold(seed);
+  return rules.seed ? *rules.seed : std::random_device{}();
+}
+
+engine::SamplingOptions sampling_of(const Fields &body, const RequestRules &rules) {
+  engine::SamplingOptions sampling = rules.sampling;
+  const auto set = [&](float &to, const char *name, double high) {
+    if (const auto value = body.number(name, 0, high)) to = static_cast<float>(*value);
+  };
+  set(sampling.temperature, "temperature", 2);
+  set(sampling.top_p, "top_p", 1);
+  set(sampling.min_p, "min_p", 1);
+  constexpr std::int64_t kMaxTopK = std::numeric_limits<std::int32_t>::max();
+  if (const auto k = body.integer("top_k", -1, kMaxTopK)) {
+    sampling.top_k = static_cast<std::int32_t>(std::max<std::int64_t>(*k, 0));
+  }
+  sampling.seed = seed_of(body, rules);
+  return sampling;
+}
+
+std::int64_t max_tokens_of(const Fields &body, const RequestRules &rules) {
+  auto limit = body.integer("max_completion_tokens", -1, kMaxSafeInteger);
+  const auto older_name = body.integer("max_tokens", -1, kMaxSafeInteger);
+  if (!limit) limit = older_name;
+  if (!limit || *limit < 0) return rules.max_tokens;
+  return std::min(*limit, rules.max_tokens);
+}
+
+std::vector<std::string> stops_of(const Fields &body) {
+  const Json *stop = body.find("stop");
+  if (stop == nullptr) return {};
+  if (stop->is_string()) return {text_of(*stop, "stop")};
+  std::vector<std::string> stops;
+  const Json *array = body.array("stop", kMaxStops);
+  for (std::size_t i = 0; i < array->size(); ++i) {
+    stops.push_back(text_of((*array)[i], fmt::format("stop[{}]", i)));
+  }
+  return stops;
+}
+
+std::int32_t logprobs_of(Api api, const Fields &body) {
+  if (api == Api::completions) {
+    return static_cast<std::int32_t>(body.integer("logprobs", 0, kMaxTopLogprobs).value_or(-1));
+  }
+  const bool wanted = body.flag("logprobs").value_or(false);
+  const auto top = body.integer("top_logprobs", 0, kMaxTopLogprobs);
+  if (top && !wanted) throw invalid_field("top_logprobs", "needs logprobs: true");
+  return wanted ? static_cast<std::int32_t>(top.value_or(0)) : -1;
+}
+
+bool split_reasoning_of(const Fields &body) {
+  const std::string format = body.text("reasoning_format").value_or("auto");
+  if (format != "none" && format != "auto" && format != "deepseek") {
+    throw invalid_field("reasoning_format", "must be \"none\", \"auto\" or \"deepseek\"");
+  }
+  return format != "none";
+}
+
+// ---- the cache ----------------------------------------------------------------------------------
+
+const vase_policy *policy_named(const std::string &name, const std::string &path,
+                                const RequestRules &rules) {
+  const vase_policy *policy = vase_policy_find(name.c_str());
+  if (policy == nullptr) {
+    std::string known;
+    for (std::int32_t i = 0; i < vase_policy_count(); ++i) {
+      known += fmt::format("{}{}", i == 0 ? "" : ", ", vase_policy_name(vase_policy_at(i)));
+    }
+    throw invalid_field(path, fmt::format("must be one of {}", known), "unknown_policy");
+  }
+  if (vase_policy_evicts(policy) != vase_policy_evicts(rules.policy.policy)) {
+    throw invalid_field(path, fmt::format("cannot be \"{}\" on a server that runs \"{}\"", name,
+                                          vase_policy_name(rules.policy.policy)));
+  }
+  if (vase_policy_needs_queries(policy) != 0 && !rules.keeps_queries) {
+    throw invalid_field(path,
+                        fmt::format("cannot be \"{}\": it scores by attention, and this server was "
+                                    "started with \"{}\", for which no queries are kept",
+                                    name, vase_policy_name(rules.policy.policy)));
+  }
+  return policy;
+}
+
+void read_budget(const Fields &fields, const RequestRules &rules, vase_params &policy) {
+  const auto fixed = std::int64_t{policy.sinks} + policy.recency + 1;
+  const std::int64_t least = std::max<std::int64_t>(rules.least_budget, fixed);
+  const auto budget =
+      fields.integer("budget", std::min<std::int64_t>(least, policy.budget), rules.policy.budget);
+  if (!budget) return;
+  policy.protect = static_cast<std::int32_t>(std::int64_t{policy.protect} * *budget /
+                                             std::max(rules.policy.budget, 1));
+  policy.budget = static_cast<std::int32_t>(*budget);
+}
+
+void read_cache(const Fields &body, const RequestRules &rules, CompletionRequest &request) {
+  request.policy = rules.policy;
+  request.policy.seed = request.sampling.seed;
+  request.pin_prompt = rules.pin_prompt;
+  const std::optional<Fields> fields = body.object("vase");
+  if (!fields) return;
+  if (const auto name = fields->text("policy")) {
+    request.policy.policy = policy_named(*name, fields->path("policy"), rules);
+  }
+  read_budget(*fields, rules, request.policy);
+  if (const auto seed = fields->integer("seed", 0, kMaxSafeInteger)) {
+    request.policy.seed = static_cast<std::uint64_t>(*seed);
+  }
+  if (const auto share = fields->number("pin_prompt", 0, kMaxPin)) {
+    request.pin_prompt = std::min(static_cast<float>(*share), kMaxPin);
+  }
+}
+
+// ---- what is refused ----------------------------------------------------------------------------
+
+bool asks_for_nothing(const Json &value) {
+  return value == Json(0) || value == Json(false) || (value.is_structured() && value.empty()) ||
+         value == Json("none");
+}
+
+void refuse_unsupported(Api api, const Fields &body) {
+  for (const char *name : {"tools", "functions", "logit_bias", "frequency_penalty",
+                           "presence_penalty", "audio", "modalities", "prediction"}) {
+    const Json *value = body.find(name);
+    if (value != nullptr && !asks_for_nothing(*value)) {
+      throw invalid_field(name, "is not supported by this server", "unsupported");
+    }
+  }
+  if (const auto format = body.object("response_format")) {
+    if (format->text("type").value_or("text") != "text") {
+      throw invalid_field("response_format.type", "must be \"text\"", "unsupported");
+    }
+  }
+  if (api == Api::chat) return;
+  if (body.flag("echo").value_or(false)) {
+    throw invalid_field("echo", "is not supported by this server", "unsupported");
+  }
+  if (!body.text("suffix").value_or("").empty()) {
+    throw invalid_field("suffix", "is not supported by this server", "unsupported");
+  }
+  const auto n = body.integer("n", 1, kMaxSafeInteger).value_or(1);
+  if (body.integer("best_of", 1, kMaxSafeInteger).value_or(n) != n) {
+    throw invalid_field("best_of", "must be the same as n", "unsupported");
+  }
+}
+
+}  // namespace
+
+CompletionRequest parse_request(Api api, std::string_view text, const RequestRules &rules) {
+  const Json json = parse_json(text);
+  const Fields body(json, "");
+  CompletionRequest request{.api = api};
+
+  [[maybe_unused]] const auto any_name = body.text("model");  // there is one model to answer
+  if (api == Api::chat) {
+    if (!rules.has_chat_template) {
+      throw invalid_field("messages",
+                          "cannot be read: the model has no chat template; use /v1/completions, or "
+                          "start the server with --chat-template",
+                          "no_chat_template");
+    }
+    request.messages = messages_of(body);
+    request.split_reasoning = split_reasoning_of(body);
+  } else {
+    request.prompts = prompts_of(body, rules);
+  }
+  const auto n_prompts = std::max<std::int64_t>(1, std::ssize(request.prompts));
+  request.n = static_cast<std::int32_t>(
+      body.integer("n", 1, std::max<std::int64_t>(rules.max_answers / n_prompts, 1)).value_or(1));
+  request.sampling = sampling_of(body, rules);
+  request.max_tokens = max_tokens_of(body, rules);
+  request.stop = stops_of(body);
+  request.logprobs = logprobs_of(api, body);
+  request.stream = body.flag("stream").value_or(false);
+  if (const auto options = body.object("stream_options")) {
+    if (!request.stream) throw invalid_field("stream_options", "needs stream: true");
+    request.include_usage = options->flag("include_usage").value_or(false);
+  }
+  read_cache(body, rules, request);
+  refuse_unsupported(api, body);
+  return request;
+}
+
+}  // namespace vase::server

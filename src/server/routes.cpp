@@ -1,0 +1,346 @@
+#include "server/routes.hpp"
+
+#include <algorithm>
+#include <array>
+#include <exception>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "server/assets.hpp"
+#include "server/connection.hpp"
+#include "server/error.hpp"
+#include "server/json.hpp"
+
+namespace vase::server {
+namespace {
+
+constexpr const char *kJson = "application/json";
+constexpr int kClientGone = 499;  // nginx's number for it; nobody reads it
+
+// What can be asked, and how. Used for the methods' errors; the handlers are added one by one.
+const std::map<std::string, std::string> &allowed_methods() {
+  static const std::map<std::string, std::string> methods = {{"/v1/chat/completions", "POST"},
+                                                             {"/v1/completions", "POST"},
+                                                             {"/v1/models", "GET"},
+                                                             {"/health", "GET"},
+                                                             {"/metrics", "GET"},
+                                                             {"/vase/status", "GET"},
+                                                             {"/vase/cache", "GET"},
+                                                             {"/openapi.json", "GET"}};
+  return methods;
+}
+
+void send_error(httplib::Response &response, const ApiError &error) {
+  response.status = error.status();
+  if (error.retry_after() > 0) {
+    response.set_header("Retry-After", std::to_string(error.retry_after()));
+  }
+  response.set_content(error.body(), kJson);
+}
+
+// Of a request whose body was not read.
+void send_error_and_close(httplib::Response &response, const ApiError &error) {
+  send_error(response, error);
+  response.set_header("Connection", "close");
+  if (Connection *connection = Connection::current()) connection->close_after_response();
+}
+
+// Takes as long for a wrong key as for the right one.
+bool same_text(const std::string &a, const std::string &b) {
+  if (a.size() != b.size()) return false;
+  unsigned difference = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    difference |= unsigned{static_cast<unsigned char>(a[i])} ^ static_cast<unsigned char>(b[i]);
+  }
+  return difference == 0;
+}
+
+bool is_json(const httplib::Request &request) {
+  std::string type = request.get_header_value("Content-Type");
+  type = type.substr(0, type.find(';'));
+  std::transform(type.begin(), type.end(), type.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  type.erase(std::remove(type.begin(), type.end(), ' '), type.end());
+  return type == kJson;
+}
+
+// Runs a handler and sends what it throws.
+template <typename Handle>
+void guarded(httplib::Response &response, Handle handle) {
+  try {
+    handle();
+  } catch (const ApiError &error) {
+    send_error(response, error);
+  } catch (const std::exception &error) {
+    send_error(response, ApiError(500, error.what(), "server_error"));
+  }
+}
+
+void send_asset(const Asset &asset, const httplib::Request &request, httplib::Response &response) {
+  response.set_header("ETag", std::string(asset.etag));
+  response.set_header("Cache-Control", "no-cache");  // ask again, and mostly hear "not modified"
+  if (request.get_header_value("If-None-Match") == asset.etag) {
+    response.status = 304;
+    return;
+  }
+  response.set_content(std::string(asset.content), content_type(asset.path));
+}
+
+}  // namespace
+
+// A response that is being made; the shutdown waits for it.
+class Routes::Responding {
+ public:
+  explicit Responding(Routes &routes) : routes_(routes) {
+    const std::lock_guard lock(routes_.mutex_);
+    ++routes_.n_responding_;
+  }
+  ~Responding() {
+    const std::lock_guard lock(routes_.mutex_);
+    --routes_.n_responding_;
+    routes_.written_.notify_all();
+  }
+  Responding(const Responding &) = delete;
+  Responding &operator=(const Responding &) = delete;
+
+ private:
+  Routes &routes_;
+};
+
+Routes::Routes(RouteOptions options, CompletionService &completions, const Observatory &observatory,
+               Metrics &metrics)
+    : options_(std::move(options)),
+      completions_(completions),
+      observatory_(observatory),
+      metrics_(metrics) {}
+
+void Routes::add_to(httplib::Server &server) {
+  server.set_payload_max_length(options_.max_body);
+  server.set_pre_routing_handler(
+      [this](const auto &request, auto &response) { return before_routing(request, response); });
+  server.set_error_handler([this](const httplib::Request &request, httplib::Response &response) {
+    explain_error(request, response);
+  });
+  add_completions(server, "/v1/chat/completions", Api::chat);
+  add_completions(server, "/v1/completions", Api::completions);
+  add_models(server);
+  add_observatory(server);
+  add_assets(server);
+}
+
+bool Routes::wait_until_written(std::chrono::duration<double> limit) {
+  std::unique_lock lock(mutex_);
+  return written_.wait_for(lock, limit, [&] { return n_responding_ == 0; });
+}
+
+// ---- who may ask --------------------------------------------------------------------------------
+
+bool Routes::authorized(const httplib::Request &request) const {
+  if (options_.api_keys.empty()) return true;
+  if (request.path == "/health" || request.path == "/openapi.json") return true;
+  // The web page's files hold no secrets; what the page asks for does.
+  if (request.path.rfind("/v1/", 0) != 0 && request.path.rfind("/vase/", 0) != 0 &&
+      request.path != "/metrics") {
+    return true;
+  }
+  constexpr std::string_view kBearer = "Bearer ";
+  const std::string header = request.get_header_value("Authorization");
+  if (header.rfind(kBearer, 0) != 0) return false;
+  const std::string given = header.substr(kBearer.size());
+  bool known = false;
+  for (const std::string &key : options_.api_keys) known |= same_text(given, key);
+  return known;
+}
+
+void Routes::add_cors(const httplib::Request &request, httplib::Response &response) const {
+  if (options_.cors_origin.empty()) return;
+  const std::string origin = request.get_header_value("Origin");
+  if (options_.cors_origin != "*" && origin != options_.cors_origin) return;
+  response.set_header("Access-Control-Allow-Origin", options_.cors_origin);
+  response.set_header("Vary", "Origin");
+  response.set_header("Access-Control-Allow-Methods", "GET, POST, OPTIONS");
+  response.set_header("Access-Control-Allow-Headers", "Authorization, Content-Type");
+}
+
+Routes::HandlerResponse Routes::before_routing(const httplib::Request &request,
+                                               httplib::Response &response) {
+  response.set_header("X-Content-Type-Options", "nosniff");
+  response.set_header("X-Frame-Options", "DENY");
+  add_cors(request, response);
+  if (request.method == "OPTIONS" && !options_.cors_origin.empty()) {
+    response.status = 204;
+    return HandlerResponse::Handled;
+  }
+  const auto methods = allowed_methods().find(request.path);
+  const bool head = request.method == "HEAD";
+  if (methods != allowed_methods().end() && request.method != methods->second &&
+      !(head && methods->second == "GET")) {
+    response.set_header("Allow", methods->second);
+    send_error_and_close(
+        response, ApiError(405, request.method + " is not allowed here: use " + methods->second,
+                           "invalid_request_error", "", "method_not_allowed"));
+    return HandlerResponse::Handled;
+  }
+  if (authorized(request)) return HandlerResponse::Unhandled;
+  if (request.method == "POST") metrics_.count_rejection(Rejection::unauthorized);
+  response.set_header("WWW-Authenticate", "Bearer");
+  send_error_and_close(response,
+                       ApiError(401, "a valid API key is needed: Authorization: Bearer KEY",
+                                "authentication_error", "", "invalid_api_key"));
+  return HandlerResponse::Handled;
+}
+
+// ---- text ---------------------------------------------------------------------------------------
+
+std::string Routes::body_of(const httplib::Request &request,
+                            const httplib::ContentReader &reader) const {
+  const auto reject = [&](int status, const std::string &message, const char *code) {
+    metrics_.count_rejection(Rejection::invalid);
+    if (Connection *connection = Connection::current()) connection->close_after_response();
+    return ApiError(status, message, "invalid_request_error", "", code);
+  };
+  if (!is_json(request)) {
+    throw reject(415, "Content-Type must be application/json", "unsupported_media_type");
+  }
+  std::string body;
+  bool too_large = false;
+  const bool whole = reader([&](const char *data, std::size_t size) {
+    too_large = body.size() + size > options_.max_body;
+    if (!too_large) body.append(data, size);
+    return !too_large;
+  });
+  const std::string length = request.get_header_value("Content-Length");
+  too_large |= length.size() > 15 || std::strtoull(length.c_str(), nullptr, 10) > options_.max_body;
+  if (too_large) {
+    throw reject(413,
+                 "the request body is larger than " + std::to_string(options_.max_body) + " bytes",
+                 "request_too_large");
+  }
+  if (!whole) throw reject(400, "the request body ended early", "incomplete_body");
+  return body;
+}
+
+void Routes::add_completions(httplib::Server &server, const char *path, Api api) {
+  server.Post(path, [this, api](const httplib::Request &request, httplib::Response &response,
+                                const httplib::ContentReader &reader) {
+    guarded(response, [&] { complete(api, body_of(request, reader), response); });
+  });
+}
+
+void Routes::complete(Api api, const std::string &body, httplib::Response &response) {
+  auto responding = std::make_shared<Responding>(*this);
+  // The connection lives until this request's task has ended: see Task::abandon().
+  const Connection *connection = Connection::current();
+  Completion completion = completions_.accept(
+      api, body, [connection] { return connection != nullptr && connection->client_gone(); });
+  if (completion.stream) return stream(std::move(completion), response, std::move(responding));
+
+  while (const std::optional<Piece> piece = completion.task->next()) completion.writer->add(*piece);
+  if (completion.task->outcome() != Outcome::completed) {
+    throw completions_.failure_of(*completion.task);
+  }
+  response.set_content(completion.writer->whole(), kJson);
+}
+
+void Routes::stream(Completion completion, httplib::Response &response,
+                    std::shared_ptr<Responding> responding) {
+  // What goes wrong before the first piece still has its own status.
+  std::optional<Piece> first = completion.task->next();
+  if (!first) throw completions_.failure_of(*completion.task);
+
+  struct Stream {
+    Completion completion;
+    std::optional<Piece> first;
+    std::shared_ptr<Responding> responding;
+  };
+  const auto state = std::make_shared<Stream>(
+      Stream{std::move(completion), std::move(first), std::move(responding)});
+
+  const auto provide = [this, state](std::size_t /*offset*/, httplib::DataSink &sink) {
+    const auto &[task, writer] = std::tie(state->completion.task, state->completion.writer);
+    const std::optional<Piece> piece =
+        state->first ? std::exchange(state->first, std::nullopt) : task->next();
+    std::string event;
+    if (piece) {
+      event = writer->chunk(*piece);
+    } else if (task->outcome() == Outcome::completed) {
+      event = writer->last_chunks();
+    } else {
+      event = server_sent_event(completions_.failure_of(*task).body());
+    }
+    if (!event.empty() && !sink.write(event.data(), event.size())) return false;
+    if (!piece) sink.done();
+    return true;
+  };
+  response.set_header("Cache-Control", "no-store");
+  response.set_header("X-Accel-Buffering", "no");  // nginx: pass each token on
+  response.set_chunked_content_provider("text/event-stream", provide, [state](bool /*success*/) {
+    state->completion.task->abandon();
+  });
+}
+
+// ---- the others ---------------------------------------------------------------------------------
+
+void Routes::add_models(httplib::Server &server) {
+  server.Get("/v1/models", [this](const httplib::Request &, httplib::Response &response) {
+    const OrderedJson model = {{"id", completions_.model_name()},
+                               {"object", "model"},
+                               {"created", completions_.started()},
+                               {"owned_by", "vase"}};
+    response.set_content(dump({{"object", "list"}, {"data", OrderedJson::array({model})}}), kJson);
+  });
+  server.Get("/health", [this](const httplib::Request &, httplib::Response &response) {
+    if (draining_) response.status = 503;
+    response.set_content(dump({{"status", draining_ ? "draining" : "ok"}}), kJson);
+  });
+  server.Get("/metrics", [this](const httplib::Request &, httplib::Response &response) {
+    response.set_content(metrics_.text(observatory_.gauges()),
+                         "text/plain; version=0.0.4; charset=utf-8");
+  });
+}
+
+void Routes::add_observatory(httplib::Server &server) {
+  server.Get("/vase/status", [this](const httplib::Request &, httplib::Response &response) {
+    guarded(response, [&] { response.set_content(observatory_.status(), kJson); });
+  });
+  server.Get("/vase/cache", [this](const httplib::Request &request, httplib::Response &response) {
+    guarded(response, [&] {
+      response.set_content(
+          observatory_.cache(request.get_param_value("slot"), request.get_param_value("layer"),
+                             request.get_param_value("head")),
+          kJson);
+    });
+  });
+}
+
+void Routes::add_assets(httplib::Server &server) {
+  const auto add = [&](const std::string &path, const Asset &asset) {
+    server.Get(path, [&asset](const httplib::Request &request, httplib::Response &response) {
+      send_asset(asset, request, response);
+    });
+  };
+  for (const Asset &asset : api_documents()) add(std::string(asset.path), asset);
+  if (!options_.web_page) return;
+  for (const Asset &asset : web_page()) {
+    add(std::string(asset.path), asset);
+    if (asset.path == "/index.html") add("/", asset);
+  }
+}
+
+// httplib sends statuses of its own without a body: 404, 400 for what is not HTTP, 413.
+void Routes::explain_error(const httplib::Request &request, httplib::Response &response) const {
+  if (!response.body.empty() || response.status == kClientGone) return;
+  const std::string where = request.method + " " + request.path;
+  std::string message = "the request cannot be understood";
+  if (response.status == 404) message = "there is nothing at " + where;
+  if (response.status == 413) message = "the request body is too large";
+  if (response.status >= 500) message = "the server failed at " + where;
+  response.set_content(ApiError(response.status, message,
+                                response.status >= 500 ? "server_error" : "invalid_request_error",
+                                "", response.status == 404 ? "not_found" : "")
+                           .body(),
+                       kJson);
+}
+
+}  // namespace vase::server

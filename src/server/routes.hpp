@@ -1,0 +1,66 @@
+// The endpoints: HTTP on one side, the server's parts on the other.
+#pragma once
+
+#include <httplib.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "server/completion_service.hpp"
+#include "server/metrics.hpp"
+#include "server/observatory.hpp"
+
+namespace vase::server {
+
+struct RouteOptions {
+  std::vector<std::string> api_keys = {};  ///< empty: everyone may ask
+  std::string cors_origin = {};            ///< that browsers may ask from; "": none but our own
+  bool web_page = true;
+  std::size_t max_body = std::size_t{4} << 20U;
+};
+
+class Routes {
+ public:
+  /// References must outlive this, and this the server's listening.
+  Routes(RouteOptions options, CompletionService &completions, const Observatory &observatory,
+         Metrics &metrics);
+
+  void add_to(httplib::Server &server);
+
+  /// /health says from now on that this server should get no more requests.
+  void begin_drain() { draining_ = true; }
+  /// Waits until all responses were written; false if that takes longer.
+  bool wait_until_written(std::chrono::duration<double> limit);
+
+ private:
+  using HandlerResponse = httplib::Server::HandlerResponse;
+  class Responding;
+
+  HandlerResponse before_routing(const httplib::Request &request, httplib::Response &response);
+  bool authorized(const httplib::Request &request) const;
+  void add_cors(const httplib::Request &request, httplib::Response &response) const;
+  void add_completions(httplib::Server &server, const char *path, Api api);
+  void complete(Api api, const std::string &body, httplib::Response &response);
+  void stream(Completion completion, httplib::Response &response,
+              std::shared_ptr<Responding> responding);
+  void add_models(httplib::Server &server);
+  void add_observatory(httplib::Server &server);
+  void add_assets(httplib::Server &server);
+  void explain_error(const httplib::Request &request, httplib::Response &response) const;
+  std::string body_of(const httplib::Request &request, const httplib::ContentReader &reader) const;
+
+  RouteOptions options_;
+  CompletionService &completions_;
+  const Observatory &observatory_;
+  Metrics &metrics_;
+  std::atomic<bool> draining_ = false;
+
+  std::mutex mutex_;
+  std::condition_variable written_;
+  int n_responding_ = 0;
+};
+
+}  // namespace vase::server

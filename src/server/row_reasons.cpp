@@ -1,0 +1,79 @@
+#include "server/row_reasons.hpp"
+
+#include <algorithm>
+#include <string_view>
+
+namespace vase::server {
+namespace {
+
+bool protects_by_range(const vase_params &policy) {
+  return std::string_view(vase_policy_name(policy.policy)) == "vase";
+}
+
+// Rows that came after the last eviction, and its recency window.
+std::ptrdiff_t undecided(std::ptrdiff_t rows, const vase_params &policy, std::int64_t evictions) {
+  if (evictions == 0) return rows;
+  const std::ptrdiff_t since = std::max<std::ptrdiff_t>(rows - policy.budget, 0);
+  return std::min<std::ptrdiff_t>(since + policy.recency, rows);
+}
+
+// As libvase protects: sinks count among the protected rows.
+void mark_protected(std::span<ExplainedRow> decided, const vase_params &policy) {
+  std::vector<ExplainedRow *> candidates;
+  std::ptrdiff_t left = policy.protect;
+  for (ExplainedRow &row : decided) {
+    if (row.reason == Reason::drawn) candidates.push_back(&row);
+    if (row.reason == Reason::sink) --left;
+  }
+  left = std::clamp<std::ptrdiff_t>(left, 0, std::ssize(candidates));
+  std::partial_sort(candidates.begin(), candidates.begin() + left, candidates.end(),
+                    [](const auto *a, const auto *b) { return a->value_range > b->value_range; });
+  for (std::ptrdiff_t i = 0; i < left; ++i) {
+    candidates[static_cast<std::size_t>(i)]->reason = Reason::protected_by_range;
+  }
+}
+
+}  // namespace
+
+const char *to_string(Reason reason) {
+  switch (reason) {
+    case Reason::sink:
+      return "sink";
+    case Reason::pinned:
+      return "pinned";
+    case Reason::protected_by_range:
+      return "protected";
+    case Reason::drawn:
+      return "drawn";
+    case Reason::recent:
+      break;
+  }
+  return "recent";
+}
+
+std::vector<ExplainedRow> explain_rows(const HeadRows &rows, const vase_params &policy,
+                                       std::int64_t evictions) {
+  std::vector<ExplainedRow> explained;
+  for (std::size_t i = 0; i < rows.positions.size(); ++i) {
+    explained.push_back({rows.positions[i], rows.value_ranges[i], Reason::drawn});
+  }
+  std::ranges::sort(explained, {}, &ExplainedRow::position);
+  const std::ptrdiff_t n = std::ssize(explained);
+  const std::ptrdiff_t first_undecided = n - undecided(n, policy, evictions);
+  for (std::ptrdiff_t i = 0; i < n; ++i) {
+    ExplainedRow &row = explained[static_cast<std::size_t>(i)];
+    if (row.position < policy.sinks) {
+      row.reason = Reason::sink;
+    } else if (row.position >= rows.pinned_begin && row.position < rows.pinned_end) {
+      row.reason = Reason::pinned;
+    } else if (i >= first_undecided) {
+      row.reason = Reason::recent;
+    }
+  }
+  if (protects_by_range(policy)) {
+    mark_protected(std::span(explained).first(static_cast<std::size_t>(first_undecided)), policy);
+  }
+  return explained;
+}
+
+}  // namespace vase::server

@@ -1,0 +1,340 @@
+#include "server/scheduler.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <future>
+#include <utility>
+
+#include "server/error.hpp"
+
+namespace vase::server {
+namespace {
+
+constexpr std::int64_t kSecondsToRestart = 5;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+}  // namespace
+
+struct Scheduler::Look {
+  const std::function<void(const BoundedContext &)> &look;
+  std::promise<void> done = {};
+};
+
+Scheduler::Scheduler(const engine::Model &model, BoundedContext &context, std::int32_t prompt_chunk,
+                     std::size_t queue_limit, Metrics &metrics)
+    : context_(context),
+      generator_(model, context, prompt_chunk),
+      queue_limit_(queue_limit),
+      metrics_(metrics),
+      slots_(static_cast<std::size_t>(context.options().n_sequences)) {
+  publish();
+  thread_ = std::thread([this] { run(); });
+}
+
+Scheduler::~Scheduler() { stop(); }
+
+// ---- for the other threads ----------------------------------------------------------------------
+
+void Scheduler::submit(const std::shared_ptr<Task> &task) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (draining_) {
+      metrics_.count_rejection(Rejection::draining);
+      throw ApiError(503, "the server is shutting down", "server_error", "", "shutting_down")
+          .retry_after(kSecondsToRestart);
+    }
+    const std::size_t n = task->answers().size();
+    const std::size_t places = queue_limit_ + slots_.size() - n_busy_;
+    if (queue_.size() + n > places) {
+      metrics_.count_rejection(Rejection::queue_full);
+      throw ApiError(429,
+                     fmt::format("all {} slots are busy and the queue is full; try again in "
+                                 "{} s",
+                                 slots_.size(), seconds_to_wait_locked()),
+                     "rate_limit_error", "", "queue_full")
+          .retry_after(seconds_to_wait_locked());
+    }
+    metrics_.count_accepted();
+    for (std::size_t i = 0; i < n; ++i) queue_.push_back({task, i});
+  }
+  work_.notify_one();
+}
+
+// How long until the queue has moved on by one place, roughly.
+std::int64_t Scheduler::seconds_to_wait_locked() const {
+  const double seconds = typical_seconds_ / static_cast<double>(slots_.size());
+  return std::clamp<std::int64_t>(static_cast<std::int64_t>(std::ceil(seconds)), 1, 60);
+}
+
+void Scheduler::between_steps(const std::function<void(const BoundedContext &)> &look) {
+  const auto job = std::make_shared<Look>(Look{.look = look});
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopping_) throw ApiError(503, "the server is shutting down", "server_error");
+    looks_.push_back(job);
+  }
+  work_.notify_one();
+  job->done.get_future().get();
+}
+
+std::vector<SlotStatus> Scheduler::slots() const {
+  const std::lock_guard lock(mutex_);
+  return statuses_;
+}
+
+std::size_t Scheduler::queue_length() const {
+  const std::lock_guard lock(mutex_);
+  return queue_.size();
+}
+
+void Scheduler::begin_drain() {
+  const std::lock_guard lock(mutex_);
+  draining_ = true;
+}
+
+bool Scheduler::wait_until_idle(std::chrono::duration<double> limit) {
+  std::unique_lock lock(mutex_);
+  return idle_.wait_for(lock, limit, [&] { return queue_.empty() && n_busy_ == 0; });
+}
+
+void Scheduler::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    draining_ = stopping_ = true;
+  }
+  work_.notify_one();
+  if (thread_.joinable()) thread_.join();
+}
+
+// ---- the engine's thread ------------------------------------------------------------------------
+
+void Scheduler::run() {
+  while (wait_for_work()) {
+    run_looks();
+    drop_ended();
+    admit();
+    step();
+    publish();
+  }
+  for (Slot &slot : slots_) {
+    if (slot.task && !slot.task->ended()) end_task(*slot.task, Outcome::aborted);
+  }
+  for (const Waiting &waiting : queue_) {
+    if (!waiting.task->ended()) end_task(*waiting.task, Outcome::aborted);
+  }
+  run_looks();
+  queue_.clear();
+  free_slots_of_ended_tasks();
+  publish();
+}
+
+// Returns false when it is time to stop.
+bool Scheduler::wait_for_work() {
+  std::unique_lock lock(mutex_);
+  work_.wait(lock,
+             [&] { return stopping_ || !queue_.empty() || !looks_.empty() || generator_.busy(); });
+  return !stopping_;
+}
+
+void Scheduler::run_looks() {
+  std::deque<std::shared_ptr<Look>> looks;
+  {
+    const std::lock_guard lock(mutex_);
+    looks.swap(looks_);
+  }
+  for (const auto &job : looks) {
+    try {
+      job->look(context_);
+      job->done.set_value();
+    } catch (...) {
+      job->done.set_exception(std::current_exception());
+    }
+  }
+}
+
+// Frees slots and places in the queue whose client is gone or whose time is over.
+void Scheduler::drop_ended() {
+  for (Slot &slot : slots_) {
+    if (slot.task) has_to_end(*slot.task);
+  }
+  free_slots_of_ended_tasks();
+  const std::lock_guard lock(mutex_);
+  std::erase_if(queue_, [&](const Waiting &waiting) { return has_to_end(*waiting.task); });
+}
+
+bool Scheduler::has_to_end(Task &task) {
+  if (task.ended()) return true;
+  if (task.client_gone()) {
+    end_task(task, Outcome::cancelled);
+  } else if (Clock::now() >= task.deadline()) {
+    end_task(task, Outcome::timed_out);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+// The only place that counts outcomes besides the last answer of a task in deliver().
+void Scheduler::end_task(Task &task, Outcome outcome, const std::string &failure) {
+  metrics_.count_outcome(outcome);
+  metrics_.observe_request(seconds_since(task.accepted()));
+  task.end(outcome, failure);
+}
+
+void Scheduler::admit() {
+  for (std::int32_t slot = 0; slot < std::ssize(slots_); ++slot) {
+    if (slots_[static_cast<std::size_t>(slot)].task) continue;
+    Waiting next;
+    {
+      const std::lock_guard lock(mutex_);
+      if (queue_.empty()) return;
+      next = std::move(queue_.front());
+      queue_.pop_front();
+      ++n_busy_;
+    }
+    start(slot, next);
+  }
+}
+
+void Scheduler::start(std::int32_t index, const Waiting &waiting) {
+  Slot &slot = slots_[static_cast<std::size_t>(index)];
+  slot = {.task = waiting.task,
+          .answer = waiting.answer,
+          .queue_seconds = seconds_since(waiting.task->accepted())};
+  Answer answer = waiting.task->take_answer(waiting.answer);
+  try {
+    generator_.clear(index);
+    if (context_.bounded_layers() > 0) {
+      context_.set_params(index, answer.policy, answer.pin_prompt);
+      context_.set_draw_stream(index, answer.draw_stream);
+    }
+    generator_.start(index, std::move(answer.request));
+  } catch (const std::exception &error) {
+    end_task(*slot.task, Outcome::failed, error.what());
+    free_slots_of_ended_tasks();
+  }
+}
+
+void Scheduler::step() {
+  if (!generator_.busy()) return;
+  try {
+    for (const engine::Event &event : generator_.step()) deliver(event);
+  } catch (const std::exception &error) {
+    fail_all(error.what());
+  }
+  for (std::int32_t slot = 0; slot < std::ssize(slots_); ++slot) count_progress(slot);
+  free_slots_of_ended_tasks();
+}
+
+void Scheduler::deliver(const engine::Event &event) {
+  Slot &slot = slots_[static_cast<std::size_t>(event.sequence)];
+  const bool has_token = event.finish != engine::Finish::end_of_text &&
+                         event.finish != engine::Finish::cache_full &&
+                         generator_.statistics(event.sequence).generated > 0;
+  Piece piece{.answer = slot.answer,
+              .token = event.token,
+              .has_token = has_token,
+              .text = event.text,
+              .logprobs = event.logprobs,
+              .finish = event.finish};
+  if (slot.task->take_first_token()) {
+    metrics_.observe_first_token(seconds_since(slot.task->accepted()));
+  }
+  if (has_token) metrics_.count_generated_tokens(1);
+  if (event.finish == engine::Finish::none) return slot.task->push(std::move(piece));
+
+  count_progress(event.sequence);
+  piece.statistics = statistics(event.sequence);
+  const std::shared_ptr<Task> task = slot.task;
+  free_slot(event.sequence);
+  // Counted before the client can know, so that who reads the metrics after an answer finds it.
+  if (task->is_last_answer()) {
+    metrics_.count_outcome(Outcome::completed);
+    metrics_.observe_request(seconds_since(task->accepted()));
+  }
+  task->finish_answer(std::move(piece));
+}
+
+void Scheduler::count_progress(std::int32_t index) {
+  Slot &slot = slots_[static_cast<std::size_t>(index)];
+  if (!slot.task) return;
+  const std::int64_t evictions = context_.statistics(index).evictions;
+  const std::int64_t prompt = generator_.statistics(index).prompt_done;
+  metrics_.count_evictions(evictions - std::exchange(slot.evictions_counted, evictions));
+  metrics_.count_prompt_tokens(prompt - std::exchange(slot.prompt_counted, prompt));
+}
+
+void Scheduler::free_slots_of_ended_tasks() {
+  for (std::int32_t slot = 0; slot < std::ssize(slots_); ++slot) {
+    const std::shared_ptr<Task> &task = slots_[static_cast<std::size_t>(slot)].task;
+    if (task && task->ended()) free_slot(slot);
+  }
+}
+
+// The cache stays as it is until the next answer takes the slot, for those who want to look at it.
+void Scheduler::free_slot(std::int32_t index) {
+  Slot &slot = slots_[static_cast<std::size_t>(index)];
+  generator_.cancel(index);
+  const double seconds = seconds_since(slot.task->accepted()) - slot.queue_seconds;
+  slot.task.reset();
+  const std::lock_guard lock(mutex_);
+  typical_seconds_ += 0.1 * (seconds - typical_seconds_);
+  --n_busy_;
+}
+
+void Scheduler::fail_all(const std::string &why) {
+  for (Slot &slot : slots_) {
+    if (slot.task && !slot.task->ended()) end_task(*slot.task, Outcome::failed, why);
+  }
+  free_slots_of_ended_tasks();
+  for (std::int32_t slot = 0; slot < std::ssize(slots_); ++slot) generator_.clear(slot);
+}
+
+AnswerStatistics Scheduler::statistics(std::int32_t index) const {
+  const SequenceStatistics cache = context_.statistics(index);
+  const engine::GenerationStatistics &text = generator_.statistics(index);
+  return {.prompt_tokens = text.prompt_tokens,
+          .generated = text.generated,
+          .tokens = cache.tokens,
+          .rows = cache.rows,
+          .evictions = cache.evictions,
+          .rows_moved = cache.rows_moved,
+          .queue_seconds = slots_[static_cast<std::size_t>(index)].queue_seconds,
+          .prompt_seconds = text.prompt_seconds,
+          .generate_seconds = text.generate_seconds};
+}
+
+SlotStatus Scheduler::status(std::int32_t index) const {
+  const SequenceStatistics cache = context_.statistics(index);
+  const engine::GenerationStatistics &text = generator_.statistics(index);
+  const vase_params &policy = context_.params(index);
+  SlotStatus status{.tokens = cache.tokens,
+                    .generated = text.generated,
+                    .rows = cache.rows,
+                    .budget = policy.budget,
+                    .evictions = cache.evictions,
+                    .policy = vase_policy_name(policy.policy)};
+  if (text.generate_seconds > 0) {
+    status.tokens_per_second = static_cast<double>(text.generated) / text.generate_seconds;
+  }
+  if (slots_[static_cast<std::size_t>(index)].task) {
+    status.state = generator_.reading_prompt(index) ? "prompt" : "generating";
+  }
+  return status;
+}
+
+// Lets the other threads see the slots without waiting for a step.
+void Scheduler::publish() {
+  std::vector<SlotStatus> statuses;
+  for (std::int32_t slot = 0; slot < std::ssize(slots_); ++slot) statuses.push_back(status(slot));
+  const std::lock_guard lock(mutex_);
+  statuses_ = std::move(statuses);
+  if (queue_.empty() && n_busy_ == 0) idle_.notify_all();
+}
+
+}  // namespace vase::server

@@ -1,0 +1,58 @@
+// vase serve, assembled: engine, scheduler, endpoints.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "engine/chat.hpp"
+#include "engine/model.hpp"
+#include "llama/memory_plan.hpp"
+#include "server/completion_service.hpp"
+#include "server/routes.hpp"
+
+namespace vase::server {
+
+struct ServerOptions {
+  std::string host = "127.0.0.1";
+  int port = 8080;  ///< 0: any that is free
+  std::string model_name = {};
+  std::optional<engine::ChatTemplate> chat_template = {};
+  engine::SamplingOptions sampling = {};
+  std::optional<std::uint32_t> seed = {};
+  std::size_t queue = 64;           ///< answers that may wait
+  std::int32_t prompt_chunk = 128;  ///< tokens of prompts between two tokens of the others
+  std::int64_t max_tokens = 32768;
+  ServiceLimits limits = {};
+  RouteOptions routes = {};
+  MemoryPlan memory = {};
+  std::function<std::uint64_t(std::int64_t)> full_cache_bytes = {};
+};
+
+class Server {
+ public:
+  /// Binds the port. Both must outlive this. Throws Error.
+  Server(const engine::Model &model, BoundedContext &context, ServerOptions options);
+  ~Server();
+
+  int port() const;
+  /// Answers until stop(). Called once, from one thread.
+  void listen();
+  /// Refuses new requests, lets those at work end for up to `drain`, ends the others, and lets
+  /// listen() return. Returns false if some had to be ended.
+  bool stop(std::chrono::duration<double> drain);
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+/// Keeps malloc from holding on to memory that requests have given back, so that the size of the
+/// process stays what it was at the start. For the whole process; call it before anything large is
+/// allocated.
+void return_freed_memory();
+
+}  // namespace vase::server

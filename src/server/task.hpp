@@ -1,0 +1,113 @@
+// One accepted request on its way: the engine puts pieces of text in, the thread that talks to the
+// client takes them out.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/generator.hpp"
+#include "vase/vase.h"
+
+namespace vase::server {
+
+using Clock = std::chrono::steady_clock;
+
+/// How an accepted request ended. Every one ends in exactly one of these.
+enum class Outcome {
+  completed,  ///< all its answers are whole, or as long as they may be
+  cancelled,  ///< the client went away
+  timed_out,
+  aborted,  ///< the server was shut down
+  failed,   ///< the engine could not go on
+};
+inline constexpr int kOutcomes = 5;
+const char *to_string(Outcome outcome);
+
+/// One answer to be generated.
+struct Answer {
+  engine::Request request = {};
+  vase_params policy = {};
+  float pin_prompt = 0.0f;
+  std::uint32_t draw_stream = 0;  ///< not the slot, so that an outcome does not depend on it
+};
+
+/// What an answer has cost.
+struct AnswerStatistics {
+  std::int64_t prompt_tokens = 0;
+  std::int64_t generated = 0;
+  std::int64_t tokens = 0;  ///< in the text, prompt and answer
+  std::int32_t rows = 0;    ///< that each head held at the end
+  std::int64_t evictions = 0;
+  std::int64_t rows_moved = 0;
+  double queue_seconds = 0;
+  double prompt_seconds = 0;
+  double generate_seconds = 0;
+};
+
+struct Piece {
+  std::size_t answer = 0;
+  llama_token token = 0;
+  bool has_token = false;  ///< a token was generated, perhaps without text yet
+  std::string text = {};
+  std::vector<engine::TokenLogprob> logprobs = {};
+  engine::Finish finish = engine::Finish::none;
+  AnswerStatistics statistics = {};  ///< with the last piece of an answer
+};
+
+class Task {
+ public:
+  /// `client_gone` is asked between two steps of the engine until the task has ended.
+  Task(std::vector<Answer> answers, Clock::time_point deadline, std::function<bool()> client_gone);
+
+  // For the client's thread.
+
+  /// Waits for the next piece; nullopt when the task has ended and all pieces were taken.
+  std::optional<Piece> next();
+  /// Says that nobody waits for the rest, and waits until the engine has let go of it.
+  void abandon();
+  /// Once next() has returned nullopt.
+  Outcome outcome() const;
+  const std::string &failure() const { return failure_; }  ///< of Outcome::failed
+
+  // For the engine's thread.
+
+  const std::vector<Answer> &answers() const { return answers_; }
+  Answer take_answer(std::size_t index) { return std::move(answers_[index]); }
+  Clock::time_point accepted() const { return accepted_; }
+  Clock::time_point deadline() const { return deadline_; }
+  bool client_gone() const { return abandoned_ || client_gone_(); }
+  void push(Piece piece);
+  bool is_last_answer() const { return unfinished_ == 1; }
+  /// With the last answer the task ends as completed.
+  void finish_answer(Piece piece);
+  void end(Outcome outcome, const std::string &failure = {});
+  bool ended() const;
+  /// True at the first call: the time to the first token of a task is measured once.
+  bool take_first_token() { return !std::exchange(first_token_seen_, true); }
+
+ private:
+  std::vector<Answer> answers_;
+  std::size_t unfinished_;
+  Clock::time_point accepted_ = Clock::now();
+  Clock::time_point deadline_;
+  std::function<bool()> client_gone_;
+  std::atomic<bool> abandoned_ = false;
+  bool first_token_seen_ = false;
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Piece> pieces_;
+  std::optional<Outcome> outcome_;
+  std::string failure_;
+};
+
+}  // namespace vase::server
