@@ -38,16 +38,17 @@ export function aggregate(cache, cells, perCell) {
   return { kept, range, reason };
 }
 
-// Per column: how many survivors each reason has. The profile above the grid.
-export function profile(cache, columns) {
-  const perColumn = Math.max(1, cache.tokens / columns);
+// Per column: how many survivors each reason has. A column is a whole number of positions: were it
+// one and a half, even stretches would look like combs.
+export function profile(cache, mostColumns) {
+  const perColumn = Math.max(1, Math.ceil(cache.tokens / mostColumns));
+  const columns = Math.ceil(cache.tokens / perColumn);
   const counts = reasons.map(() => new Uint32Array(columns));
   cache.positions.forEach((position, i) => {
     const index = reasons.indexOf(cache.reasons[i]);
-    const column = Math.min(columns - 1, Math.floor(position / perColumn));
-    if (index >= 0) ++counts[index][column];
+    if (index >= 0) ++counts[index][Math.floor(position / perColumn)];
   });
-  return { counts, perColumn };
+  return { counts, columns, perColumn };
 }
 
 export function countReasons(cache) {

@@ -15,7 +15,7 @@ const examples = [
 setUpTabs();
 const observatory = new Observatory();
 const settings = new Settings(() => observatory.refresh());
-const chat = new Chat(settings, () => observatory.refresh());
+const chat = new Chat(settings, (running) => observatory.expect(running));
 
 for (const example of examples) {
   const button = make("button", "plain", example);

@@ -17,7 +17,7 @@ export class Chat {
   #savedAt = 0;
   #left = false;
 
-  // `onActivity` is called when a request starts and ends.
+  // `onActivity` is called when a request starts (true) and ends (false).
   constructor(settings, onActivity) {
     this.#settings = settings;
     this.#onActivity = onActivity;
@@ -102,7 +102,7 @@ export class Chat {
     this.#showState();
     this.#scroll();
     announce("Waiting for the answer");
-    this.#onActivity();
+    this.#onActivity(true);
     const run = new Run(message, () => this.#draw(view));
     try {
       for await (const chunk of streamChat(request, running.signal)) run.take(chunk);
@@ -124,7 +124,7 @@ export class Chat {
     this.#save();
     this.#showState();
     this.#scroll();
-    this.#onActivity();
+    this.#onActivity(this.#running !== null);
   }
 
   // Earlier reasoning stays out, as chat templates want it.

@@ -33,6 +33,7 @@ export class Observatory {
   #timer = 0;
   #asking = false;
   #again = false;
+  #expecting = false;
 
   constructor() {
     for (const reason of reasons) this.#addReason(reason);
@@ -48,6 +49,12 @@ export class Observatory {
       radio.addEventListener("change", () => this.#colourBy(radio.value));
     }
     document.addEventListener("visibilitychange", () => this.refresh());
+    this.refresh();
+  }
+
+  // Says whether this page has a request under way: the server may not have begun with it yet.
+  expect(activity) {
+    this.#expecting = activity;
     this.refresh();
   }
 
@@ -72,7 +79,8 @@ export class Observatory {
     this.#asking = false;
     if (this.#again) return this.refresh();
     // A slow server is not to be kept busy by being watched.
-    const pause = this.#status?.slots.some((slot) => slot.busy) ? busyMs : idleMs;
+    const busy = this.#expecting || this.#status?.slots.some((slot) => slot.busy);
+    const pause = busy ? busyMs : idleMs;
     const wait = Math.max(pause, 3 * (performance.now() - began));
     this.#timer = setTimeout(() => this.refresh(), wait);
   }

@@ -37,16 +37,18 @@ export class Profile {
     canvas.height = Math.round(canvas.clientHeight * scale);
     if (!this.#cache?.tokens || canvas.width === 0) return;
     const context = canvas.getContext("2d");
-    const columns = Math.min(Math.floor(canvas.width / Math.round(3 * scale)), this.#cache.tokens);
-    const { counts, perColumn } = profile(this.#cache, columns);
+    const { tokens } = this.#cache;
+    const mostColumns = Math.ceil(canvas.width / Math.round(3 * scale));
+    const { counts, columns, perColumn } = profile(this.#cache, mostColumns);
     const byRange = this.#colourBy === "range" && this.#rangeColours(columns, perColumn);
     for (let column = 0; column < columns; ++column) {
-      const x = Math.round((column * canvas.width) / columns);
-      const width = Math.round(((column + 1) * canvas.width) / columns) - x;
-      const bar = [x, Math.max(1, width - (width > 2 * scale ? Math.round(scale) : 0))];
+      const first = column * perColumn;
+      const end = Math.min(tokens, first + perColumn);
+      const x = Math.round((first / tokens) * canvas.width);
+      const width = Math.max(1, Math.round((end / tokens) * canvas.width) - x - Math.round(scale));
       const kept = counts.reduce((sum, of) => sum + of[column], 0);
       // The square root keeps a cache of a hundredth visible beside the recent tokens.
-      const height = canvas.height * Math.sqrt(Math.min(1, kept / perColumn));
+      const height = canvas.height * Math.sqrt(kept / (end - first));
       let top = canvas.height;
       reasons.forEach((reason, index) => {
         const share = counts[index][column];
@@ -54,7 +56,7 @@ export class Profile {
         const part = (height * share) / kept;
         context.fillStyle = byRange ? byRange[column] : reasonColour(reason);
         context.globalAlpha = this.#only && this.#only !== reason ? 0.15 : 1;
-        context.fillRect(bar[0], top - part, bar[1], part);
+        context.fillRect(x, top - part, width, part);
         top -= part;
       });
     }

@@ -56,7 +56,7 @@ export function showMemory(memory) {
   const comparison =
     times > 1.05
       ? `A full cache would hold ${times.toFixed(1)} times as much and keep growing. `
-      : "It does not grow, however long the text. ";
+      : "A full cache would be smaller so far, but it grows with the text. This one does not. ";
   write(
     "memory-words",
     `${comparison}With weights ${bytes(memory.weights)} and compute ${bytes(memory.compute)} the ` +

@@ -119,6 +119,19 @@ def test_aggregation(page):
     ]
 
 
+@pytest.mark.parametrize("tokens", [1, 5, 99, 100, 101, 150, 100_000])
+def test_the_profile_counts_each_row_once(page, tokens):
+    cache = {"tokens": tokens, "positions": list(range(tokens)), "reasons": ["drawn"] * tokens}
+    counts, columns, per_column = page.module(
+        "aggregate",
+        f"(({{counts, columns, perColumn}}) => [[...counts[3]], columns, perColumn])"
+        f"(m.profile({json.dumps(cache)}, 100))",
+    )
+    assert sum(counts) == tokens
+    assert len(counts) == columns <= 100
+    assert all(count == per_column for count in counts[:-1])
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_colours_differ_in_lightness(page, theme):
     """What tells them apart must survive in grey."""
