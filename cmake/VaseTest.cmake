@@ -18,7 +18,8 @@ function(vase_add_test)
     ${arg_NAME}
     TEST_PREFIX "${arg_NAME}."
     DISCOVERY_TIMEOUT 60
-    PROPERTIES TIMEOUT 600)
+    # llama.cpp's threads spin while they wait; with more of them than cores, tests would crawl.
+    PROPERTIES TIMEOUT 600 ENVIRONMENT OMP_WAIT_POLICY=passive)
   # gtest_discover_tests flattens a list given as a property, so ctest sets the labels itself.
   set(labels_file "${CMAKE_CURRENT_BINARY_DIR}/${arg_NAME}_labels.cmake")
   file(CONFIGURE OUTPUT "${labels_file}" @ONLY CONTENT [=[
