@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # bench.sh [ARGUMENTS...]
 #
-# Builds the benchmarks and runs them all, one after the other; ARGUMENTS go to each (for example
+# Builds the benchmarks and runs those of Google Benchmark, one after the other; ARGUMENTS go to each (for example
 # --benchmark_filter=vase).
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
@@ -11,7 +11,7 @@ source "$(dirname "$0")/lib.sh"
 cd "$ROOT"
 scripts/build.sh release
 found=false
-for program in build/release/bench/*; do
+for program in build/release/bench/*_bench; do
   [[ -f $program && -x $program ]] || continue
   found=true
   say "$program $*"
