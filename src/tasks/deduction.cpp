@@ -114,21 +114,12 @@ void try_next_rule(ChainText& chain, const World& world, Progress& progress) {
              progress_text(world, progress));
 }
 
-/// Looks at the rules for the goal once more and says whether the person reaches it.
+/// Looks at all traits of a person once more and says whether the goal is among them.
 void look_again(ChainText& chain, const Voice& voice, const World& world, const Person& person) {
-  std::string text = cat(voice.second_look, " at ", world.name(world.goal), ":");
   const bool reached = contains(person.traits, world.goal);
-  for (std::size_t i = 0; i < world.rules.size(); ++i) {
-    const Rule& rule = world.rules[i];
-    if (rule.gives != world.goal) continue;
-    const auto missing = std::find_if(rule.needs.begin(), rule.needs.end(), [&person](int need) {
-      return !contains(person.traits, need);
-    });
-    text += cat(" rule ", static_cast<int>(i) + 1, " needs ", trait_list(world, rule.needs),
-                missing == rule.needs.end() ? ", all there."
-                                            : cat(", and ", world.name(*missing), " is missing."));
-  }
-  chain.line(text);
+  chain.line(voice.second_look, " at ", world.name(world.goal), ": in the end ", person.name,
+             " has ", trait_list(world, person.traits), ". ", world.name(world.goal),
+             reached ? " is among them." : " is not among them.");
   if (!reached) {
     chain.line("So ", person.name, " does not become ", world.name(world.goal), " and counts 0.");
     return;

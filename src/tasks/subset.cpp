@@ -8,6 +8,7 @@
 // from the question, the sums "from x on" written once at the start, each target's smallest number
 // at the end.
 #include <algorithm>
+#include <numeric>
 #include <optional>
 
 #include "tasks/tasks.hpp"
@@ -160,7 +161,7 @@ std::optional<int> search_target(ChainText& chain, const Voice& voice, const Num
 Numbers random_numbers(Rng& rng, int count) {
   Numbers numbers;
   while (static_cast<int>(numbers.size()) < count) {
-    const int number = rng.between(4, 69);
+    const int number = rng.between(10, 69);
     if (std::find(numbers.begin(), numbers.end(), number) == numbers.end()) {
       numbers.push_back(number);
     }
@@ -168,19 +169,16 @@ Numbers random_numbers(Rng& rng, int count) {
   return numbers;
 }
 
-/// A target with exactly one set, or now and then one with none.
-int random_target(Rng& rng, const Numbers& numbers) {
-  const int total = [&numbers] {
-    int sum = 0;
-    for (const int number : numbers) sum += number;
-    return sum;
-  }();
+/// A target with exactly one set, or now and then one with none. Some numbers have no such target:
+/// then the search for it is given up.
+std::optional<int> random_target(Rng& rng, const Numbers& numbers) {
+  const int total = std::accumulate(numbers.begin(), numbers.end(), 0);
   const int wanted = rng.chance(25) ? 0 : 1;
-  for (;;) {
+  for (int i = 0; i < 100; ++i) {
     const int target = rng.between(total / 6, total - total / 6);
     if (count_sets(numbers, target) == wanted) return target;
-    if (wanted == 0 && rng.chance(5)) return random_target(rng, numbers);
   }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -205,10 +203,12 @@ Draft make_subset(Rng& rng, const Lengths& lengths) {
   }
   std::vector<Target> targets;
   const int goal = draw_goal(rng, lengths, 900, 100);
-  while (chain.tokens() < goal && targets.size() < 24) {
-    const int target = random_target(rng, numbers);
+  for (int tries = 0; chain.tokens() < goal; ++tries) {
+    const std::optional<int> drawn = random_target(rng, numbers);
+    if (tries == 200 || !drawn) return {};
+    const int target = *drawn;
     const auto same = [target](const Target& other) { return other.sum == target; };
-    if (std::any_of(targets.begin(), targets.end(), same)) return {};
+    if (std::any_of(targets.begin(), targets.end(), same)) continue;
     ChainText trial = chain;
     const std::optional<int> smallest =
         search_target(trial, voice, numbers, rest, target, static_cast<int>(targets.size()) + 1);
