@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# install-packages.sh [--list-missing] [--lint]
+# install-packages.sh [--list-missing] [--lint] [--tests]
 #
 # Installs the Debian packages that the build needs, and only those that are missing.
 #   --list-missing  print their names and install nothing
 #   --lint          also those that "make lint" and "make format" need
+#   --tests         also those that only the tests need: a browser for the web page, a load balancer
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -13,6 +14,7 @@ packages=(
   python3 python3-venv ca-certificates
   libhwy-dev libfmt-dev nlohmann-json3-dev libcli11-dev
   libgtest-dev libgmock-dev libzip-dev libbenchmark-dev
+  libcpp-httplib-dev libssl-dev zlib1g-dev libbrotli-dev
 )
 list_only=false
 for arg in "$@"; do
@@ -20,6 +22,7 @@ for arg in "$@"; do
     --help | -h) help_and_exit ;;
     --list-missing) list_only=true ;;
     --lint) packages+=(clang-format clang-tidy shellcheck) ;;
+    --tests) packages+=(curl nginx-light chromium chromium-driver) ;;
     *) die "unknown argument $arg (try --help)" ;;
   esac
 done

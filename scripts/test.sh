@@ -11,6 +11,10 @@ preset=${1:-release}
 "$ROOT/scripts/build.sh" "$preset"
 cd "$ROOT"
 if [[ $preset != tsan ]]; then
+  scripts/install-packages.sh --tests
+  scripts/make-test-venv.sh
+fi
+if [[ $preset != tsan ]]; then
   scripts/fetch-model.sh >/dev/null || say "no default model: the tests that run it are skipped"
 fi
 say "running the tests of build/$preset"

@@ -1,5 +1,6 @@
 #include "server/json.hpp"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,6 +17,15 @@ std::string complaint_about(std::size_t position, std::string_view reason) {
   if (has("surrogate")) return "has half a surrogate pair" + where;
   if (has("out_of_range")) return "is a number out of range";
   return "is not valid JSON" + where;
+}
+
+// A name that a client made up, fit for an error message.
+std::string printable(std::string name) {
+  constexpr std::size_t kLongest = 64;
+  if (name.size() > kLongest) name = name.substr(0, kLongest) + "...";
+  std::replace_if(
+      name.begin(), name.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
+  return name;
 }
 
 // Builds the document and knows at each moment in which field it is. The parser behind it does not
@@ -94,7 +104,7 @@ class Builder : public Json::json_sax_t {
       } else {
         const std::string &name = i + 1 < open_.size() ? names_[i + 1] : key_;
         if (!path.empty() && !name.empty()) path += ".";
-        path += name;
+        path += printable(name);
       }
     }
     return path.empty() ? "request body" : path;

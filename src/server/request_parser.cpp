@@ -131,6 +131,7 @@ engine::SamplingOptions sampling_of(const Fields &body, const RequestRules &rule
     sampling.top_k = static_cast<std::int32_t>(std::max<std::int64_t>(*k, 0));
   }
   sampling.seed = seed_of(body, rules);
+  sampling.ignore_eog = body.flag("ignore_eos").value_or(rules.sampling.ignore_eog);
   return sampling;
 }
 

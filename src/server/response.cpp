@@ -49,8 +49,10 @@ ResponseWriter::ResponseWriter(const CompletionRequest &request, ResponseHead he
 
 SplitText ResponseWriter::split(const Piece &piece) {
   AnswerText &answer = answers_[piece.answer];
+  const bool was_reasoning = answer.splitter.reasoning();
   SplitText text = answer.splitter.push(piece.text);
-  if (piece.has_token && (answer.splitter.reasoning() || !text.reasoning.empty())) {
+  if (piece.has_token &&
+      (was_reasoning || answer.splitter.reasoning() || !text.reasoning.empty())) {
     ++answer.reasoning_tokens;
   }
   if (piece.finish == engine::Finish::none) return text;

@@ -120,17 +120,19 @@ void Scheduler::run() {
     admit();
     step();
     publish();
+    announce_ends();
   }
   for (Slot &slot : slots_) {
-    if (slot.task && !slot.task->ended()) end_task(*slot.task, Outcome::aborted);
+    if (slot.task && !slot.task->ended()) end_task(slot.task, Outcome::aborted);
   }
   for (const Waiting &waiting : queue_) {
-    if (!waiting.task->ended()) end_task(*waiting.task, Outcome::aborted);
+    if (!waiting.task->ended()) end_task(waiting.task, Outcome::aborted);
   }
   run_looks();
   queue_.clear();
   free_slots_of_ended_tasks();
   publish();
+  announce_ends();
 }
 
 // Returns false when it is time to stop.
@@ -160,18 +162,18 @@ void Scheduler::run_looks() {
 // Frees slots and places in the queue whose client is gone or whose time is over.
 void Scheduler::drop_ended() {
   for (Slot &slot : slots_) {
-    if (slot.task) has_to_end(*slot.task);
+    if (slot.task) has_to_end(slot.task);
   }
   free_slots_of_ended_tasks();
   const std::lock_guard lock(mutex_);
-  std::erase_if(queue_, [&](const Waiting &waiting) { return has_to_end(*waiting.task); });
+  std::erase_if(queue_, [&](const Waiting &waiting) { return has_to_end(waiting.task); });
 }
 
-bool Scheduler::has_to_end(Task &task) {
-  if (task.ended()) return true;
-  if (task.client_gone()) {
+bool Scheduler::has_to_end(const std::shared_ptr<Task> &task) {
+  if (task->ended()) return true;
+  if (task->client_gone()) {
     end_task(task, Outcome::cancelled);
-  } else if (Clock::now() >= task.deadline()) {
+  } else if (Clock::now() >= task->deadline()) {
     end_task(task, Outcome::timed_out);
   } else {
     return false;
@@ -179,11 +181,18 @@ bool Scheduler::has_to_end(Task &task) {
   return true;
 }
 
-// The only place that counts outcomes besides the last answer of a task in deliver().
-void Scheduler::end_task(Task &task, Outcome outcome, const std::string &failure) {
+// The only place that counts outcomes; it is called once for each task.
+void Scheduler::end_task(const std::shared_ptr<Task> &task, Outcome outcome,
+                         const std::string &failure) {
   metrics_.count_outcome(outcome);
-  metrics_.observe_request(seconds_since(task.accepted()));
-  task.end(outcome, failure);
+  metrics_.observe_request(seconds_since(task->accepted()));
+  task->end(outcome, failure);
+  ended_.push_back(task);
+}
+
+void Scheduler::announce_ends() {
+  for (const auto &task : ended_) task->announce_end();
+  ended_.clear();
 }
 
 void Scheduler::admit() {
@@ -215,7 +224,7 @@ void Scheduler::start(std::int32_t index, const Waiting &waiting) {
     }
     generator_.start(index, std::move(answer.request));
   } catch (const std::exception &error) {
-    end_task(*slot.task, Outcome::failed, error.what());
+    end_task(slot.task, Outcome::failed, error.what());
     free_slots_of_ended_tasks();
   }
 }
@@ -252,11 +261,7 @@ void Scheduler::deliver(const engine::Event &event) {
   piece.statistics = statistics(event.sequence);
   const std::shared_ptr<Task> task = slot.task;
   free_slot(event.sequence);
-  // Counted before the client can know, so that who reads the metrics after an answer finds it.
-  if (task->is_last_answer()) {
-    metrics_.count_outcome(Outcome::completed);
-    metrics_.observe_request(seconds_since(task->accepted()));
-  }
+  if (task->is_last_answer()) end_task(task, Outcome::completed);
   task->finish_answer(std::move(piece));
 }
 
@@ -289,7 +294,7 @@ void Scheduler::free_slot(std::int32_t index) {
 
 void Scheduler::fail_all(const std::string &why) {
   for (Slot &slot : slots_) {
-    if (slot.task && !slot.task->ended()) end_task(*slot.task, Outcome::failed, why);
+    if (slot.task && !slot.task->ended()) end_task(slot.task, Outcome::failed, why);
   }
   free_slots_of_ended_tasks();
   for (std::int32_t slot = 0; slot < std::ssize(slots_); ++slot) generator_.clear(slot);

@@ -75,8 +75,9 @@ class Scheduler {
   bool wait_for_work();
   void run_looks();
   void drop_ended();
-  bool has_to_end(Task &task);
-  void end_task(Task &task, Outcome outcome, const std::string &failure = {});
+  bool has_to_end(const std::shared_ptr<Task> &task);
+  void end_task(const std::shared_ptr<Task> &task, Outcome outcome,
+                const std::string &failure = {});
   void admit();
   void start(std::int32_t slot, const Waiting &waiting);
   void step();
@@ -86,6 +87,7 @@ class Scheduler {
   void count_progress(std::int32_t slot);
   void fail_all(const std::string &why);
   void publish();
+  void announce_ends();
   AnswerStatistics statistics(std::int32_t slot) const;
   SlotStatus status(std::int32_t slot) const;
 
@@ -97,6 +99,7 @@ class Scheduler {
   std::size_t queue_limit_;
   Metrics &metrics_;
   std::vector<Slot> slots_;
+  std::vector<std::shared_ptr<Task>> ended_;  // not announced yet
 
   mutable std::mutex mutex_;
   std::condition_variable work_;  // for the engine: something to do

@@ -48,21 +48,20 @@ void Task::push(Piece piece) {
 
 void Task::finish_answer(Piece piece) {
   push(std::move(piece));
-  if (--unfinished_ == 0) end(Outcome::completed);
+  --unfinished_;
 }
 
 void Task::end(Outcome outcome, const std::string &failure) {
-  {
-    const std::lock_guard lock(mutex_);
-    outcome_ = outcome;
-    failure_ = failure;
-  }
-  changed_.notify_all();
+  end_ = outcome;
+  failure_ = failure;
 }
 
-bool Task::ended() const {
-  const std::lock_guard lock(mutex_);
-  return outcome_.has_value();
+void Task::announce_end() {
+  {
+    const std::lock_guard lock(mutex_);
+    outcome_ = end_;
+  }
+  changed_.notify_all();
 }
 
 }  // namespace vase::server

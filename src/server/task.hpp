@@ -76,7 +76,7 @@ class Task {
   void abandon();
   /// Once next() has returned nullopt.
   Outcome outcome() const;
-  const std::string &failure() const { return failure_; }  ///< of Outcome::failed
+  const std::string &failure() const { return failure_; }  ///< the same, of Outcome::failed
 
   // For the engine's thread.
 
@@ -87,10 +87,12 @@ class Task {
   bool client_gone() const { return abandoned_ || client_gone_(); }
   void push(Piece piece);
   bool is_last_answer() const { return unfinished_ == 1; }
-  /// With the last answer the task ends as completed.
   void finish_answer(Piece piece);
+  /// Decides how the task ends. Its client hears of it by announce_end(), when all can be seen:
+  /// metrics counted, slots free.
   void end(Outcome outcome, const std::string &failure = {});
-  bool ended() const;
+  bool ended() const { return end_.has_value(); }
+  void announce_end();
   /// True at the first call: the time to the first token of a task is measured once.
   bool take_first_token() { return !std::exchange(first_token_seen_, true); }
 
@@ -101,7 +103,9 @@ class Task {
   Clock::time_point deadline_;
   std::function<bool()> client_gone_;
   std::atomic<bool> abandoned_ = false;
+  // Of the engine's thread.
   bool first_token_seen_ = false;
+  std::optional<Outcome> end_;
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# make-test-venv.sh
+#
+# Makes the Python environment of the tests that are written in Python, in
+#   ${VASE_CACHE:-~/.cache/vase}/test-venv
+# and brings it up to date when a tests/*/requirements.txt has changed.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+source "$(dirname "$0")/lib.sh"
+[[ ${1:-} != --help ]] || help_and_exit
+(($# == 0)) || die "unknown argument $1 (try --help)"
+
+venv="$CACHE/test-venv"
+requirements=("$ROOT"/tests/*/requirements.txt)
+stamp=$(cat "${requirements[@]}")
+lock_cache
+if [[ -f $venv/stamp && $(<"$venv/stamp") == "$stamp" ]]; then
+  exit 0
+fi
+say "installing the Python packages of the tests into $venv"
+rm -rf "$venv"
+"${PYTHON:-python3}" -m venv "$venv" ||
+  die "cannot make a Python virtual environment; on Debian: apt-get install python3-venv"
+"$venv/bin/pip" --disable-pip-version-check --no-cache-dir --quiet install \
+  "${requirements[@]/#/--requirement=}" ||
+  die "pip could not install what the tests need (see above); run again to retry"
+echo "$stamp" >"$venv/stamp"
