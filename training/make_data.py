@@ -63,7 +63,8 @@ class Rows:
 def make_problems(vase: str, task: str, tier: str, count: int, seed: int) -> list[dict]:
     command = [vase, "tasks", "make", "--task", task, "--tier", tier, "--count", str(count)]
     command += ["--seed", str(seed), "--split", "train", "--with-chain"]
-    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    # A generator that hangs must not hang the training.
+    out = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
     return [json.loads(line) for line in out.splitlines()]
 
 
