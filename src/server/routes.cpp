@@ -331,8 +331,17 @@ void Routes::add_assets(httplib::Server &server) {
 // httplib sends statuses of its own without a body: 404, 400 for what is not HTTP, 413.
 void Routes::explain_error(const httplib::Request &request, httplib::Response &response) const {
   if (!response.body.empty() || response.status == kClientGone) return;
+  // httplib refuses methods that it does not know before it makes a path of the target.
+  const auto methods = allowed_methods().find(request.target.substr(0, request.target.find('?')));
+  const bool not_allowed = response.status == 400 && methods != allowed_methods().end() &&
+                           request.method != methods->second;
+  if (not_allowed) {
+    response.set_header("Allow", methods->second);
+    response.status = 405;
+  }
   const std::string where = request.method + " " + request.path;
   std::string message = "the request cannot be understood";
+  if (not_allowed) message = request.method + " is not allowed here: use " + methods->second;
   if (response.status == 404) message = "there is nothing at " + where;
   if (response.status == 413) message = "the request body is too large";
   if (response.status >= 500) message = "the server failed at " + where;
