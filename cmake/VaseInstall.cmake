@@ -13,6 +13,8 @@ install(
   INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 if(TARGET vase_cli)
   install(TARGETS vase_cli)
+  install(FILES "${PROJECT_SOURCE_DIR}/models/vase-reasoner-lora.gguf"
+          DESTINATION "${CMAKE_INSTALL_DATADIR}/vase")
 endif()
 
 install(

@@ -4,12 +4,12 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstdlib>
 #include <limits>
 #include <map>
 #include <random>
 #include <string_view>
 
+#include "cli/default_files.hpp"
 #include "cli/suggest.hpp"
 #include "engine/machine.hpp"
 
@@ -77,11 +77,6 @@ std::string check_protect(const std::string &text) {
   return fmt::format("\"{}\" is neither a number of rows nor a share like 25%", text);
 }
 
-std::filesystem::path environment_path(const char *name) {
-  const char *value = std::getenv(name);
-  return value == nullptr ? "" : value;
-}
-
 void set_if_given(std::int32_t &to, const std::optional<std::int32_t> &from) {
   if (from) to = *from;
 }
@@ -108,17 +103,11 @@ CLI::Validator between(double low, double high) {
   return {check, ""};
 }
 
-std::filesystem::path default_model() {
-  auto cache = environment_path("VASE_CACHE");
-  if (cache.empty() && !environment_path("XDG_CACHE_HOME").empty()) {
-    cache = environment_path("XDG_CACHE_HOME") / "vase";
-  }
-  if (cache.empty()) cache = environment_path("HOME") / ".cache" / "vase";
-  return cache / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf";
-}
-
 void ModelArguments::add_to(CLI::App &app) {
-  app.add_option("-m,--model", path, "GGUF file (default: the model that `make model` fetches)")
+  app.add_option("-m,--model", path,
+                 "GGUF file (default: SmolLM2-135M-Instruct with the reasoner's adapter)")
+      ->group(kModelGroup);
+  app.add_flag("--no-reasoner", no_reasoner, "the default model without the reasoner's adapter")
       ->group(kModelGroup);
   app.add_option("--lora", loras, "LoRA adapter, may be given several times")
       ->type_name("FILE")
@@ -142,6 +131,7 @@ std::filesystem::path ModelArguments::file() const {
 
 engine::ModelOptions ModelArguments::options() const {
   engine::ModelOptions options{.path = file(), .n_gpu_layers = n_gpu_layers};
+  if (path.empty() && !no_reasoner) options.loras.push_back({.path = reasoner_adapter()});
   for (const std::string &lora : loras) options.loras.push_back({.path = lora});
   return options;
 }

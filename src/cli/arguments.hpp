@@ -19,6 +19,7 @@ namespace vase::cli {
 /// Which model.
 struct ModelArguments {
   std::string path;  ///< empty: the default model
+  bool no_reasoner = false;
   std::vector<std::string> loras;
   std::int32_t n_gpu_layers = -1;  ///< -1: all that fit, as llama.cpp decides
   bool verbose = false;
@@ -77,9 +78,5 @@ CLI::Validator at_least(std::int64_t low,
                         std::int64_t high = std::numeric_limits<std::int32_t>::max());
 /// A number from `low` to `high`.
 CLI::Validator between(double low, double high);
-
-/// Where the default model is once it was fetched: in the folder models of $VASE_CACHE, else of
-/// $XDG_CACHE_HOME/vase, else of ~/.cache/vase.
-std::filesystem::path default_model();
 
 }  // namespace vase::cli

@@ -9,7 +9,7 @@
 
 #include "../engine/text_model.hpp"
 #include "../llama/tiny_models.hpp"
-#include "cli/arguments.hpp"
+#include "cli/default_files.hpp"
 #include "engine/machine.hpp"
 #include "process.hpp"
 
@@ -226,11 +226,21 @@ TEST_F(SessionTest, HelpNamesTheOptionsAsUsersKnowThem) {
 // The model that `make model` fetches, if it was.
 TEST(DefaultModel, KnowsTheCapitalOfFrance) {
   if (!std::filesystem::exists(default_model())) GTEST_SKIP() << "not fetched";
-  const Outcome outcome = run_vase({"run", "--chat", "-p", "What is the capital of France?", "-n",
-                                    "10", "--temp", "0", "--budget", "128"});
+  const Outcome outcome =
+      run_vase({"run", "--no-reasoner", "--chat", "-p", "What is the capital of France?", "-n",
+                "10", "--temp", "0", "--budget", "128", "-t", "1"});
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_EQ(outcome.err, "");
   EXPECT_THAT(outcome.out, HasSubstr("Paris"));
+}
+
+// Without -m the reasoner's adapter is on: the model thinks before it answers.
+TEST(DefaultModel, IsTheReasoner) {
+  if (!std::filesystem::exists(default_model())) GTEST_SKIP() << "not fetched";
+  const Outcome outcome = run_vase({"run", "--chat", "-p", "What is 3 plus 4?", "-n", "4", "--temp",
+                                    "0", "--budget", "128", "-t", "1"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("<think>"));
 }
 
 }  // namespace

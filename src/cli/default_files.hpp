@@ -1,0 +1,16 @@
+// The model that is used when none is named: SmolLM2-135M-Instruct with the reasoner's adapter.
+#pragma once
+
+#include <filesystem>
+
+namespace vase::cli {
+
+/// Where `make model` puts the base model: models/ of $VASE_CACHE, else of $XDG_CACHE_HOME/vase,
+/// else of ~/.cache/vase.
+std::filesystem::path default_model();
+
+/// The reasoner's LoRA adapter: ../share/vase beside an installed program, else models/ of the
+/// source tree that the program was built from. Throws Error if it is in neither.
+std::filesystem::path reasoner_adapter();
+
+}  // namespace vase::cli
