@@ -89,10 +89,12 @@ void bench(const BenchArguments &arguments) {
   };
   const BenchResult result = measure(model, plan, progress);
   status.clear();
-  write_output(as_table(result));
-  if (!json.is_open()) return;
-  json << as_json(result, arguments.model.file().string()) << std::flush;
-  if (!json) throw Error(fmt::format("cannot write {}", arguments.json));
+  if (!result.depths.empty()) write_output(as_table(result));
+  if (json.is_open()) {
+    json << as_json(result, arguments.model.file().string()) << std::flush;
+    if (!json) throw Error(fmt::format("cannot write {}", arguments.json));
+  }
+  if (result.interrupted) throw Interrupted();
 }
 
 }  // namespace

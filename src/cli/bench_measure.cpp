@@ -7,6 +7,7 @@
 #include <random>
 #include <span>
 
+#include "cli/interrupt.hpp"
 #include "cli/units.hpp"
 #include "engine/machine.hpp"
 
@@ -126,10 +127,16 @@ BenchResult measure(const engine::Model &model, const BenchPlan &plan,
 
   BenchResult result{.plan = plan, .model = model.description()};
   for (const std::int32_t depth : plan.depths) {
-    plain.read_to(depth, progress);
-    bounded.read_to(depth, progress);
-    BenchDepth &row = result.depths.emplace_back(BenchDepth{.depth = depth});
-    generate_both(plain, bounded, window, row, progress);
+    BenchDepth row{.depth = depth};
+    try {
+      plain.read_to(depth, progress);
+      bounded.read_to(depth, progress);
+      generate_both(plain, bounded, window, row, progress);
+    } catch (const Interrupted &) {
+      result.interrupted = true;
+      break;
+    }
+    result.depths.push_back(row);
   }
   result.plain = plain.memory();
   result.bounded = bounded.memory();

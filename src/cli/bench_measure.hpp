@@ -46,9 +46,10 @@ struct BenchResult {
   BenchMemory bounded = {};
   double plain_prompt_seconds = 0;    ///< reading up to the largest depth
   double bounded_prompt_seconds = 0;  ///< the same, evictions included
+  bool interrupted = false;           ///< `depths` holds those that were done before
 };
 
-/// Called now and then with what is being done; may throw to stop.
+/// Called now and then with what is being done; may throw Interrupted to stop.
 using BenchProgress = std::function<void(const std::string &)>;
 
 BenchResult measure(const engine::Model &model, const BenchPlan &plan,
