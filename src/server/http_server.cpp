@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "server/connection.hpp"
+#include "server/worker_threads.hpp"
 #include "vase/llama.hpp"
 
 namespace vase::server {
@@ -20,7 +21,7 @@ constexpr int kBacklog = 512;  // httplib's 5 makes clients of a burst wait for 
 }  // namespace
 
 HttpServer::HttpServer(std::size_t n_threads) {
-  new_task_queue = [n_threads] { return new httplib::ThreadPool(n_threads); };
+  new_task_queue = [n_threads] { return new WorkerThreads(n_threads); };
   set_tcp_nodelay(true);  // tokens are small and are wanted now
   // Two servers on one port would take each other's clients: httplib's default allows that.
   set_socket_options([](socket_t socket) {

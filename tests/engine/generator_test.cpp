@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <map>
 #include <memory>
 
@@ -168,6 +169,59 @@ TEST_F(GeneratorTest, CancelledTextGoesOnWhereItStopped) {
   EXPECT_EQ(context.statistics(0).tokens,
             static_cast<std::int64_t>(first.prompt.size() + second.prompt.size()))
       << "the rest of the first prompt was read before the second";
+}
+
+TEST_F(GeneratorTest, AShortPromptDoesNotWaitForALongOne) {
+  BoundedContext context = model_->make_context(options_for("vase", 2));
+  Generator generator(*model_, context, 40);
+  generator.start(0, request(std::string(2000, 'a'), 1));
+  generator.start(1, request(std::string(100, 'b'), 1));
+  int steps = 0;
+  while (generator.busy(1)) {
+    generator.step();
+    ++steps;
+  }
+  EXPECT_LE(steps, 6);  // half of each step is its own
+  EXPECT_TRUE(generator.reading_prompt(0));
+  EXPECT_EQ(generator.statistics(0).prompt_done, 20 * steps);
+}
+
+TEST_F(GeneratorTest, EvictionsDoNotDependOnTheCompanyOfAPrompt) {
+  const Request long_one =
+      request(std::string(700, 'a'), 60, {.temperature = 0, .ignore_eog = true});
+  const auto evictions_beside = [&](std::size_t other) {
+    BoundedContext context = model_->make_context(options_for("vase", 2));
+    Generator generator(*model_, context, 40);
+    if (other > 0) generator.start(1, request(std::string(other, 'b'), 10));
+    generator.start(0, long_one);
+    drain(generator);
+    return context.statistics(0).evictions;
+  };
+  const std::int64_t alone = evictions_beside(0);
+  EXPECT_GT(alone, 3);
+  EXPECT_EQ(evictions_beside(90), alone);
+  EXPECT_EQ(evictions_beside(333), alone);
+}
+
+TEST_F(GeneratorTest, ReportsLogProbabilities) {
+  BoundedContext context = model_->make_context(options_for("vase"));
+  Generator generator(*model_, context);
+  Request greedy = request("Once", 5, {.temperature = 0, .ignore_eog = false});
+  greedy.n_logprobs = tests::kVocabulary + 10;
+  generator.start(0, greedy);
+  while (generator.busy()) {
+    for (const Event &event : generator.step()) {
+      ASSERT_EQ(event.logprobs.size(), tests::kVocabulary + 1U);
+      EXPECT_EQ(event.logprobs[0].token, event.token);
+      EXPECT_EQ(event.logprobs[0].logprob, event.logprobs[1].logprob);  // the likeliest was taken
+      double sum = 0;
+      for (std::size_t i = 1; i < event.logprobs.size(); ++i) {
+        EXPECT_LE(event.logprobs[i].logprob, event.logprobs[i - 1].logprob);
+        sum += std::exp(static_cast<double>(event.logprobs[i].logprob));
+      }
+      EXPECT_NEAR(sum, 1, 1e-4);
+    }
+  }
 }
 
 TEST_F(GeneratorTest, ClearForgets) {
