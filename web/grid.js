@@ -4,7 +4,7 @@
 import { aggregate, gridLayout, rangeScale, reasons, scaled } from "./aggregate.js";
 import { rampColours, rampSteps, reasonColour } from "./palette.js";
 
-const sizes = [16, 12, 10, 8, 6, 5, 4, 3];
+const sizes = [16, 14, 12, 10, 9, 8, 7, 6, 5, 4, 3];
 const labelWidth = 46;
 const fadeMs = 900;
 const stillness = matchMedia("(prefers-reduced-motion: reduce)");

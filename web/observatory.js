@@ -150,8 +150,10 @@ export class Observatory {
   #colourBy(what) {
     this.#grid.colourBy(what);
     this.#profile.colourBy(what);
-    element("ramp").hidden = what !== "range";
-    element("reasons").classList.toggle("plain-swatches", what === "range");
+    const byRange = what === "range";
+    element("ramp").hidden = !byRange;
+    element("legend-hint").hidden = byRange;
+    element("reasons").classList.toggle("plain-swatches", byRange);
   }
 
   #addReason(reason) {

@@ -45,8 +45,7 @@ def get(page, path):
 
 
 def test_generation_evicts(page):
-    """On any server whose budget is below 400 tokens."""
-    page.open(settings={"max_tokens": 700, "temperature": 1, "seed": 1})
+    page.open(settings={"max_tokens": 700, "temperature": 1, "seed": 1, "budget": 192})
     page.ask("Write a long story about a long journey.")
     page.wait("Number(document.querySelector('#n-evictions').textContent) > 0", 90)
     page.run("document.querySelector('#stop').click()")
