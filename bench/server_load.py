@@ -68,6 +68,12 @@ class Stream(threading.Thread):
                 self.times.append(time.monotonic())
 
 
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def throughput(arguments):
     process, port = start(arguments)
     tokens = random.Random(1)
@@ -75,21 +81,28 @@ def throughput(arguments):
                       arguments.tokens) for _ in range(arguments.slots)]
     for stream in streams:
         stream.start()
+    # While all of them generate: none reads its prompt any more, and none is done.
+    while not all(stream.times for stream in streams):
+        if not all(stream.is_alive() for stream in streams):
+            sys.exit("a stream ended before all had begun: give more --tokens")
+        time.sleep(0.02)
+    begin, cpu = time.monotonic(), cpu_seconds(process.pid)
+    while all(stream.is_alive() for stream in streams):
+        time.sleep(0.02)
+    end, cpu = time.monotonic(), cpu_seconds(process.pid) - cpu
     for stream in streams:
-        stream.join(1800)
+        stream.join(600)
     process.send_signal(signal.SIGTERM)
     process.wait(60)
-    # While all of them generate, and none reads its prompt any more.
-    begin = max(stream.times[0] for stream in streams)
-    end = min(stream.times[-1] for stream in streams)
     count = sum(begin < t <= end for stream in streams for t in stream.times)
-    return count / (end - begin), end - begin
+    return count / (end - begin), 1000 * cpu / count
 
 
 def yardstick(arguments):
     numbers = (arguments.slots, arguments.budget, arguments.depth, arguments.tokens, arguments.threads)
     command = [arguments.yardstick, arguments.model, *map(str, numbers)]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True, timeout=1800).stdout)
+    text = subprocess.run(command, check=True, capture_output=True, text=True, timeout=1800).stdout
+    return tuple(map(float, text.split()))
 
 
 def latency(arguments):
@@ -132,17 +145,19 @@ def main():
     parser.add_argument("--answer", type=int, default=32, help="tokens of an answer in the latency test")
     arguments = parser.parse_args()
 
-    shares = []
+    shares, cpu_shares = [], []
     for _ in range(arguments.rounds):
-        rate, seconds = throughput(arguments)
-        print(f"server       {rate:.1f} tokens/s over {seconds:.1f} s, {arguments.slots} slots at depth "
-              f"{arguments.depth}, budget {arguments.budget}", flush=True)
+        rate, cpu = throughput(arguments)
+        print(f"server       {rate:.1f} tokens/s, {cpu:.1f} ms of CPU a token; {arguments.slots} slots at depth "
+              f"{arguments.depth}, budget {arguments.budget}, {arguments.threads} threads", flush=True)
         if arguments.yardstick:
-            bare = yardstick(arguments)
-            shares.append(rate / bare)
-            print(f"engine       {bare:.1f} tokens/s", flush=True)
+            bare_rate, bare_cpu = yardstick(arguments)
+            shares.append(rate / bare_rate)
+            cpu_shares.append(bare_cpu / cpu)
+            print(f"engine       {bare_rate:.1f} tokens/s, {bare_cpu:.1f} ms of CPU a token", flush=True)
     if shares:
-        print(f"share        {100 * statistics.median(shares):.1f}%")
+        print(f"share        {100 * statistics.median(shares):.1f}% by the clock, "
+              f"{100 * statistics.median(cpu_shares):.1f}% by CPU time (for a machine that others use too)")
     if arguments.seconds > 0:
         count, first, gaps = latency(arguments)
         print(f"latency      {count} requests, {len(first)} answered, {arguments.rate} a second")
