@@ -78,6 +78,7 @@ export class Chat {
 
   #clear() {
     this.#running?.abort();
+    this.#running = null;
     while (this.#messages.length > 0) this.#removeLast();
     this.#save();
     this.#showState();

@@ -54,8 +54,8 @@ export function showMemory(memory) {
   write("memory-full-words", bytes(memory.full_cache));
   const times = memory.full_cache / now;
   const comparison =
-    times > 1.05
-      ? `A full cache would hold ${times.toFixed(1)} times as much and keep growing. `
+    times > 1
+      ? `A full cache would hold ${times.toPrecision(times < 10 ? 2 : 3)} times as much and keep growing. `
       : "A full cache would be smaller so far, but it grows with the text. This one does not. ";
   write(
     "memory-words",

@@ -60,6 +60,16 @@ def test_conversation_survives_a_reload_and_can_be_cleared(page):
     assert not page.value("document.querySelector('#welcome').hidden")
 
 
+def test_clearing_ends_the_answer_and_makes_room_for_the_next(page, mock):
+    page.ask("An endless one.")
+    page.wait("document.querySelector('.thoughts')?.textContent")
+    page.click("#clear")
+    page.ask("A short one.")
+    page.wait_for_end()
+    assert page.text("#messages").count("The answer is 42.") == 1
+    assert page.count(".message") == 2
+
+
 def test_a_reload_in_the_middle_keeps_what_came(page, mock):
     page.ask("An endless one.")
     page.wait("document.querySelector('.thoughts')?.textContent.length > 100")
