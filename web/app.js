@@ -12,10 +12,10 @@ const examples = [
 Start: a = 64, b = 59, c = 71
 Loop 1, 5 times: c += b; a += b; then print c
 What is the sum of all printed values, modulo 100?`,
-  `Some friends each hold one thing: James the bell, Rose the boot, Robert the lamp, Sam the medal. \
-In the green game these trade: Rose-Sam, James-Sam, Rose-Robert. In the silver game these trade: \
-Rose-Robert, Rose-James, James-Sam. They play green, silver and then from the front again, 4 games \
-in all. Who holds at the end what Sam held after game 2?`,
+  `Some friends each hold one thing: James the bell, Rose the boot, Robert the lamp, Sam the \
+medal. In the green game these trade: Rose-Sam, James-Sam, Rose-Robert. In the silver game these \
+trade: Rose-Robert, Rose-James, James-Sam. They play green, silver and then from the front again, \
+4 games in all. Who holds at the end what Sam held after game 2?`,
   `One-way roads lead from each town to others.
 From Miami: Tehran.
 From Tehran: Oslo, Madrid.

@@ -1,6 +1,6 @@
 // The numbers and bars beside the picture.
 
-import { bytes, count, plural, rate } from "./format.js";
+import { bytes, count, measure, plural, rate } from "./format.js";
 
 const element = (id) => document.getElementById(id);
 
@@ -55,7 +55,7 @@ export function showMemory(memory) {
   const times = memory.full_cache / now;
   const comparison =
     times > 1
-      ? `A full cache would hold ${times.toPrecision(times < 10 ? 2 : 3)} times as much and keep growing. `
+      ? `A full cache would hold ${measure(times)} times as much and keep growing. `
       : "A full cache would be smaller so far, but it grows with the text. This one does not. ";
   write(
     "memory-words",
