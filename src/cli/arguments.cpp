@@ -131,7 +131,9 @@ std::filesystem::path ModelArguments::file() const {
 
 engine::ModelOptions ModelArguments::options() const {
   engine::ModelOptions options{.path = file(), .n_gpu_layers = n_gpu_layers};
-  if (path.empty() && !no_reasoner) options.loras.push_back({.path = reasoner_adapter()});
+  // Adapters that the user names stand in place of the default one.
+  if (path.empty() && !no_reasoner && loras.empty())
+    options.loras.push_back({.path = reasoner_adapter()});
   for (const std::string &lora : loras) options.loras.push_back({.path = lora});
   return options;
 }
