@@ -339,6 +339,12 @@ void Routes::explain_error(const httplib::Request &request, httplib::Response &r
     response.set_header("Allow", methods->second);
     response.status = 405;
   }
+  // Of a request that was not understood the body is still to come, and must not be taken for the
+  // next request.
+  if (response.status != 404) {
+    response.set_header("Connection", "close");
+    if (Connection *connection = Connection::current()) connection->close_after_response();
+  }
   const std::string where = request.method + " " + request.path;
   std::string message = "the request cannot be understood";
   if (not_allowed) message = request.method + " is not allowed here: use " + methods->second;

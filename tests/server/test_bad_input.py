@@ -143,6 +143,19 @@ def test_what_is_not_http(server, text):
     assert server.get("/health")["status"] == "ok"
 
 
+@pytest.mark.parametrize("method", ["QUERY", "PUT", "DELETE", "TRACE"])
+def test_the_body_of_a_refused_request_is_not_another_request(server, method):
+    inner = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+    head = f"{method} /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(inner)}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
+        client.sendall(head.encode() + inner)
+        answers = b""
+        while piece := client.recv(65536):
+            answers += piece
+    assert answers.startswith(b"HTTP/1.1 405 ")
+    assert answers.count(b"HTTP/1.1 ") == 1
+
+
 def test_prompts_have_a_limit(start):
     server = start("--max-prompt", 50)
     status, error = server.refused("/v1/completions", {"prompt": "a" * 200})
