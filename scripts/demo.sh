@@ -11,6 +11,6 @@ cd "$ROOT"
 scripts/build.sh release vase_cli
 model=$(scripts/fetch-model.sh)
 vase=(build/release/bin/vase run --model "$model" --budget 512 --n-predict 3000 --ignore-eos
-  --temp 1 --seed 1 --prompt "The old lighthouse keeper had a secret.")
+  --temp 1 --top-k 0 --top-p 1 --min-p 0.02 --seed 3 --prompt "The old lighthouse keeper had a secret.")
 say "${vase[*]}"
 exec "${vase[@]}"
