@@ -1,8 +1,8 @@
 // Threads for connections: the one that became idle last takes the next one.
 //
 // A thread that has worked keeps some memory (its stack, malloc's small blocks). httplib's own pool
-// hands work around, so that in time all its threads hold such memory; here only as many do as there
-// were connections at the same time.
+// hands work around, so that in time all its threads hold such memory; here only as many do as
+// there were connections at the same time.
 #pragma once
 
 #include <httplib.h>
