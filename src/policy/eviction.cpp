@@ -45,11 +45,6 @@ void keep_fixed(const Head& head, const vase_params& params, KeepSet& keep) {
   }
 }
 
-KeepSet make_keep_set(const Head& head, const vase_params& params, Arena& arena) {
-  const std::span<uint8_t> flags = arena.take<uint8_t>(static_cast<size_t>(head.size()));
-  return {flags, params.budget - params.recency, arena};
-}
-
 void choose(Choice choice, const Head& head, const vase_params& params,
             std::span<const float> scores, KeepSet& keep) {
   switch (choice) {
@@ -62,6 +57,35 @@ void choose(Choice choice, const Head& head, const vase_params& params,
   }
 }
 
+/// A head before the choice: what is safe is kept, the candidates are scored.
+struct ScoredHead {
+  OrderedRows ordered;
+  KeepSet kept;
+  std::span<const float> scores;  ///< [candidates]
+
+  /// Calls use(row, candidate) for the candidates that are not kept.
+  template <typename Use>
+  void for_others(const Use& use) const {
+    for (int32_t i = 0; i < ordered.candidates.size(); ++i)
+      if (!kept.contains(i)) use(static_cast<size_t>(ordered.rows[static_cast<size_t>(i)]), i);
+  }
+};
+
+ScoredHead protect_and_score(const Policy& policy, const vase_params& params,
+                             const vase_layer& layer, int32_t head, const Kernels& kernels,
+                             Arena& arena) {
+  const OrderedRows ordered = order_rows(params, layer, head, arena);
+  const auto n = static_cast<size_t>(ordered.candidates.size());
+  KeepSet kept(arena.take<uint8_t>(n), params.budget - params.recency, arena);
+  const std::span<float> scores = arena.take<float>(n);
+  const Workbench bench{params, kernels, arena};
+
+  keep_fixed(ordered.candidates, params, kept);
+  policy.protect(ordered.candidates, bench, kept);
+  policy.score(ordered.candidates, bench, scores);
+  return {ordered, kept, scores};
+}
+
 }  // namespace
 
 void select_head(const Policy& policy, const vase_params& params, const vase_layer& layer,
@@ -69,18 +93,9 @@ void select_head(const Policy& policy, const vase_params& params, const vase_lay
   std::fill(keep.begin(), keep.end(), uint8_t{1});
   if (!policy.evicts() || layer.n_rows <= params.budget) return;
 
-  const auto [rows, candidates] = order_rows(params, layer, head, arena);
-  KeepSet kept = make_keep_set(candidates, params, arena);
-  const std::span<float> scores = arena.take<float>(static_cast<size_t>(candidates.size()));
-  const Workbench bench{params, kernels, arena};
-
-  keep_fixed(candidates, params, kept);
-  policy.protect(candidates, bench, kept);
-  policy.score(candidates, bench, scores);
-  choose(policy.choice(), candidates, params, scores, kept);
-
-  for (int32_t i = 0; i < candidates.size(); ++i)
-    if (!kept.contains(i)) keep[static_cast<size_t>(rows[static_cast<size_t>(i)])] = 0;
+  ScoredHead scored = protect_and_score(policy, params, layer, head, kernels, arena);
+  choose(policy.choice(), scored.ordered.candidates, params, scored.scores, scored.kept);
+  scored.for_others([&](size_t row, int32_t) { keep[row] = 0; });
 }
 
 void score_head(const Policy& policy, const vase_params& params, const vase_layer& layer,
@@ -88,19 +103,10 @@ void score_head(const Policy& policy, const vase_params& params, const vase_laye
   std::fill(scores.begin(), scores.end(), std::numeric_limits<float>::infinity());
   if (!policy.evicts()) return;
 
-  const auto [rows, candidates] = order_rows(params, layer, head, arena);
-  KeepSet kept = make_keep_set(candidates, params, arena);
-  const std::span<float> by_candidate = arena.take<float>(static_cast<size_t>(candidates.size()));
-  const Workbench bench{params, kernels, arena};
-
-  keep_fixed(candidates, params, kept);
-  policy.protect(candidates, bench, kept);
-  policy.score(candidates, bench, by_candidate);
-
-  for (int32_t i = 0; i < candidates.size(); ++i)
-    if (!kept.contains(i))
-      scores[static_cast<size_t>(rows[static_cast<size_t>(i)])] =
-          by_candidate[static_cast<size_t>(i)];
+  const ScoredHead scored = protect_and_score(policy, params, layer, head, kernels, arena);
+  scored.for_others([&](size_t row, int32_t candidate) {
+    scores[row] = scored.scores[static_cast<size_t>(candidate)];
+  });
 }
 
 size_t eviction_workspace(const Policy& policy, const vase_params& params,
