@@ -16,33 +16,21 @@ import http.client
 import json
 import os
 import random
-import re
 import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
+
+from server_process import start_server
 
 JSON = {"Content-Type": "application/json"}
 
 
 def start(arguments):
-    log = tempfile.TemporaryFile("w+")
-    command = [arguments.program, "serve", "-m", arguments.model, "--port", "0", "--budget",
-               str(arguments.budget), "--parallel", str(arguments.slots), "-t", str(arguments.threads)]
-    process = subprocess.Popen(command, stderr=log)
-    for _ in range(1200):
-        log.seek(0)
-        match = re.search(r"listening on http://[^:]+:(\d+)", log.read())
-        if match:
-            return process, int(match[1])
-        if process.poll() is not None:
-            break
-        time.sleep(0.1)
-    log.seek(0)
-    sys.exit(f"the server did not start: {log.read()}")
+    options = ["--budget", arguments.budget, "--parallel", arguments.slots, "-t", arguments.threads]
+    return start_server(arguments.program, arguments.model, options)
 
 
 class Stream(threading.Thread):

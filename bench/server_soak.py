@@ -15,12 +15,12 @@ import json
 import random
 import re
 import signal
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
+
+from server_process import start_server
 
 JSON = {"Content-Type": "application/json"}
 MALFORMED = [
@@ -153,21 +153,9 @@ def metrics(port):
 
 
 def start(arguments):
-    log = tempfile.TemporaryFile("w+")
-    command = [arguments.program, "serve", "-m", arguments.model, "--port", "0", "--budget", "128",
-               "--recency", "32", "--interval", "32", "--window", "16", "--parallel", "4",
-               "--queue", "64", "-t", "1"]
-    process = subprocess.Popen(command, stderr=log)
-    for _ in range(600):
-        log.seek(0)
-        match = re.search(r"listening on http://[^:]+:(\d+)", log.read())
-        if match:
-            return process, int(match[1])
-        if process.poll() is not None:
-            break
-        time.sleep(0.1)
-    log.seek(0)
-    sys.exit(f"the server did not start: {log.read()}")
+    options = ["--budget", 128, "--recency", 32, "--interval", 32, "--window", 16, "--parallel", 4,
+               "--queue", 64, "-t", 1]
+    return start_server(arguments.program, arguments.model, options)
 
 
 def run_clients(port, requests, clients, seed, tally, each_second):
