@@ -17,12 +17,17 @@ if(TARGET vase_cli)
           DESTINATION "${CMAKE_INSTALL_DATADIR}/vase")
 endif()
 
+set(_vase_left_out)
+if(NOT VASE_CUDA)
+  set(_vase_left_out PATTERN "cuda.h" EXCLUDE)
+endif()
 install(
   DIRECTORY "${PROJECT_SOURCE_DIR}/include/vase"
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
   FILES_MATCHING
   PATTERN "*.h"
-  PATTERN "*.hpp")
+  PATTERN "*.hpp"
+  ${_vase_left_out})
 
 set(_vase_package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/vase")
 configure_package_config_file(
