@@ -3,7 +3,8 @@
     python train.py --vase build/release/vase --out run --steps 2400
 
 Run the same command again to go on after a stop: weights, optimiser and the position in the data
-are in the output folder. --minutes stops a run early, at a point from which it goes on.
+are in the output folder. --minutes stops a run early, at a point from which it goes on. --init
+starts from an adapter that exists: a second, shorter training after the tasks were changed.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 
+from adapter_file import read_adapter
 from attention import document_mask
 from make_data import IGNORE, TASKS, TIERS, ShardMaker
 from smollm import SmolLM
@@ -33,6 +35,7 @@ def parse_arguments():
     parser.add_argument("--base", default=os.path.expanduser(
         "~/.cache/vase/models/SmolLM2-135M-Instruct.Q4_1.gguf"))
     parser.add_argument("--out", type=Path, default=Path("run"), help="folder of the checkpoint")
+    parser.add_argument("--init", type=Path, help="GGUF adapter to start from")
     parser.add_argument("--steps", type=int, default=2400, help="length of the whole training")
     parser.add_argument("--minutes", type=float, help="stop after this time, to go on later")
     parser.add_argument("--rows", type=int, default=8, help="rows of 8,192 tokens a step")
@@ -121,6 +124,8 @@ def main():
         adapter.values(), betas=(0.9, 0.95), weight_decay=0.0, fused=device == "cuda"
     )
     step, shard, batch = 0, 0, 0
+    if args.init:
+        model.load_adapter(read_adapter(args.init))
     if checkpoint_file.exists():
         state = torch.load(checkpoint_file, map_location=device)
         model.load_adapter(state["adapter"])

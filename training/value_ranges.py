@@ -34,14 +34,14 @@ WINDOW = 64
 def choose_evicted(ranges, way: str, share: float, random: torch.Generator):
     """Rows to take away, [heads, tokens] of bool, from ranges [heads, tokens]."""
     heads, length = ranges.shape
-    evicted = torch.zeros(heads, length, dtype=torch.bool)
+    evicted = torch.zeros(heads, length, dtype=torch.bool, device=ranges.device)
     if way == "sinks":
         evicted[:, :SINKS] = True
         return evicted
     scores = {
         "widest": ranges,
         "narrowest": -ranges,
-        "random": torch.rand(heads, length, generator=random),
+        "random": torch.rand(heads, length, generator=random, device=ranges.device),
     }[way].clone()
     scores[:, :SINKS] = -math.inf
     count = round(share * (length - SINKS))
@@ -51,12 +51,12 @@ def choose_evicted(ranges, way: str, share: float, random: torch.Generator):
 @torch.no_grad()
 def run(model: SmolLM, tokens, way: str = "full", share: float = 0.0):
     """Logits [tokens, vocabulary] and ranges [layers, heads, tokens] of one sequence."""
-    length = tokens.shape[0]
-    positions = torch.arange(length)
+    length, device = tokens.shape[0], tokens.device
+    positions = torch.arange(length, device=device)
     causal = positions[:, None] >= positions[None, :]
     recent = positions[:, None] - positions[None, :] < WINDOW
     cos, sin = rope_table(positions, model.shape)
-    random = torch.Generator().manual_seed(length)
+    random = torch.Generator(device).manual_seed(length)
     group = model.shape.heads // model.shape.kv_heads
     x = F.embedding(tokens[None], model.embedding).float()
     all_ranges = []
@@ -93,13 +93,14 @@ def draw(path: Path, ranges, median, results, title: str):
     image = axes[0].imshow(
         (ranges.max(-1) / median).T, aspect="auto", cmap="viridis"
     )
-    axes[0].set(title="Widest row without sinks / median row", xlabel="layer", ylabel="KV head")
+    axes[0].set(title="First chain: widest row without sinks / median row", xlabel="layer", ylabel="KV head")
+    axes[0].set_yticks(range(median.shape[1]))
     figure.colorbar(image, ax=axes[0])
     ratio = (ranges / median[..., None]).reshape(heads, -1)
     for row in ratio:
         axes[1].plot(np.linspace(0, 100, len(row)), np.sort(row)[::-1], color="tab:blue", alpha=0.15)
     axes[1].set(
-        title="Ranges of one chain, sorted, one line a head",
+        title="Ranges of the first chain, sorted, one line a head",
         xlabel="percent of rows", ylabel="range / median", yscale="log",
     )  # fmt: skip
     shares = sorted({r["share"] for r in results if r["share"] > 0})
@@ -114,10 +115,10 @@ def draw(path: Path, ranges, median, results, title: str):
         name = "full cache" if way == "full" else "sinks alone taken away"
         axes[2].axhline(loss, color="black", linestyle=style, label=name)
     axes[2].set(
-        title="Loss on the chain without some rows",
+        title="Loss on the chains without some rows",
         xlabel="percent of rows taken away", ylabel="nats a token", yscale="log",
     )  # fmt: skip
-    axes[2].legend()
+    axes[2].legend(loc="lower right", bbox_to_anchor=(1, 0.06))
     figure.suptitle(title)
     figure.tight_layout()
     figure.savefig(path, dpi=80)
@@ -139,9 +140,10 @@ def main():
 
     reader = gguf.GGUFReader(args.base)
     tokenizer = load_tokenizer(reader)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = SmolLM(reader, torch.float32)
     model.load_adapter(read_adapter(args.adapter))
-    model.requires_grad_(False)
+    model = model.to(device).requires_grad_(False)
     replies = {}
     for line in args.replies.read_text().splitlines():
         record = json.loads(line)
@@ -160,7 +162,8 @@ def main():
             continue
         taken[problem["task"]] += 1
         prompt = tokenizer.encode(prompt_text(problem["question"])).ids
-        tokens = torch.tensor(prompt + tokenizer.encode(replies[problem["id"]] + END).ids)
+        ids = prompt + tokenizer.encode(replies[problem["id"]] + END).ids
+        tokens = torch.tensor(ids, device=device)
         for way, share in ways:
             logits, ranges = run(model, tokens, way, share)
             loss, wrong = measure(logits, tokens, len(prompt))
@@ -184,8 +187,11 @@ def main():
                     first_ranges = ranges[..., SINKS:], median
         # Written after every chain: the runs take long on a CPU.
         args.out.with_suffix(".json").write_text(json.dumps({"chains": table, "runs": results}))
-        title = f"{len(table)} chains of the {args.tier} tier"
-        draw(args.out.with_suffix(".png"), *(t.numpy() for t in first_ranges), results, title)
+        chains = "1 chain" if len(table) == 1 else f"{len(table)} chains"
+        draw(
+            args.out.with_suffix(".png"), *(t.cpu().numpy() for t in first_ranges), results,
+            f"{chains} of the {args.tier} tier",
+        )  # fmt: skip
 
 
 def widest_tokens(tokenizer, tokens, outliers) -> dict[str, int]:
