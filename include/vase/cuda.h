@@ -18,9 +18,6 @@
 extern "C" {
 #endif
 
-/** Joins vase_status: a CUDA call failed, or there is no device. vase_last_error() says which. */
-#define VASE_CUDA_FAILED ((vase_status)64)
-
 /** Working memory on one device. Calls with the same handle must be ordered: one stream, or one
  * thread at a time and streams that wait for each other. */
 typedef struct vase_cuda vase_cuda;
@@ -42,8 +39,8 @@ typedef struct vase_cuda_limits {
 /** 1 if the CUDA kernels know `policy` (all policies of this library's registry; 0 for NULL). */
 VASE_API int32_t vase_cuda_supports(const vase_policy *policy);
 
-/** Takes device memory on the current CUDA device, where all later calls run. *cuda is NULL if that
- * fails. */
+/** Takes device memory on the current CUDA device, where all later calls run. *cuda is NULL and the
+ * answer VASE_DEVICE_FAILED if there is none or not enough. */
 VASE_API vase_status vase_cuda_create(const vase_cuda_limits *limits, vase_cuda **cuda);
 /** Waits for the device to be done with the memory and gives it back. NULL is fine. */
 VASE_API void vase_cuda_destroy(vase_cuda *cuda);

@@ -33,7 +33,8 @@ typedef enum vase_status {
   VASE_INVALID_ARGUMENT = 1, /* a null pointer, a size out of range, a shape that does not fit */
   VASE_QUERIES_MISSING = 2,  /* the policy scores by attention and the layer carries no queries */
   VASE_WORKSPACE_TOO_SMALL = 3,
-  VASE_MASK_UNEVEN = 4 /* vase_compact: the heads do not all keep the same number of rows */
+  VASE_MASK_UNEVEN = 4,  /* vase_compact: the heads do not all keep the same number of rows */
+  VASE_DEVICE_FAILED = 5 /* vase/cuda.h: a CUDA call failed, or there is no device */
 } vase_status;
 
 /** What went wrong in this thread's last failed call, in one line. Valid until the next failing
