@@ -3,9 +3,20 @@
 # scripts/build-llama.sh fills.
 
 find_package(Threads REQUIRED)
-find_package(HWY REQUIRED NAMES hwy HWY)
-find_package(fmt REQUIRED)
-find_package(nlohmann_json REQUIRED)
+if(NOT VASE_SIMD STREQUAL "OFF")
+  find_package(HWY QUIET NAMES hwy HWY)
+endif()
+if(NOT HWY_FOUND AND VASE_SIMD STREQUAL "ON")
+  message(FATAL_ERROR "Highway was not found: apt-get install libhwy-dev, or -DVASE_SIMD=OFF for scalar kernels, "
+                      "which keep the same rows and take many times as long")
+elseif(NOT HWY_FOUND)
+  message(WARNING "vase: without Highway (apt-get install libhwy-dev) evictions keep the same rows, but take many times "
+                  "as long")
+endif()
+if(VASE_BUILD_LLAMA OR VASE_BUILD_CLI OR VASE_BUILD_TESTS)
+  find_package(fmt REQUIRED)
+  find_package(nlohmann_json REQUIRED)
+endif()
 
 if(VASE_BUILD_CLI)
   find_package(CLI11 REQUIRED)

@@ -2,7 +2,7 @@
 # build.sh [PRESET [TARGET...]]
 #
 # Configures and builds one CMake preset (release, debug, asan, tsan) into build/PRESET, with
-# everything that it needs: Debian packages, libllama. What is already there is not made again.
+# everything that it needs: Debian packages, libllama, nanobind. What is already there is not made again.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -11,6 +11,7 @@ source "$(dirname "$0")/lib.sh"
 preset=${1:-release}
 "$ROOT/scripts/install-packages.sh"
 "$ROOT/scripts/build-llama.sh"
+"$ROOT/scripts/fetch-nanobind.sh"
 cd "$ROOT"
 say "building build/$preset"
 mkdir -p build

@@ -1,17 +1,22 @@
 #!/usr/bin/env bash
-# make-test-venv.sh
+# make-test-venv.sh [--torch]
 #
 # Makes the Python environment of the tests that are written in Python, in
 #   ${VASE_CACHE:-~/.cache/vase}/test-venv
-# and brings it up to date when a tests/*/requirements.txt has changed.
+# and brings it up to date when a tests/*/requirements.txt has changed. With --torch: that of the tests
+# that need torch, in torch-venv beside it (5 GB, because PyPI's torch brings CUDA along).
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 [[ ${1:-} != --help ]] || help_and_exit
-(($# == 0)) || die "unknown argument $1 (try --help)"
-
 venv="$CACHE/test-venv"
 requirements=("$ROOT"/tests/*/requirements.txt)
+if [[ ${1:-} == --torch ]]; then
+  venv="$CACHE/torch-venv"
+  requirements=("$ROOT/tests/python/requirements-torch.txt")
+  shift
+fi
+(($# == 0)) || die "unknown argument $1 (try --help)"
 stamp=$(cat "${requirements[@]}")
 lock_cache
 if [[ -f $venv/stamp && $(<"$venv/stamp") == "$stamp" ]]; then

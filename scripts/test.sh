@@ -2,6 +2,9 @@
 # test.sh [PRESET]
 #
 # Builds one CMake preset (release by default) and runs its tests; the last lines are the verdict.
+#
+#   VASE_TEST_TORCH=1   also makes the environment of the tests that need torch (5 GB); once it is
+#                       there they always run
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -13,6 +16,7 @@ cd "$ROOT"
 if [[ $preset != tsan ]]; then
   scripts/install-packages.sh --tests
   scripts/make-test-venv.sh
+  [[ ${VASE_TEST_TORCH:-} != 1 ]] || scripts/make-test-venv.sh --torch
 fi
 if [[ $preset != tsan ]]; then
   scripts/fetch-model.sh >/dev/null || say "no default model: the tests that run it are skipped"

@@ -1,0 +1,29 @@
+"""KV cache eviction: which rows of a KV cache a model can best spare.
+
+The functions here work on one layer of one sequence, on numpy arrays and torch tensors, in place and without copies; the same
+C++ code as in the vase program does the work. ``vase.hf`` has a cache of fixed size for Hugging Face transformers.
+
+    mask = vase.select(keys, values, queries, policy="vase", budget=1024)   # [n_heads, n_rows]
+    freed = vase.compact(keys, values, mask, vacate=1024)                   # kept rows are now the first 1,024
+"""
+
+from vase._vase import get_threads, set_threads
+from vase._vase import version as __version__
+from vase.eviction import Array, compact, scores, select
+from vase.options import LayerOptions, PolicyOptions
+from vase.policies import Policy, parameters, policies
+
+__all__ = [
+    "Array",
+    "LayerOptions",
+    "Policy",
+    "PolicyOptions",
+    "__version__",
+    "compact",
+    "get_threads",
+    "parameters",
+    "policies",
+    "scores",
+    "select",
+    "set_threads",
+]

@@ -1,0 +1,120 @@
+"""One eviction of one layer of one sequence, on arrays of the caller."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias, Unpack
+
+from vase import _vase, frameworks
+from vase.options import LayerOptions
+
+Array: TypeAlias = Any
+"""A numpy array or a torch tensor."""
+
+__all__ = ["Array", "compact", "scores", "select"]
+
+
+def select(
+    keys: Array,
+    values: Array,
+    queries: Array | None = None,
+    policy: str = "vase",
+    *,
+    budget: int,
+    positions: Array | None = None,
+    gauss: Array | None = None,
+    **options: Unpack[LayerOptions],
+) -> Array:
+    """Chooses the rows that each KV head keeps.
+
+    Args:
+        keys: [n_rows, n_heads, dim], post-RoPE; float32, float16 or (torch) bfloat16, any strides as long as the elements of a
+            row are adjacent. Not copied.
+        values: [n_rows, n_heads, value dim], as keys.
+        queries: [n_query_heads, n_queries, dim], the newest queries, post-RoPE, in any order; n_query_heads is a multiple of
+            n_heads. Copied if they are not dense float32. Needed by the policies that score by attention.
+        policy: a name from policies().
+        budget: rows that each head keeps.
+        positions: [n_heads, n_rows] integers, the token position that each row stands for; row i stands for token i if None.
+        gauss: [larger dim, projections] float32, the projection for CUR to use instead of drawing one.
+        options: see LayerOptions.
+
+    Returns:
+        bool [n_heads, n_rows] on the device of keys, True for the min(n_rows, budget) rows of each head that stay.
+
+    Raises:
+        TypeError, ValueError: an argument does not fit; the message names it.
+        RuntimeError: keys lie on a CUDA device and the package was built without CUDA.
+    """
+    out = frameworks.empty(keys, _mask_shape(keys), "bool")
+    _vase.select(out, *_layer(keys, values, queries, policy, budget, positions, gauss), dict(options))
+    return out
+
+
+def scores(
+    keys: Array,
+    values: Array,
+    queries: Array | None = None,
+    policy: str = "vase",
+    *,
+    budget: int,
+    positions: Array | None = None,
+    gauss: Array | None = None,
+    **options: Unpack[LayerOptions],
+) -> Array:
+    """The scores from which the policy chooses, before any draw. Arguments and errors are those of select().
+
+    Returns:
+        float32 [n_heads, n_rows] on the device of keys. Rows outside the choice (the recency window; sinks, pinned and protected
+        rows) are +infinity. For a policy that draws, the others are weights of the draw, not normalised; else ranking scores.
+    """
+    out = frameworks.empty(keys, _mask_shape(keys), "float32")
+    _vase.scores(out, *_layer(keys, values, queries, policy, budget, positions, gauss), dict(options))
+    return out
+
+
+def compact(keys: Array, values: Array, keep: Array, positions: Array | None = None, *, vacate: int = 0) -> int:
+    """Moves kept rows in place so that the rows [vacate, vacate + m) become free, m being the number of rows that each head
+    gives up: kept rows among them move into the places of given-up rows elsewhere. At most m rows move per head.
+
+    Args:
+        keys, values: as in select(); written to.
+        keep: bool [n_heads, n_rows], dense, as select() returns it; all heads keep the same number of rows.
+        positions: int32 [n_heads, n_rows], dense, updated with the moves; or None.
+        vacate: the first row to become free. With ``vacate=budget`` the kept rows end up in front.
+
+    Returns:
+        m.
+
+    Raises:
+        TypeError, ValueError, RuntimeError: as in select(). Then nothing has moved.
+    """
+    if not isinstance(vacate, int):
+        raise TypeError(f"vacate is {vacate!r}; it must be an int")
+    arrays = [frameworks.plain(array) for array in (keys, values, keep, positions)]
+    return _vase.compact(*arrays, vacate)
+
+
+def _mask_shape(keys: Array) -> tuple[int, int]:
+    shape = getattr(keys, "shape", None)
+    if shape is None:
+        raise TypeError(f"keys is a {type(keys).__name__}; it must be a numpy array or a torch tensor")
+    if len(shape) != 3:
+        raise ValueError(f"keys has {len(shape)} axes; it must be [n_rows, n_heads, dim]")
+    return shape[1], shape[0]
+
+
+def _layer(
+    keys: Array, values: Array, queries: Array | None, policy: str, budget: int, positions: Array | None, gauss: Array | None
+) -> tuple[Any, ...]:
+    """The arguments as the extension module takes them; the small arrays are converted, the rows never."""
+    if not isinstance(policy, str):
+        raise TypeError(f"policy is {policy!r}; it must be a name from vase.policies()")
+    return (
+        frameworks.plain(keys),
+        frameworks.plain(values),
+        frameworks.dense("queries", queries, "float32"),
+        policy,
+        budget,
+        frameworks.dense("positions", positions, "int32"),
+        frameworks.dense("gauss", gauss, "float32"),
+    )

@@ -1,0 +1,32 @@
+"""The policies of the library and their parameters."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Unpack
+
+from vase import _vase
+from vase.options import PolicyOptions
+
+
+class Policy(NamedTuple):
+    """An eviction policy."""
+
+    name: str
+    summary: str
+    """What it keeps, in one line."""
+    needs_queries: bool
+    """Whether it scores rows by the attention of the newest queries."""
+
+
+def policies() -> list[Policy]:
+    """All policies, in the order of ``vase policies``."""
+    return [Policy(*entry) for entry in _vase.policies()]
+
+
+def parameters(policy: str = "vase", *, budget: int, **options: Unpack[PolicyOptions]) -> dict[str, Any]:
+    """All parameters that hold for ``policy`` at ``budget`` rows, the published values unless ``options`` says otherwise, and
+    whether the policy ``needs_queries`` and ``evicts`` at all.
+
+    Raises ValueError for an unknown policy and values out of range, TypeError for values of the wrong type.
+    """
+    return _vase.parameters(policy, budget, options)

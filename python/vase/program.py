@@ -1,0 +1,24 @@
+"""The vase program, as the wheel carries it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+PROGRAM = Path(__file__).parent / "bin" / "vase"
+
+
+def main() -> None:
+    """Becomes the program. Exits with 1 if this wheel was built without it."""
+    if not PROGRAM.exists():
+        sys.exit(
+            "vase: this installation has no vase program, because libllama was not found when it was built.\n"
+            "From a checkout of vase.cpp: scripts/build-llama.sh builds libllama (minutes, once), then\n"
+            "pip install --force-reinstall . brings the program along; make build builds it without Python."
+        )
+    os.execv(PROGRAM, [str(PROGRAM), *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    main()

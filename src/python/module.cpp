@@ -1,0 +1,142 @@
+// The extension module vase._vase: what python/vase calls.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <deque>
+#include <tuple>
+#include <vector>
+
+#include "python/evictions.hpp"
+#include "python/head_threads.hpp"
+#include "python/options.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace vase::python {
+namespace {
+
+/// Arguments of select and scores.
+struct Selection {
+  LayerArguments arguments;
+  vase_params params;
+
+  Selection(nb::handle keys, nb::handle values, nb::handle queries, const std::string& policy,
+            nb::handle budget, nb::handle positions, nb::handle gauss, nb::dict options)
+      : arguments(keys, values, false), params(take_params(policy, budget, options)) {
+    take_layer_fields(arguments.layer(), options);
+    check_all_taken(options);
+    arguments.set_queries(queries);
+    arguments.set_positions(positions, false);
+    arguments.set_gauss(gauss, params);
+    arguments.check_fit(params);
+  }
+};
+
+void select_into(nb::object out, nb::object keys, nb::object values, nb::object queries,
+                 const std::string& policy, nb::object budget, nb::object positions,
+                 nb::object gauss, nb::dict options) {
+  const Selection s(keys, values, queries, policy, budget, positions, gauss, options);
+  const Array keep = s.arguments.per_row("out", out, true);
+  keep.check_mask();
+  select_rows(s.params, s.arguments.layer(), static_cast<uint8_t*>(keep.data()));
+}
+
+void score_into(nb::object out, nb::object keys, nb::object values, nb::object queries,
+                const std::string& policy, nb::object budget, nb::object positions,
+                nb::object gauss, nb::dict options) {
+  const Selection s(keys, values, queries, policy, budget, positions, gauss, options);
+  const Array scores = s.arguments.per_row("out", out, true);
+  scores.check_float32();
+  score_rows(s.params, s.arguments.layer(), static_cast<float*>(scores.data()));
+}
+
+int32_t compact(nb::object keys, nb::object values, nb::object keep, nb::object positions,
+                int32_t vacate) {
+  LayerArguments arguments(keys, values, true);
+  const Array mask = arguments.per_row("keep", keep, false);
+  mask.check_mask();
+  arguments.set_positions(positions, true);
+  return compact_rows(arguments.layer(), static_cast<const uint8_t*>(mask.data()), vacate,
+                      positions.is_none() ? nullptr : arguments.positions());
+}
+
+/// items: one dict for each layer of each sequence, with keys, values, queries, positions and the
+/// layer's fields. All share policy, budget and options.
+void evict(const nb::list& items, const std::string& policy, nb::object budget, nb::dict options) {
+  const vase_params params = take_params(policy, budget, options);
+  check_all_taken(options);
+  std::deque<LayerArguments> arguments;  // keep their addresses
+  std::vector<EvictionItem> evictions;
+  for (nb::handle entry : items) {
+    nb::dict item = nb::cast<nb::dict>(entry);
+    LayerArguments& layer = arguments.emplace_back(item["keys"], item["values"], true);
+    layer.set_queries(item["queries"]);
+    layer.set_positions(item["positions"], true);
+    layer.check_fit(params);
+    take_layer_fields(layer.layer(), item);
+    evictions.push_back({layer.layer(), layer.positions()});
+  }
+  evict_rows(params, evictions);
+}
+
+nb::dict parameters(const std::string& policy, nb::object budget, nb::dict options) {
+  const vase_params params = take_params(policy, budget, options);
+  check_all_taken(options);
+  nb::dict result;
+  result["policy"] = vase_policy_name(params.policy);
+  result["budget"] = params.budget;
+  result["recency"] = params.recency;
+  result["interval"] = params.interval;
+  result["window"] = params.window;
+  result["sinks"] = params.sinks;
+  result["protect"] = params.protect;
+  result["pooling"] = params.pooling;
+  result["projections"] = params.projections;
+  result["resample"] = params.resample;
+  result["temperature"] = params.temperature;
+  result["lambda_"] = params.lambda;
+  result["seed"] = params.seed;
+  result["needs_queries"] = vase_policy_needs_queries(params.policy) != 0;
+  result["evicts"] = vase_policy_evicts(params.policy) != 0;
+  return result;
+}
+
+std::vector<std::tuple<std::string, std::string, bool>> policies() {
+  std::vector<std::tuple<std::string, std::string, bool>> list;
+  for (int32_t i = 0; i < vase_policy_count(); ++i) {
+    const vase_policy* policy = vase_policy_at(i);
+    list.emplace_back(vase_policy_name(policy), vase_policy_summary(policy),
+                      vase_policy_needs_queries(policy) != 0);
+  }
+  return list;
+}
+
+void set_threads(int threads) {
+  if (threads < 1 || threads > 1024)
+    throw nb::value_error(
+        ("threads is " + std::to_string(threads) + "; it must be in 1 .. 1024").c_str());
+  const nb::gil_scoped_release unlocked;
+  set_head_threads(threads);
+}
+
+}  // namespace
+}  // namespace vase::python
+
+NB_MODULE(_vase, module) {
+  using namespace vase::python;
+  module.attr("version") = vase_version();
+  module.attr("has_cuda") = false;
+  module.def("select", &select_into, "out"_a, "keys"_a, "values"_a, "queries"_a.none(), "policy"_a,
+             "budget"_a, "positions"_a.none(), "gauss"_a.none(), "options"_a);
+  module.def("scores", &score_into, "out"_a, "keys"_a, "values"_a, "queries"_a.none(), "policy"_a,
+             "budget"_a, "positions"_a.none(), "gauss"_a.none(), "options"_a);
+  module.def("compact", &compact, "keys"_a, "values"_a, "keep"_a, "positions"_a.none(), "vacate"_a);
+  module.def("evict", &evict, "items"_a, "policy"_a, "budget"_a, "options"_a);
+  module.def("parameters", &parameters, "policy"_a, "budget"_a, "options"_a);
+  module.def("policies", &policies);
+  module.def("get_threads", &vase::python::head_threads);
+  module.def("set_threads", &set_threads, "threads"_a);
+}

@@ -1,0 +1,107 @@
+#include "python/options.hpp"
+
+#include <nanobind/stl/string.h>
+
+#include <limits>
+
+namespace vase::python {
+namespace {
+
+std::string quoted(nb::handle value) { return nb::cast<std::string>(nb::repr(value)); }
+
+[[noreturn]] void wrong_type(const char* name, nb::handle value, const char* expected) {
+  PyErr_Clear();
+  throw nb::type_error(
+      (std::string(name) + " is " + quoted(value) + "; it must be " + expected).c_str());
+}
+
+[[noreturn]] void out_of_range(const char* name, nb::handle value, const std::string& range) {
+  PyErr_Clear();
+  throw nb::value_error(
+      (std::string(name) + " is " + quoted(value) + "; it must be in " + range).c_str());
+}
+
+template <typename T>
+T integer(const char* name, nb::handle value) {
+  const nb::object index = nb::steal(PyNumber_Index(value.ptr()));
+  if (!index.is_valid()) wrong_type(name, value, "an int");
+  T number{};
+  if (!nb::try_cast(index, number))
+    out_of_range(name, value,
+                 std::to_string(std::numeric_limits<T>::min()) + " .. " +
+                     std::to_string(std::numeric_limits<T>::max()));
+  return number;
+}
+
+float real(const char* name, nb::handle value) {
+  const double number = PyFloat_AsDouble(value.ptr());
+  if (number == -1.0 && PyErr_Occurred() != nullptr) wrong_type(name, value, "a number");
+  return static_cast<float>(number);
+}
+
+/// The value of `name`, taken out of `options`; invalid if it is not there or None.
+nb::object take(nb::dict& options, const char* name) {
+  if (!options.contains(name)) return {};
+  nb::object value = options[name];
+  nb::del(options[name]);
+  return value.is_none() ? nb::object() : value;
+}
+
+template <typename T>
+void take_integer(nb::dict& options, const char* name, T& field) {
+  if (const nb::object value = take(options, name); value.is_valid())
+    field = integer<T>(name, value);
+}
+
+void take_real(nb::dict& options, const char* name, float& field) {
+  if (const nb::object value = take(options, name); value.is_valid()) field = real(name, value);
+}
+
+const vase_policy* find_policy(const std::string& name) {
+  if (const vase_policy* policy = vase_policy_find(name.c_str())) return policy;
+  std::string known;
+  for (int32_t i = 0; i < vase_policy_count(); ++i)
+    known += (i == 0 ? "" : ", ") + std::string(vase_policy_name(vase_policy_at(i)));
+  throw nb::value_error(("policy is '" + name + "'; known are " + known).c_str());
+}
+
+}  // namespace
+
+vase_params take_params(const std::string& policy, nb::handle budget, nb::dict& options) {
+  vase_params params = vase_params_default(find_policy(policy), integer<int32_t>("budget", budget));
+  take_integer(options, "recency", params.recency);
+  take_integer(options, "interval", params.interval);
+  take_integer(options, "window", params.window);
+  take_integer(options, "sinks", params.sinks);
+  take_integer(options, "protect", params.protect);
+  take_integer(options, "pooling", params.pooling);
+  take_integer(options, "projections", params.projections);
+  take_integer(options, "resample", params.resample);
+  take_real(options, "temperature", params.temperature);
+  take_real(options, "lambda_", params.lambda);
+  take_integer(options, "seed", params.seed);
+  if (vase_params_check(&params) != VASE_OK) throw nb::value_error(vase_last_error());
+  return params;
+}
+
+void take_layer_fields(vase_layer& layer, nb::dict& options) {
+  take_real(options, "scale", layer.scale);
+  take_integer(options, "sequence", layer.sequence);
+  take_integer(options, "eviction", layer.eviction);
+  take_integer(options, "layer", layer.layer);
+  const nb::object prompt = take(options, "prompt");
+  if (!prompt.is_valid()) return;
+  if (nb::tuple range; nb::try_cast(prompt, range, false) && range.size() == 2) {
+    layer.pinned_begin = integer<int32_t>("prompt", range[0]);
+    layer.pinned_end = integer<int32_t>("prompt", range[1]);
+  } else {
+    layer.pinned_end = integer<int32_t>("prompt", prompt);
+  }
+}
+
+void check_all_taken(const nb::dict& options) {
+  for (auto [name, value] : options)
+    throw nb::type_error(("there is no keyword argument " + quoted(name)).c_str());
+}
+
+}  // namespace vase::python

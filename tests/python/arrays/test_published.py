@@ -1,0 +1,54 @@
+"""The published code's outcomes on stored inputs (its EvictLayer, one call a mode), through the Python interface. The draws are
+compared in C++ (tests/parity); here is what has one right answer."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import vase
+
+FOLDER = Path(__file__).resolve().parents[4] / "shared/parity"
+FILES = sorted(FOLDER.glob("*.npz"))
+
+if not FILES:
+    pytest.skip(f"{FOLDER} is not there", allow_module_level=True)
+
+
+@pytest.fixture(params=FILES, ids=lambda path: path.stem)
+def case(request):
+    return np.load(request.param)
+
+
+def arguments(case):
+    options = {"budget": "budget", "recency": "recency", "protect": "n_protect"}
+    return {name: int(case[stored]) for name, stored in options.items()} | {
+        "temperature": float(case["temperature"]),
+        "lambda_": float(case["rkv_lambda"]),
+    }
+
+
+@pytest.mark.parametrize(
+    ("mode", "policy", "options"),
+    [
+        ("attn", "snapkv", {"sinks": 0}),
+        ("attn_rkv", "rkv", {"sinks": 0}),
+        ("evict_large_range", "evict-large", {"sinks": 0}),
+        ("cur_resample_gauss", "vase-cur", {}),
+    ],
+)
+def test_kept_rows(case, mode, policy, options):
+    gauss = case[f"{mode}.G"] if policy == "vase-cur" else None
+    mask = vase.select(case["K"], case["V"], case["Q"], policy, gauss=gauss, **arguments(case), **options)
+    assert (mask == case[f"{mode}.kept"]).all()
+
+
+@pytest.mark.parametrize(("mode", "options"), [("range_sink_sample_attn", {}), ("attn_sample", {"sinks": 0, "protect": 0})])
+def test_weights_of_the_draw(case, mode, options):
+    if f"{mode}.weights" not in case:
+        pytest.skip("not stored for this input")
+    published = case[f"{mode}.weights"]
+    scores = vase.scores(case["K"], case["V"], case["Q"], **{**arguments(case), **options})[:, : published.shape[1]]
+    protected = published == 0
+    assert np.isinf(scores[protected]).all()
+    np.testing.assert_allclose(scores[~protected], published[~protected], rtol=1e-5)

@@ -1,0 +1,129 @@
+"""vase.select and vase.scores on numpy arrays."""
+
+import threading
+
+import numpy as np
+import pytest
+from random_layer import BUDGET, HEADS, QUERY_HEADS, ROWS, random_layer
+
+import vase
+
+EVICTING = [policy.name for policy in vase.policies() if vase.parameters(policy.name, budget=BUDGET)["evicts"]]
+
+
+@pytest.mark.parametrize("policy", EVICTING)
+def test_each_head_keeps_the_budget_with_sinks_and_newest_rows(policy):
+    mask = vase.select(*random_layer(), policy, budget=BUDGET)
+    assert mask.dtype == bool and mask.shape == (HEADS, ROWS)
+    assert (mask.sum(axis=1) == BUDGET).all()
+    assert mask[:, :4].all() and mask[:, -64:].all()
+
+
+def test_full_keeps_everything():
+    assert vase.select(*random_layer(), "full", budget=BUDGET).all()
+
+
+def test_nothing_to_give_up():
+    assert vase.select(*random_layer(), budget=ROWS + 5).all()
+
+
+def test_same_seed_same_rows_whatever_the_threads():
+    layer = random_layer(heads=3)
+    before = vase.get_threads()
+    try:
+        masks = []
+        for threads in (1, 2, 5):
+            vase.set_threads(threads)
+            assert vase.get_threads() == threads
+            masks.append(vase.select(*layer, budget=BUDGET, seed=7))
+    finally:
+        vase.set_threads(before)
+    assert (masks[0] == masks[1]).all() and (masks[0] == masks[2]).all()
+    assert (masks[0] != vase.select(*layer, budget=BUDGET, seed=8)).any()
+
+
+@pytest.mark.parametrize("name", ["sequence", "eviction", "layer"])
+def test_draws_go_by_name(name):
+    layer = random_layer()
+    assert (vase.select(*layer, budget=BUDGET) != vase.select(*layer, budget=BUDGET, **{name: 1})).any()
+
+
+def test_strides_are_read_in_place():
+    keys, values, queries = random_layer()
+    expected = vase.select(keys, values, queries, budget=BUDGET)
+    by_head = np.ascontiguousarray(keys.transpose(1, 0, 2)).transpose(1, 0, 2)  # [heads][rows][dim] in memory
+    wide = np.zeros((ROWS, HEADS, 3 * 64), np.float32)
+    wide[:, :, 64:128] = values
+    backwards = np.ascontiguousarray(queries[:, ::-1])[:, ::-1]
+    assert (vase.select(by_head, wide[:, :, 64:128], backwards, budget=BUDGET) == expected).all()
+
+
+def test_halves_are_read_as_the_same_numbers_in_f32():
+    keys, values, queries = (array.astype(np.float16) for array in random_layer())
+    wide = [array.astype(np.float32) for array in (keys, values, queries)]
+    for policy in EVICTING:
+        expected = vase.scores(*wide, policy, budget=BUDGET)
+        assert (vase.scores(keys, values, queries, policy, budget=BUDGET) == expected).all(), policy
+
+
+def test_positions_stand_for_tokens():
+    keys, values, queries = random_layer()
+    order = np.stack([np.random.default_rng(h).permutation(ROWS) for h in range(HEADS)])
+    shuffled = [np.stack([array[order[h], h] for h in range(HEADS)], axis=1) for array in (keys, values)]
+    expected = vase.select(keys, values, queries, budget=BUDGET)
+    mask = vase.select(*shuffled, queries, budget=BUDGET, positions=order)
+    assert (mask == np.take_along_axis(expected, order, axis=1)).all()
+
+
+def test_prompt_rows_stay():
+    layer = random_layer()
+    assert vase.select(*layer, "random", budget=BUDGET, prompt=20)[:, :20].all()
+    assert vase.select(*layer, "random", budget=BUDGET, prompt=(30, 50))[:, 30:50].all()
+    assert not vase.select(*layer, "random", budget=BUDGET)[:, 4:50].all()
+
+
+def test_scores_are_the_attention_of_the_queries():
+    """VaSE's weights, from the formula in docs/algorithm.md in double precision."""
+    keys, values, queries = random_layer()
+    recency, protect = 64, 24
+    scores = vase.scores(keys, values, queries, budget=BUDGET, protect=protect)
+    candidates = ROWS - recency
+    assert np.isinf(scores[:, candidates:]).all()
+    for head in range(HEADS):
+        group = queries.astype(np.float64).reshape(HEADS, QUERY_HEADS // HEADS, -1, 64)[head]
+        logits = group @ keys[:candidates, head].astype(np.float64).T / 8
+        weights = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
+        pooled = np.convolve(np.pad(weights.mean(axis=(0, 1)), 2), np.ones(5) / 5, mode="valid")
+        ranges = np.ptp(values[:candidates, head], axis=1)
+        ranges[:4] = np.inf
+        protected = np.argsort(-ranges)[:protect]
+        others = np.setdiff1d(np.arange(candidates), protected)
+        assert np.isinf(scores[head, protected]).all()
+        ratio = scores[head, others] / pooled[others]
+        np.testing.assert_allclose(ratio, ratio[0], rtol=2e-5)
+
+
+def test_gauss_is_used_for_cur():
+    keys, values, _ = random_layer()
+    gauss = np.random.default_rng(5).standard_normal((64, 7)).astype(np.float32)
+    scores = vase.scores(keys, values, policy="vase-cur", budget=BUDGET, gauss=gauss)
+    energy = ((keys @ gauss) ** 2).sum(-1) * ((values @ gauss) ** 2).sum(-1)
+    ratio = scores[:, 4:96] / energy.T[:, 4:96]
+    np.testing.assert_allclose(ratio, np.broadcast_to(ratio[:, :1], ratio.shape), rtol=1e-4)
+
+
+def test_calls_from_several_threads():
+    layer = random_layer()
+    expected = vase.select(*layer, budget=BUDGET)
+    results = []
+
+    def select_often():
+        for _ in range(20):
+            results.append((vase.select(*layer, budget=BUDGET) == expected).all())
+
+    threads = [threading.Thread(target=select_often) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 80 and all(results)
