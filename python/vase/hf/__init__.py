@@ -1,0 +1,16 @@
+"""A KV cache of fixed size for Hugging Face transformers.
+
+    model.set_attn_implementation("vase_sdpa")
+    cache = vase.hf.VaseCache(model.config, budget=4096)
+    model.generate(**inputs, past_key_values=cache)
+
+Importing this module registers the attention implementations "vase_sdpa" and "vase_flash" with transformers. They are the usual
+ones, except that with a VaseCache they also show it the queries; with any other cache they are plain sdpa.
+"""
+
+from vase.hf.attention import register
+from vase.hf.cache import SequenceStatistics, VaseCache
+
+register()
+
+__all__ = ["SequenceStatistics", "VaseCache"]

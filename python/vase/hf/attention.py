@@ -1,0 +1,110 @@
+"""The attention implementations through which queries reach the cache.
+
+Two hooks of transformers meet here. The mask function, called once a forward, would build a mask over all positions of the text;
+for a VaseCache it hands on only which of the new tokens are padding. The attention function, called once a layer, gets the new
+queries, keys and values; a VaseLayer has marked its keys, and takes over from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import causal_mask_function, sdpa_mask
+
+from vase.hf.visibility import Visibility
+
+LAYER_MARK = "_vase_layer"
+"""Attribute of the key tensor between VaseLayer.update() and the attention function."""
+
+
+class NewTokens(int):
+    """The offset that a VaseLayer gives for masks: it asks for a mask over the new tokens alone."""
+
+
+def padding_of_new_tokens(
+    *,
+    q_length: int,
+    kv_offset: int = 0,
+    mask_function: Callable[..., Any] = causal_mask_function,
+    attention_mask: torch.Tensor | None = None,
+    **kwargs: Any,
+) -> torch.Tensor | None:
+    """With a VaseCache: bool [batch, new tokens], False for padding; None if there is none. With another cache: sdpa's mask."""
+    if not isinstance(kv_offset, NewTokens):
+        return sdpa_mask(
+            q_length=q_length, kv_offset=kv_offset, mask_function=mask_function, attention_mask=attention_mask, **kwargs
+        )
+    if mask_function is not causal_mask_function:
+        raise ValueError("VaseCache works with causal attention; this model asks for another mask")
+    if attention_mask is None:
+        return None
+    new = attention_mask[:, -q_length:]
+    return None if bool(new.all()) else new
+
+
+def attention(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    *,
+    attend: Callable[..., torch.Tensor],
+    **kwargs: Any,
+) -> tuple[torch.Tensor, None]:
+    """transformers' attention interface. query: [batch, query heads, new tokens, dim]; returns [batch, new tokens, query heads,
+    dim]."""
+    layer = getattr(key, LAYER_MARK, None)
+    if layer is None:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+    if attention_mask is not None and attention_mask.ndim != 2:
+        raise ValueError(f"attention_mask has {attention_mask.ndim} axes; VaseCache takes [batch, tokens] masks alone")
+    return layer.attend(query, key, value, attention_mask, partial(attend, module, kwargs), kwargs.get("scaling")), None
+
+
+def attend_sdpa(
+    module: torch.nn.Module,
+    kwargs: dict[str, Any],
+    query: torch.Tensor,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+    visibility: Visibility,
+) -> torch.Tensor:
+    output, _ = sdpa_attention_forward(module, query, keys, values, visibility.mask(query.device), **kwargs)
+    return output
+
+
+def attend_flash(
+    module: torch.nn.Module,
+    kwargs: dict[str, Any],
+    query: torch.Tensor,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+    visibility: Visibility,
+) -> torch.Tensor:
+    """The flash-attn library on the rows where they lie. It aligns the causal mask with the end of each sequence, so padding
+    must be on the left."""
+    from flash_attn import flash_attn_with_kvcache
+
+    if not visibility.padding_is_left():
+        raise ValueError("attention_mask has padding behind tokens; vase_flash takes padding on the left alone (or use vase_sdpa)")
+    return flash_attn_with_kvcache(
+        query.transpose(1, 2),
+        keys.transpose(1, 2),
+        values.transpose(1, 2),
+        cache_seqlens=visibility.rows(query.device),
+        softmax_scale=kwargs.get("scaling"),
+        causal=True,
+    )
+
+
+def register() -> None:
+    """Makes "vase_sdpa" and "vase_flash" known to transformers."""
+    for name, attend in {"vase_sdpa": attend_sdpa, "vase_flash": attend_flash}.items():
+        AttentionInterface.register(name, partial(attention, attend=attend))
+        AttentionMaskInterface.register(name, padding_of_new_tokens)

@@ -1,0 +1,151 @@
+"""A transformers cache of fixed size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Unpack
+
+import numpy as np
+import torch
+from transformers import PreTrainedConfig
+from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
+
+from vase import _vase
+from vase.hf.layer import VaseLayer
+from vase.options import PolicyOptions
+from vase.policies import parameters
+
+ATTENTION = ("vase_sdpa", "vase_flash")
+
+
+class SequenceStatistics(NamedTuple):
+    """What happened to one sequence since the cache was made or reset."""
+
+    tokens: int
+    """Tokens seen, padding not counted."""
+    rows: int
+    """Rows that each head of each bounded layer holds."""
+    evictions: int
+    """Evictions, each over all bounded layers."""
+
+
+class VaseCache(Cache):
+    """A cache whose full-attention layers hold at most ``budget + interval`` rows per KV head and sequence.
+
+    A sequence that is full when another token comes gives up ``interval`` rows in each head, each head its own; a prompt that is
+    longer than the room is read in parts with evictions between them, so memory is bounded there too. Sequences of a batch are
+    treated as they would be alone. Sliding-window layers are bounded already and stay as transformers has them.
+
+    The model must use one of the attention implementations that this package registers:
+
+        model.set_attn_implementation("vase_sdpa")  # or "vase_flash", with the flash-attn library
+        cache = VaseCache(model.config, budget=4096)
+        model.generate(**inputs, past_key_values=cache)
+
+    While nothing is evicted the model's output is that of a DynamicCache. Positions (RoPE) always follow the true number of
+    tokens. What is evicted is gone: the cache cannot be cropped, so assisted decoding does not work with it.
+    """
+
+    def __init__(
+        self,
+        config: PreTrainedConfig,
+        budget: int = 4096,
+        policy: str = "vase",
+        *,
+        pin_prompt: float = 0.0,
+        draw_streams: Sequence[int] | None = None,
+        **options: Unpack[PolicyOptions],
+    ):
+        """
+        Args:
+            config: of the model that will use the cache, ``model.config``.
+            budget: rows that each head keeps at an eviction.
+            policy: a name from vase.policies().
+            pin_prompt: share of the budget (0 to 0.9) up to which the prompt's rows are never evicted; of a longer prompt the
+                newest rows are pinned. The prompt is what the first forward brings.
+            draw_streams: the stream of random numbers that each sequence of the batch draws from (default: its index), so that a
+                sequence's outcome need not depend on its place in the batch.
+            options: see PolicyOptions.
+
+        Raises:
+            ValueError, TypeError: an argument does not fit (the message names it), the model has no full-attention layer, or it
+                uses another attention implementation.
+        """
+        decoder = config.get_text_config(decoder=True)
+        if decoder._attn_implementation not in ATTENTION:
+            raise ValueError(
+                f"the model's attention implementation is {decoder._attn_implementation!r}, which hides the queries: call "
+                "model.set_attn_implementation('vase_sdpa') before making the cache"
+            )
+        if not 0 <= pin_prompt <= 0.9:
+            raise ValueError(f"pin_prompt is {pin_prompt}; it must be in 0 .. 0.9 of the budget")
+        self.parameters = parameters(policy, budget=budget, **options)
+        self._options = options
+        self._pin_prompt = pin_prompt
+        self._draw_streams = None if draw_streams is None else list(draw_streams)
+
+        capacity = budget + self.parameters["interval"] if self.parameters["evicts"] else None
+        window = self.parameters["window"] if self.parameters["needs_queries"] else 0
+        layers = DynamicCache(config=config).layers
+        layers = [VaseLayer(capacity, window, self._evict) if type(layer) is DynamicLayer else layer for layer in layers]
+        self.bounded_layers: list[VaseLayer] = [layer for layer in layers if isinstance(layer, VaseLayer)]
+        if not self.bounded_layers:
+            raise ValueError(f"{type(config).__name__} has no full-attention layers: there is nothing to bound")
+        super().__init__(layers=layers)
+
+    def set_prompt_end(self) -> None:
+        """Says that what the cache has seen so far is the prompt (matters if pin_prompt > 0), as after a new turn of a chat."""
+        for layer in self.bounded_layers:
+            for s in layer.sequences:
+                s.prompt_end = s.tokens
+
+    def statistics(self, sequence: int = 0) -> SequenceStatistics:
+        """What happened to ``sequence``, an index into the batch."""
+        s = self.bounded_layers[0].sequences[sequence]
+        return SequenceStatistics(s.tokens, s.rows, s.evictions)
+
+    def positions(self, layer: int, sequence: int = 0) -> np.ndarray:
+        """int32 [KV heads, rows]: the token position that each row of a bounded layer stands for, padding not counted. A copy.
+        ``layer`` counts bounded layers."""
+        rows = self.bounded_layers[layer].sequences[sequence].rows
+        return self.bounded_layers[layer].settle_positions(sequence)[:, :rows].cpu().numpy().copy()
+
+    def cache_bytes(self) -> int:
+        """Bytes that the keys and values of all layers take now, sliding-window layers included."""
+        tensors = [t for layer in self.layers if layer.is_initialized for t in (layer.keys, layer.values)]
+        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+    # ---- evictions -------------------------------------------------------------------------------
+
+    def _evict(self, layer: VaseLayer, sequences: Sequence[int]) -> None:
+        """Evicts ``sequences`` from ``layer``, and in the same go from the layers above it that stand at the same token."""
+        items = []
+        for b in sequences:
+            tokens = layer.sequences[b].tokens
+            for index, other in enumerate(self.bounded_layers):
+                if other.is_initialized and other.sequences[b].rows == layer.capacity and other.sequences[b].tokens == tokens:
+                    items.append((index, other, b))
+        _vase.evict([self._item(*item) for item in items], self.parameters["policy"], self.parameters["budget"], dict(self._options))
+        for _, other, b in items:
+            other.drop_behind(b, self.parameters["budget"])
+
+    def _item(self, index: int, layer: VaseLayer, sequence: int) -> dict[str, object]:
+        """One layer of one sequence as the extension module takes it."""
+        s = layer.sequences[sequence]
+        return {
+            "keys": layer.keys[sequence].transpose(0, 1),
+            "values": layer.values[sequence].transpose(0, 1),
+            "queries": layer.queries.of(sequence, s.tokens),
+            "positions": layer.settle_positions(sequence),
+            "scale": layer.scaling,
+            "prompt": self._pinned(s.prompt_end),
+            "sequence": sequence if self._draw_streams is None else self._draw_streams[sequence],
+            "eviction": s.evictions,
+            "layer": index,
+        }
+
+    def _pinned(self, prompt_end: int) -> tuple[int, int]:
+        """Token positions that stay. The share never crowds out sinks and recency window."""
+        p = self.parameters
+        share = min(int(self._pin_prompt * p["budget"]), p["budget"] - p["recency"] - p["sinks"])
+        return (max(0, prompt_end - share), prompt_end) if share > 0 else (0, 0)

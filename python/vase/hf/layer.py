@@ -1,0 +1,238 @@
+"""The bounded rows of one layer of a transformers model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from transformers.cache_utils import CacheLayerMixin
+
+from vase.hf.attention import LAYER_MARK, NewTokens
+from vase.hf.query_ring import QueryRing
+from vase.hf.visibility import Visibility
+
+EvictDue = Callable[["VaseLayer", Sequence[int]], None]
+
+
+class SequenceRows:
+    """Bookkeeping of one sequence in one layer."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        """Rows that each head holds."""
+        self.tokens = 0
+        """Tokens seen, padding not counted."""
+        self.evictions = 0
+        self.prompt_end = 0
+        """Tokens that are the prompt: those of the first forward, unless the cache is told otherwise."""
+        self.settled = 0
+        """Rows, the first ones, whose positions are written down; those behind them are the newest tokens, in order."""
+
+    def copy(self) -> SequenceRows:
+        copy = SequenceRows()
+        copy.__dict__.update(self.__dict__)
+        return copy
+
+
+class VaseLayer(CacheLayerMixin):
+    """Rows of one layer, at most ``capacity`` per head and sequence.
+
+    Sequence b holds its rows in keys[b, :, :rows] and values[b, :, :rows], both [batch, KV heads, rows, dim]; padding gets none.
+    Which token a row stands for is in positions[b], [KV heads, rows]. When a sequence is full and another token comes,
+    ``evict_due(layer, sequences)`` must leave it fewer rows.
+
+    New tokens pass in two steps, as transformers has it: update() marks the keys, and attend(), called by the attention function,
+    stores them and attends. What is longer than the room is taken in parts with evictions between them.
+    """
+
+    is_sliding = False
+    is_croppable = False
+
+    def __init__(self, capacity: int | None, window: int, evict_due: EvictDue):
+        super().__init__()
+        self.capacity = capacity
+        self.scaling: float | None = None
+        self.sequences: list[SequenceRows] = []
+        self.positions: torch.Tensor | None = None
+        self.queries = QueryRing(window)
+        self._evict_due = evict_due
+        self._seen = 0  # columns of tokens, padding included
+        self._waiting = False
+
+    # ---- what transformers asks ------------------------------------------------------------------
+
+    def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
+        batch, heads = key_states.shape[:2]
+        self.dtype, self.device = key_states.dtype, key_states.device
+        self.keys = key_states.new_zeros(batch, heads, 0, key_states.shape[-1])
+        self.values = value_states.new_zeros(batch, heads, 0, value_states.shape[-1])
+        self.positions = torch.zeros(batch, heads, 0, dtype=torch.int32, device=self.device)
+        self.sequences = [SequenceRows() for _ in range(batch)]
+        self.is_initialized = True
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        if self._waiting:
+            raise RuntimeError(
+                "VaseCache was given keys, but no queries: call model.set_attn_implementation('vase_sdpa') before generating"
+            )
+        if key_states.shape[0] != len(self.sequences):
+            raise ValueError(
+                f"the cache holds {len(self.sequences)} sequences and {key_states.shape[0]} are to continue; reset() forgets them"
+            )
+        self._waiting = True
+        setattr(key_states, LAYER_MARK, self)
+        return key_states, value_states
+
+    def get_seq_length(self) -> int:
+        return self._seen
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        return query_length, NewTokens(self._seen)
+
+    def get_max_length(self) -> int:
+        return -1
+
+    def reset(self) -> None:
+        self.keys = self.values = self.positions = None
+        self.is_initialized = False
+        self.sequences = []
+        self.queries.clear()
+        self._seen = 0
+        self._waiting = False
+
+    def crop(self, tokens_to_remove: int) -> None:
+        if tokens_to_remove != 0:
+            raise RuntimeError("a VaseCache cannot take tokens back: their rows may have displaced others")
+
+    def reorder_cache(self, beam_idx: torch.Tensor) -> None:
+        self.batch_select_indices(beam_idx)
+
+    def batch_select_indices(self, indices: torch.Tensor) -> None:
+        if not self.is_initialized:
+            return
+        indices = torch.arange(len(self.sequences))[indices.cpu()]  # also takes masks
+        self._take_sequences(indices)
+
+    def batch_repeat_interleave(self, repeats: int) -> None:
+        if self.is_initialized:
+            self._take_sequences(torch.arange(len(self.sequences)).repeat_interleave(repeats))
+
+    def _take_sequences(self, indices: torch.Tensor) -> None:
+        self.sequences = [self.sequences[i].copy() for i in indices.tolist()]
+        indices = indices.to(self.device)
+        self.keys = self.keys.index_select(0, indices)
+        self.values = self.values.index_select(0, indices)
+        self.positions = self.positions.index_select(0, indices)
+        self.queries.take_sequences(indices)
+
+    # ---- new tokens ------------------------------------------------------------------------------
+
+    def attend(
+        self,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        padding: torch.Tensor | None,
+        attend: Callable[[torch.Tensor, torch.Tensor, torch.Tensor, Visibility], torch.Tensor],
+        scaling: float | None,
+    ) -> torch.Tensor:
+        """Stores the new rows and attends to all that are there.
+
+        query: [batch, query heads, new, dim]; key, value: [batch, KV heads, new, dim], those that update() got; padding: bool
+        [batch, new], False for padding, or None. attend(query, keys, values, visibility) returns [batch, new, query heads, dim],
+        and so does this. scaling: of the logits, None for 1 / sqrt(dim).
+        """
+        self._waiting = False
+        self.scaling = scaling
+        real = None if padding is None else padding.cpu().numpy()
+        for b, s in enumerate(self.sequences):
+            if s.tokens == 0:
+                s.prompt_end = query.shape[2] if real is None else int(real[b].sum())
+        outputs = []
+        for begin, end in self._parts(query.shape[2], real):
+            part = slice(begin, end)
+            part_real = None if real is None else real[:, part]
+            visibility = Visibility([s.rows for s in self.sequences], end - begin, part_real)
+            # Queries first: their places in the ring go by the tokens there were before.
+            if self.capacity is not None:
+                self.queries.append(query[:, :, part], self.sequences, part_real, self.capacity)
+            self._append(key[:, :, part], value[:, :, part], part_real)
+            most = max(1, max(s.rows for s in self.sequences))
+            outputs.append(attend(query[:, :, part], self.keys[:, :, :most], self.values[:, :, :most], visibility))
+        self._seen += query.shape[2]
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1)
+
+    def _parts(self, new: int, real: np.ndarray | None) -> Iterator[tuple[int, int]]:
+        """Ranges of columns that fit into the room there is, after evicting where there is none."""
+        begin = 0
+        while begin < new:
+            coming = np.full(len(self.sequences), new - begin) if real is None else real[:, begin:].sum(axis=1)
+            full = [b for b, s in enumerate(self.sequences) if s.rows == self.capacity and coming[b] > 0]
+            if full:
+                self._evict_due(self, full)
+            yield begin, (end := self._end_of_part(begin, new, real))
+            begin = end
+
+    def _end_of_part(self, begin: int, new: int, real: np.ndarray | None) -> int:
+        if self.capacity is None:
+            return new
+        room = np.array([self.capacity - s.rows for s in self.sequences])
+        if real is None:
+            return min(new, begin + int(room.min()))
+        fits = (real[:, begin:].cumsum(axis=1) <= room[:, None]).all(axis=0)
+        return begin + int(fits.sum())
+
+    def _append(self, key: torch.Tensor, value: torch.Tensor, real: np.ndarray | None) -> None:
+        new = key.shape[2]
+        added = np.full(len(self.sequences), new) if real is None else real.sum(axis=1)
+        self._reserve(max(s.rows + int(n) for s, n in zip(self.sequences, added)))
+        first = self.sequences[0].rows
+        same = real is None and all(s.rows == first for s in self.sequences)
+        for rows, fresh in (self.keys, key), (self.values, value):
+            if same:
+                rows[:, :, first : first + new] = fresh
+            elif real is None and new == 1:
+                batch = torch.arange(len(self.sequences), device=rows.device)
+                rows[batch, :, torch.tensor([s.rows for s in self.sequences], device=rows.device)] = fresh[:, :, 0]
+            else:
+                for b, s in enumerate(self.sequences):
+                    columns = slice(None) if real is None else torch.from_numpy(real[b].nonzero()[0]).to(rows.device)
+                    rows[b, :, s.rows : s.rows + int(added[b])] = fresh[b, :, columns]
+        for s, n in zip(self.sequences, added):
+            s.rows += int(n)
+            s.tokens += int(n)
+
+    def _reserve(self, rows: int) -> None:
+        """Makes room for ``rows`` rows: twice as many as before, up to the capacity, so that short texts take little."""
+        have = self.keys.shape[2]
+        if rows <= have:
+            return
+        want = max(rows, 2 * have)
+        if self.capacity is not None:
+            want = min(want, self.capacity)
+        self.keys = torch.nn.functional.pad(self.keys, (0, 0, 0, want - have))
+        self.values = torch.nn.functional.pad(self.values, (0, 0, 0, want - have))
+        self.positions = torch.nn.functional.pad(self.positions, (0, want - have))
+
+    # ---- for evictions ---------------------------------------------------------------------------
+
+    def settle_positions(self, sequence: int) -> torch.Tensor:
+        """[KV heads, reserved rows] int32, the token position of each row, written down up to the newest; shares memory."""
+        s, positions = self.sequences[sequence], self.positions[sequence]
+        if s.settled < s.rows:
+            newest = torch.arange(s.tokens - (s.rows - s.settled), s.tokens, dtype=torch.int32, device=positions.device)
+            positions[:, s.settled : s.rows] = newest
+            s.settled = s.rows
+        return positions
+
+    def drop_behind(self, sequence: int, rows: int) -> None:
+        """Says that an eviction has left ``rows`` rows, the first ones."""
+        s = self.sequences[sequence]
+        s.rows = s.settled = rows
+        s.evictions += 1
