@@ -11,6 +11,7 @@ from transformers.cache_utils import CacheLayerMixin
 
 from vase.hf.attention import LAYER_MARK, NewTokens
 from vase.hf.query_ring import QueryRing
+from vase.hf.tensors import lasting_tensors
 from vase.hf.visibility import Visibility
 
 EvictDue = Callable[["VaseLayer", Sequence[int]], None]
@@ -63,6 +64,7 @@ class VaseLayer(CacheLayerMixin):
 
     # ---- what transformers asks ------------------------------------------------------------------
 
+    @lasting_tensors()
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
         batch, heads = key_states.shape[:2]
         self.dtype, self.device = key_states.dtype, key_states.device
@@ -123,6 +125,7 @@ class VaseLayer(CacheLayerMixin):
         if self.is_initialized:
             self._take_sequences(torch.arange(len(self.sequences)).repeat_interleave(repeats))
 
+    @lasting_tensors()
     def _take_sequences(self, indices: torch.Tensor) -> None:
         self.sequences = [self.sequences[i].copy() for i in indices.tolist()]
         indices = indices.to(self.device)
@@ -188,6 +191,7 @@ class VaseLayer(CacheLayerMixin):
         fits = (real[:, begin:].cumsum(axis=1) <= room[:, None]).all(axis=0)
         return begin + int(fits.sum())
 
+    @lasting_tensors()
     def _append(self, key: torch.Tensor, value: torch.Tensor, real: np.ndarray | None) -> None:
         new = key.shape[2]
         added = np.full(len(self.sequences), new) if real is None else real.sum(axis=1)
@@ -222,6 +226,7 @@ class VaseLayer(CacheLayerMixin):
 
     # ---- for evictions ---------------------------------------------------------------------------
 
+    @lasting_tensors()
     def settle_positions(self, sequence: int) -> torch.Tensor:
         """[KV heads, reserved rows] int32, the token position of each row, written down up to the newest; shares memory."""
         s, positions = self.sequences[sequence], self.positions[sequence]

@@ -8,6 +8,8 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from vase.hf.tensors import lasting_tensors
+
 
 class Rows(Protocol):
     rows: int
@@ -25,10 +27,12 @@ class QueryRing:
     def clear(self) -> None:
         self._ring = None
 
+    @lasting_tensors()
     def take_sequences(self, indices: torch.Tensor) -> None:
         if self._ring is not None:
             self._ring = self._ring.index_select(0, indices)
 
+    @lasting_tensors()
     def append(self, query: torch.Tensor, sequences: Sequence[Rows], real: np.ndarray | None, capacity: int) -> None:
         """query: [batch, query heads, new, dim], of tokens that come behind those of ``sequences``; real: bool [batch, new], False
         for padding. Only queries of the last ``window`` tokens before an eviction are ever read, which is when a sequence has

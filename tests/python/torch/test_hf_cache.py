@@ -1,0 +1,187 @@
+"""What VaseCache promises besides the model's output."""
+
+import pytest
+import torch
+from tiny_models import generate, padded_prompts, tiny_model
+
+from vase.hf import VaseCache
+
+SMALL = {"budget": 24, "recency": 8, "interval": 8, "window": 8}
+
+
+def filled(policy="vase", lengths=(60,), tokens=30, **options):
+    model = tiny_model("Llama")
+    cache = VaseCache(model.config, policy=policy, **{**SMALL, **options})
+    generate(model, padded_prompts(list(lengths)), cache, tokens=tokens)
+    return cache
+
+
+@pytest.mark.parametrize("policy", ["vase", "vase-cur", "snapkv", "rkv", "streaming", "random", "evict-large", "attn-random"])
+def test_every_policy_bounds_the_rows_and_keeps_sinks_and_newest(policy):
+    cache = filled(policy)
+    tokens, rows, evictions = cache.statistics()
+    assert tokens == 89 and rows <= 32 and evictions == 8
+    for layer in range(3):
+        for positions in cache.positions(layer):
+            assert len(set(positions)) == rows
+            assert set(range(4)) <= set(positions)
+            assert set(range(tokens - 8, tokens)) <= set(positions)
+
+
+def test_heads_and_layers_keep_rows_of_their_own():
+    cache = filled()
+    kept = [frozenset(positions) for layer in range(3) for positions in cache.positions(layer)]
+    assert len(set(kept)) > 1
+
+
+def test_full_keeps_everything():
+    cache = filled("full")
+    assert cache.statistics() == (89, 89, 0)
+
+
+def test_the_seed_decides():
+    first, again, other = filled(seed=3), filled(seed=3), filled(seed=4)
+    assert all((first.positions(layer) == again.positions(layer)).all() for layer in range(3))
+    assert any((first.positions(layer) != other.positions(layer)).any() for layer in range(3))
+
+
+def test_memory_stays_while_the_text_grows():
+    short, long = filled(tokens=10), filled(tokens=300)
+    assert long.statistics().evictions > short.statistics().evictions
+    assert long.cache_bytes() == short.cache_bytes() == 3 * 2 * 2 * 32 * 16 * 4  # layers, K and V, heads, rows, dim, bytes
+
+
+def test_short_texts_take_little():
+    cache = filled(lengths=(5,), tokens=4, budget=4096)
+    assert cache.cache_bytes() <= 3 * 2 * 2 * 16 * 16 * 4
+
+
+def test_pinned_prompt_stays():
+    cache = filled("random", lengths=(10,), tokens=80, pin_prompt=0.5)
+    for layer in range(3):
+        assert all(set(range(10)) <= set(positions) for positions in cache.positions(layer))
+    longer = filled("random", lengths=(30,), tokens=80, pin_prompt=0.5)  # 12 rows: the newest ones
+    assert all(set(range(18, 30)) <= set(positions) for positions in longer.positions(0))
+
+
+def test_set_prompt_end():
+    model = tiny_model("Llama")
+    cache = VaseCache(model.config, policy="random", pin_prompt=0.5, **SMALL)
+    ids = padded_prompts([12])["input_ids"]
+    with torch.inference_mode():
+        model(ids[:, :5], past_key_values=cache)
+        model(ids[:, 5:], past_key_values=cache)
+        cache.set_prompt_end()
+        for token in padded_prompts([60], seed=1)["input_ids"].split(1, dim=1):
+            model(token, past_key_values=cache)
+    assert all(set(range(12)) <= set(positions) for positions in cache.positions(0))
+
+
+def test_reset_forgets():
+    model = tiny_model("Llama")
+    prompts = padded_prompts([60])
+    cache = VaseCache(model.config, **SMALL)
+    first = generate(model, prompts, cache)
+    cache.reset()
+    assert cache.get_seq_length() == 0
+    assert (generate(model, prompts, cache) == first).all()
+
+
+def test_a_second_turn_continues():
+    model = tiny_model("Llama")
+    prompts = padded_prompts([20])
+    cache = VaseCache(model.config, budget=512)
+    first = generate(model, prompts, cache, tokens=5)
+    turn = torch.cat([first, padded_prompts([9], seed=5)["input_ids"]], dim=1)
+    second = generate(model, {"input_ids": turn}, cache, tokens=10)
+    assert (second == generate(model, {"input_ids": turn}, tokens=10)).all()
+
+
+def test_beams_follow_their_rows():
+    model = tiny_model("Llama")
+    prompts = padded_prompts([20, 14])
+    beams = {"num_beams": 3, "tokens": 12}
+    expected = generate(model, prompts, **beams)
+    assert (generate(model, prompts, VaseCache(model.config, budget=512), **beams) == expected).all()
+    small = VaseCache(model.config, **SMALL)
+    generate(model, padded_prompts([40, 34]), small, **beams)
+    assert small.statistics().evictions > 0
+
+
+def test_padding_between_turns():
+    """Padding anywhere: what is padding gets no row."""
+    model = tiny_model("Llama")
+    ids = padded_prompts([30, 30])["input_ids"]
+    mask = torch.ones_like(ids)
+    mask[0, 10:16] = 0
+    cache = VaseCache(model.config, budget=512)
+    positions = (mask.cumsum(1) - 1).clamp(min=0)
+    with torch.inference_mode():
+        found = model(ids, attention_mask=mask, position_ids=positions, past_key_values=cache).logits[0, -1]
+        expected = model(ids[:1, mask[0].bool()]).logits[0, -1]
+    assert cache.statistics(0).rows == 24 and cache.statistics(1).rows == 30
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+
+
+def test_half_precision():
+    for dtype in torch.float16, torch.bfloat16:
+        model = tiny_model("Llama").to(dtype)
+        cache = VaseCache(model.config, **SMALL)
+        generate(model, padded_prompts([60, 44]), cache)
+        assert cache.statistics(0).rows <= 32 and cache.bounded_layers[0].keys.dtype == dtype
+
+
+# ---- what goes wrong --------------------------------------------------------------------------------
+
+
+def test_another_attention_implementation_is_refused():
+    model = tiny_model("Llama", "sdpa")
+    with pytest.raises(ValueError, match="set_attn_implementation"):
+        VaseCache(model.config)
+
+
+def test_another_attention_implementation_afterwards_is_noticed():
+    model = tiny_model("Llama")
+    cache = VaseCache(model.config, **SMALL)
+    model.set_attn_implementation("sdpa")
+    with pytest.raises(RuntimeError, match="set_attn_implementation"):
+        generate(model, padded_prompts([20]), cache)
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "options"),
+    [
+        (ValueError, "budget 10 is too small", {"budget": 10}),
+        (ValueError, "policy is 'lru'", {"policy": "lru"}),
+        (TypeError, "'colour'", {"colour": 1}),
+        (ValueError, "pin_prompt is 2", {"pin_prompt": 2}),
+    ],
+)
+def test_bad_arguments(error, message, options):
+    with pytest.raises(error, match=message):
+        VaseCache(tiny_model("Llama").config, **options)
+
+
+def test_a_model_without_full_attention_is_refused():
+    with pytest.raises(ValueError, match="MistralConfig has no full-attention layers"):
+        VaseCache(tiny_model("Mistral", sliding_window=16).config)
+
+
+def test_another_batch_is_refused():
+    model = tiny_model("Llama")
+    cache = VaseCache(model.config, **SMALL)
+    generate(model, padded_prompts([20]), cache, tokens=2)
+    with pytest.raises(ValueError, match="1 sequences and 2 are to continue"), torch.inference_mode():
+        model(padded_prompts([4, 4])["input_ids"], past_key_values=cache)
+
+
+def test_masks_of_other_shapes_are_refused():
+    model = tiny_model("Llama")
+    mask = torch.ones(1, 1, 6, 6, dtype=torch.bool)
+    with pytest.raises(ValueError, match="attention_mask has 4 axes"), torch.inference_mode():
+        model(padded_prompts([6])["input_ids"], attention_mask=mask, past_key_values=VaseCache(model.config, **SMALL))
+
+
+def test_cropping_is_refused():
+    with pytest.raises(RuntimeError, match="cannot take tokens back"):
+        filled().crop(-1)

@@ -1,0 +1,48 @@
+"""Random models of a few thousand parameters, one for each attention that VaseCache is made for."""
+
+import torch
+import transformers
+
+SHAPE = {
+    "vocab_size": 256,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "max_position_embeddings": 4096,
+    "initializer_range": 0.3,
+    "bos_token_id": 1,
+    "pad_token_id": 0,
+    "eos_token_id": None,
+}
+ARCHITECTURES = {
+    "Llama": {},
+    "Qwen2": {},
+    "Qwen3": {},
+    "Gemma": {},
+    "Mistral": {"sliding_window": None},
+}
+
+
+def tiny_model(name, attention="vase_sdpa", **changes):
+    """A random model of architecture ``name``; always the same one."""
+    config = getattr(transformers, f"{name}Config")(**{**SHAPE, **ARCHITECTURES.get(name, {}), **changes})
+    torch.manual_seed(1)
+    model = getattr(transformers, f"{name}ForCausalLM")(config).eval()
+    model.set_attn_implementation(attention)
+    return model
+
+
+def padded_prompts(lengths, seed=0):
+    """Random prompts of these lengths, padded on the left: input_ids and attention_mask."""
+    generator = torch.Generator().manual_seed(seed)
+    longest = max(lengths)
+    ids = torch.randint(3, 256, (len(lengths), longest), generator=generator)
+    mask = torch.arange(longest) >= longest - torch.tensor(lengths)[:, None]
+    return {"input_ids": ids * mask, "attention_mask": mask.long()}
+
+
+def generate(model, prompts, cache=None, tokens=40, **options):
+    return model.generate(**prompts, past_key_values=cache, max_new_tokens=tokens, do_sample=False, **options)
