@@ -34,6 +34,14 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// How the newest queries, by which most policies score, are taken out of llama.cpp's graph.
+enum class Capture {
+  kAuto,      ///< each step where the CPU computes, replay where a few sequences are on a GPU
+  kEachStep,  ///< a stop at each layer's attention in every step before an eviction
+  kReplay,  ///< the newest `window` tokens are decoded once more, in one batch, before an eviction;
+            ///< sequences whose interval is shorter than their window are captured at each step
+};
+
 struct BoundedOptions {
   /// Policy and its parameters. With a policy that does not evict (`full`) the context is plain
   /// llama.cpp with `context.n_ctx` cells per sequence and no callback installed.
@@ -44,6 +52,7 @@ struct BoundedOptions {
   /// longer prompt the newest rows are pinned. What the prompt is: the tokens given to decode()
   /// until set_prompt_end().
   float pin_prompt = 0.0f;
+  Capture capture = Capture::kAuto;
   /// Threads of the eviction; 0: as many as context.n_threads.
   int32_t n_threads = 0;
   /// Everything else: cache types, threads, batch size. The bound overrides n_ctx, n_ubatch (at
@@ -82,7 +91,7 @@ struct HeadRows {
 /// Where the time went, in seconds, since the context was made or reset_timings() was called.
 struct Timings {
   double decode = 0;    ///< inside llama_decode, capture included
-  double capture = 0;   ///< copying queries out of the graph
+  double capture = 0;   ///< copying queries out of the graph, and replays
   double eviction = 0;  ///< scores, selection and moves
 };
 

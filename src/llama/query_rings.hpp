@@ -1,4 +1,4 @@
-// The newest queries of every sequence at every bounded layer.
+// The newest queries of every sequence at every bounded layer, in host memory.
 #ifndef VASE_LLAMA_QUERY_RINGS_HPP
 #define VASE_LLAMA_QUERY_RINGS_HPP
 
@@ -8,18 +8,20 @@
 #include <vector>
 
 #include "llama/cache_layer.hpp"
+#include "llama/query_store.hpp"
 
 namespace vase {
 
-/// For each layer and sequence a ring [n_query_heads][window][dim] of f32. Token t of a sequence
-/// has slot t % window, so a full ring looks the same however its tokens were batched.
-class QueryRings {
+/// For each layer and sequence a ring [n_query_heads][window][dim] of f32.
+class QueryRings final : public QueryStore {
  public:
   QueryRings() = default;
   QueryRings(std::span<const CacheLayer> layers, int32_t n_sequences, int32_t window);
 
-  int32_t window() const { return window_; }
-  size_t bytes() const;
+  int32_t window() const override { return window_; }
+  size_t bytes() const override;
+  void store(size_t layer, const ggml_tensor *queries,
+             std::span<const WantedQuery> wanted) noexcept override;
 
   /// The ring of one layer and sequence; nullptr if no queries are kept.
   const float *ring(size_t layer, int32_t sequence) const;
@@ -33,6 +35,7 @@ class QueryRings {
   };
   int32_t window_ = 0;
   std::vector<Ring> rings_;
+  std::vector<float> staging_;  // queries of one token, if they are not on the host
 };
 
 }  // namespace vase

@@ -18,7 +18,7 @@ void SequenceRows::append(int32_t cell) {
 void SequenceRows::positions(int32_t head, std::span<int32_t> positions) const {
   const auto survivors = survivors_.begin() + static_cast<ptrdiff_t>(head) * budget_;
   const auto appended = std::copy_n(survivors, n_survivors_, positions.begin());
-  const auto first = static_cast<int32_t>(tokens_) - (rows() - n_survivors_);
+  const auto first = static_cast<int32_t>(tokens_) - new_rows();
   std::iota(appended, positions.begin() + rows(), first);
 }
 
@@ -30,6 +30,11 @@ void SequenceRows::set_survivors(int32_t head, std::span<const int32_t> position
 void SequenceRows::drop_oldest(int32_t freed) {
   cells_.erase(cells_.begin(), cells_.begin() + freed);
   n_survivors_ = rows();
+}
+
+void SequenceRows::drop_newest(int32_t count) {
+  cells_.resize(cells_.size() - static_cast<size_t>(count));
+  tokens_ -= count;
 }
 
 void SequenceRows::clear() {

@@ -20,11 +20,14 @@ namespace vase {
 class SequenceRows {
  public:
   SequenceRows() = default;
-  /// `heads`: KV heads of all bounded layers together. `budget`: rows that stay after an eviction.
+  /// `heads`: KV heads of all bounded layers together, 0 if survivors are kept elsewhere (on the
+  /// device). `budget`: rows that stay after an eviction.
   SequenceRows(int32_t heads, int32_t budget, int32_t cells);
 
   int64_t tokens() const { return tokens_; }
   int32_t rows() const { return static_cast<int32_t>(cells_.size()); }
+  /// Rows of tokens that came after the last eviction: the last of cells(), the same for all heads.
+  int32_t new_rows() const { return rows() - n_survivors_; }
   /// The oldest live label.
   int64_t oldest_label() const { return tokens_ - rows(); }
   /// Cells in the order of their labels, the oldest first.
@@ -38,6 +41,8 @@ class SequenceRows {
   /// the first `freed`. Heads may be told from several threads; drop_oldest() follows once.
   void set_survivors(int32_t head, std::span<const int32_t> positions, int32_t freed);
   void drop_oldest(int32_t freed);
+  /// Takes back the newest `count` tokens, at most new_rows() of them.
+  void drop_newest(int32_t count);
   void clear();
 
  private:

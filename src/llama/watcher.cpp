@@ -173,8 +173,8 @@ size_t Watcher::cache_bytes() const {
 
 // ---- placements and queries ---------------------------------------------------------------------
 
-void Watcher::capture_queries(int32_t window) {
-  queries_ = QueryRings(layers_, n_sequences_, window);
+void Watcher::capture_queries(QueryStore *store) {
+  queries_ = store;
   captured_.resize(layers_.size());
 }
 
@@ -205,9 +205,9 @@ void Watcher::begin_ubatch(const ggml_tensor *indices) {
     }
     placements_.push_back({sequence, static_cast<int32_t>(index % cells_)});
     const int64_t token_index = token_count_[s]++;
-    if (queries_.window() > 0 && token_index >= wanted_from_[s])
+    if (queries_ != nullptr && token_index >= wanted_from_[s])
       wanted_.push_back(
-          {stream, token, sequence, static_cast<int32_t>(token_index % queries_.window())});
+          {stream, token, sequence, static_cast<int32_t>(token_index % queries_->window())});
     ++token;
   }
   std::fill(captured_.begin(), captured_.end(), false);
@@ -215,28 +215,7 @@ void Watcher::begin_ubatch(const ggml_tensor *indices) {
 
 void Watcher::copy_queries(const ggml_tensor *attention, size_t layer) {
   const auto start = std::chrono::steady_clock::now();
-  // [dim, tokens of a stream, heads, streams]
-  const ggml_tensor *q = attention->src[0];
-  const auto heads = static_cast<int32_t>(q->ne[2]);
-  const size_t row_bytes = static_cast<size_t>(q->ne[0]) * sizeof(float);
-  const bool on_host = ggml_backend_buffer_is_host(storage_of(q)->buffer);
-  for (const Wanted &wanted : wanted_) {
-    const size_t token_offset = static_cast<size_t>(wanted.stream) * q->nb[3] +
-                                static_cast<size_t>(wanted.token) * q->nb[1];
-    const std::byte *token_heads = nullptr;  // head 0; the others follow q->nb[2] bytes apart
-    if (on_host) {
-      token_heads = static_cast<const std::byte *>(q->data) + token_offset;
-    } else {
-      const size_t span = static_cast<size_t>(heads - 1) * q->nb[2] + row_bytes;
-      staging_.resize(span / sizeof(float));
-      ggml_backend_tensor_get(storage_of(q), staging_.data(),
-                              (q->view_src != nullptr ? q->view_offs : 0) + token_offset, span);
-      token_heads = reinterpret_cast<const std::byte *>(staging_.data());
-    }
-    for (int32_t head = 0; head < heads; ++head)
-      std::memcpy(queries_.slot(layer, wanted.sequence, head, wanted.slot),
-                  token_heads + static_cast<size_t>(head) * q->nb[2], row_bytes);
-  }
+  queries_->store(layer, attention->src[0], wanted_);
   captured_[layer] = true;
   capture_seconds_ +=
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

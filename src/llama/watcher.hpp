@@ -13,7 +13,7 @@
 
 #include "ggml.h"
 #include "llama/cache_layer.hpp"
-#include "llama/query_rings.hpp"
+#include "llama/query_store.hpp"
 
 namespace vase {
 
@@ -44,11 +44,10 @@ class Watcher {
   /// Bytes of all cache tensors, sliding-window layers included.
   size_t cache_bytes() const;
 
-  /// Keeps the newest queries of every sequence from now on. `window`: how many.
-  void capture_queries(int32_t window);
+  /// Gives the newest queries of every sequence to `store`, which must outlive this, from now on.
+  void capture_queries(QueryStore *store);
   /// Of the coming llama_decode, queries of tokens of `sequence` from this index on are wanted.
   void want_queries_from(int32_t sequence, int64_t token_index);
-  const QueryRings &queries() const { return queries_; }
   double capture_seconds() const { return capture_seconds_; }
   void reset_capture_seconds() { capture_seconds_ = 0; }
 
@@ -63,13 +62,6 @@ class Watcher {
   struct Storage {
     const ggml_tensor *tensor;
     int32_t rotation;  // elements of a block of the Hadamard rotation of what is written; 0: none
-  };
-  // A token of the running ubatch whose query is wanted.
-  struct Wanted {
-    int64_t stream;  // of the query tensor
-    int64_t token;   // within that stream
-    int32_t sequence;
-    int32_t slot;
   };
 
   bool ask(const ggml_tensor *node);
@@ -91,11 +83,10 @@ class Watcher {
   std::vector<Placement> placements_;
   std::vector<int64_t> token_count_;  // [n_sequences]
 
-  QueryRings queries_;
+  QueryStore *queries_ = nullptr;
   std::vector<int64_t> wanted_from_;  // [n_sequences]
-  std::vector<Wanted> wanted_;        // of the running ubatch
+  std::vector<WantedQuery> wanted_;   // of the running ubatch
   std::vector<bool> captured_;        // [layers]: done in the running ubatch
-  std::vector<float> staging_;        // queries of one token, if they are not on the host
   double capture_seconds_ = 0;
 };
 

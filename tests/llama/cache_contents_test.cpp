@@ -6,7 +6,7 @@
 #include "contexts.hpp"
 #include "llama/batch.hpp"
 #include "llama/context_shape.hpp"
-#include "llama/evictor.hpp"
+#include "llama/host_evictor.hpp"
 #include "llama/watcher.hpp"
 
 namespace vase::tests {
@@ -26,9 +26,9 @@ class HandDriven {
     run(0, 0);
     watcher_.end_discovery();
     llama_memory_clear(llama_get_memory(context_.get()), true);
-    watcher_.capture_queries(options.policy.window);
-    evictor_ = std::make_unique<Evictor>(options.policy, watcher_.layers(), shape_.cells, 1);
-    rows_ = SequenceRows(evictor_->heads(), options.policy.budget, shape_.cells);
+    evictor_ = std::make_unique<HostEvictor>(options.policy, watcher_.layers(), shape_.cells, 1, 1);
+    watcher_.capture_queries(evictor_->queries());
+    rows_ = SequenceRows(evictor_->survivor_heads(), options.policy.budget, shape_.cells);
   }
 
   void append(llama_token token) {
@@ -41,12 +41,17 @@ class HandDriven {
 
   void evict() {
     const int64_t oldest = rows_.oldest_label();
-    evictor_->evict({.number = evictions_++}, watcher_.queries(), rows_);
+    Eviction eviction;
+    eviction.number = evictions_++;
+    eviction.params = options_.policy;
+    eviction.rows = &rows_;
+    evictor_->evict({&eviction, 1});
     llama_memory_seq_rm(llama_get_memory(context_.get()), 0, static_cast<llama_pos>(oldest),
                         static_cast<llama_pos>(rows_.oldest_label()));
   }
 
   const SequenceRows &rows() const { return rows_; }
+  HostEvictor &evictor() const { return *evictor_; }
   const Watcher &watcher() const { return watcher_; }
 
   // Token position and row bytes of each row of a head of the first bounded layer.
@@ -82,7 +87,7 @@ class HandDriven {
   Watcher watcher_;
   Batch batch_;
   std::unique_ptr<llama_context, Free> context_;
-  std::unique_ptr<Evictor> evictor_;
+  std::unique_ptr<HostEvictor> evictor_;
   SequenceRows rows_;
   uint32_t evictions_ = 0;
 };
@@ -148,7 +153,7 @@ TEST(Watcher, CapturesTheNewestQueriesHoweverTheyAreBatched) {
   for (const llama_token token : std::span(tokens).subspan(1)) second.append(token);
   const size_t count = size_t{kQueryHeads} * static_cast<size_t>(options.policy.window) * kHeadDim;
   const auto ring = [&](const HandDriven &driven, size_t layer) {
-    const float *values = driven.watcher().queries().ring(layer, 0);
+    const float *values = driven.evictor().rings().ring(layer, 0);
     return std::vector<float>(values, values + count);
   };
   // Queries of the first layer depend on token and position alone; those of the second see all.

@@ -1,5 +1,3 @@
-#include "llama/evictor.hpp"
-
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -9,6 +7,7 @@
 #include "ggml-backend.h"
 #include "ggml-cpu.h"
 #include "ggml.h"
+#include "llama/host_evictor.hpp"
 
 namespace vase {
 namespace {
@@ -34,17 +33,9 @@ class Cache {
          t = ggml_get_next_tensor(context_.get(), t))
       for (int64_t i = 0; i < ggml_nelements(t); ++i)
         static_cast<ggml_fp16_t *>(t->data)[i] = ggml_fp32_to_fp16(normal(random));
-    queries_ = QueryRings(layers_, kStreams, kWindow);
-    for (size_t i = 0; i < layers_.size(); ++i)
-      for (int32_t stream = 0; stream < kStreams; ++stream)
-        for (int32_t head = 0; head < kQueryHeads; ++head)
-          for (int32_t slot = 0; slot < kWindow; ++slot)
-            for (int32_t d = 0; d < kDim; ++d)
-              queries_.slot(i, stream, head, slot)[d] = normal(random);
   }
 
   const std::vector<CacheLayer> &layers() const { return layers_; }
-  const QueryRings &queries() const { return queries_; }
   std::vector<std::byte> bytes() const {
     std::vector<std::byte> all;
     for (ggml_tensor *t = ggml_get_first_tensor(context_.get()); t != nullptr;
@@ -78,7 +69,6 @@ class Cache {
   std::unique_ptr<ggml_context, Free> context_;
   std::unique_ptr<ggml_backend_buffer, Free> buffer_;
   std::vector<CacheLayer> layers_;
-  QueryRings queries_;
 };
 
 struct Outcome {
@@ -87,20 +77,38 @@ struct Outcome {
   int64_t moved = 0;
 };
 
+void fill(QueryRings &rings) {
+  std::mt19937 random(6);
+  std::normal_distribution<float> normal;
+  for (size_t layer = 0; layer < kLayers; ++layer)
+    for (int32_t stream = 0; stream < kStreams; ++stream)
+      for (int32_t head = 0; head < kQueryHeads; ++head)
+        for (int32_t slot = 0; slot < kWindow; ++slot)
+          for (int32_t d = 0; d < kDim; ++d)
+            rings.slot(layer, stream, head, slot)[d] = normal(random);
+}
+
 Outcome evict(bool latent, int threads, bool always_copy) {
   const Cache cache(latent);
   vase_params params = vase_params_default(vase_policy_find("vase"), 64);
   params.recency = 16;
   params.window = kWindow;
-  Evictor evictor(params, cache.layers(), kCells, threads, always_copy);
+  HostEvictor evictor(params, cache.layers(), kCells, kStreams, threads, always_copy);
+  fill(evictor.rings());
   EXPECT_EQ(evictor.works_on_copies(), always_copy);
-  SequenceRows rows(evictor.heads(), params.budget, kCells);
+  SequenceRows rows(evictor.survivor_heads(), params.budget, kCells);
   for (int32_t i = 0; i < 80; ++i) rows.append((i + 30) % kCells);
   Outcome outcome;
-  outcome.moved =
-      evictor.evict({.stream = 1, .draw_stream = 9, .number = 3}, cache.queries(), rows);
+  Eviction eviction;
+  eviction.stream = 1;
+  eviction.draw_stream = 9;
+  eviction.number = 3;
+  eviction.params = params;
+  eviction.rows = &rows;
+  evictor.evict({&eviction, 1});
+  outcome.moved = eviction.moved;
   outcome.cache = cache.bytes();
-  for (int32_t head = 0; head < evictor.heads(); ++head) {
+  for (int32_t head = 0; head < evictor.survivor_heads(); ++head) {
     std::vector<int32_t> positions(static_cast<size_t>(rows.rows()));
     rows.positions(head, positions);
     outcome.positions.insert(outcome.positions.end(), positions.begin(), positions.end());

@@ -1,4 +1,4 @@
-#include "llama/evictor.hpp"
+#include "llama/host_evictor.hpp"
 
 #include <algorithm>
 #include <numeric>
@@ -29,15 +29,13 @@ vase_layer describe(const CacheLayer &layer, size_t index, const Eviction &evict
 
 }  // namespace
 
-Evictor::Evictor(const vase_params &params, std::span<const CacheLayer> layers, int32_t cells,
-                 int n_threads, bool always_copy)
-    : params_(params),
-      layers_(layers),
+HostEvictor::HostEvictor(const vase_params &params, std::span<const CacheLayer> layers,
+                         int32_t cells, int32_t n_sequences, int n_threads, bool always_copy)
+    : layers_(layers),
       cells_(static_cast<size_t>(cells)),
       copies_(always_copy),
       pool_(std::max(1, n_threads)),
-      workspaces_(static_cast<size_t>(pool_.workers())),
-      task_params_(params) {
+      workspaces_(static_cast<size_t>(pool_.workers())) {
   for (size_t index = 0; index < layers_.size(); ++index) {
     const CacheLayer &layer = layers_[index];
     first_head_.push_back(heads_.size());
@@ -45,7 +43,9 @@ Evictor::Evictor(const vase_params &params, std::span<const CacheLayer> layers, 
     if (!layer.keys.on_host() || !layer.values.on_host()) copies_ = true;
   }
   first_head_.push_back(heads_.size());
-  reserve(params_);
+  if (vase_policy_needs_queries(params.policy) != 0)
+    rings_ = QueryRings(layers_, n_sequences, params.window);
+  reserve(params);
   keep_.resize(heads_.size() * cells_);
   positions_.resize(heads_.size() * cells_);
   moved_.resize(heads_.size());
@@ -54,7 +54,7 @@ Evictor::Evictor(const vase_params &params, std::span<const CacheLayer> layers, 
   };
 }
 
-void Evictor::reserve(const vase_params &params) {
+void HostEvictor::reserve(const vase_params &params) {
   const QueryRings no_queries;
   size_t workspace = 0;
   for (size_t index = 0; index < layers_.size(); ++index) {
@@ -77,25 +77,26 @@ void Evictor::reserve(const vase_params &params) {
     if (space.size() < workspace) space.resize(workspace);
 }
 
-size_t Evictor::bytes() const {
-  size_t bytes =
-      keep_.size() + positions_.size() * sizeof(int32_t) + key_copy_.size() + value_copy_.size();
+size_t HostEvictor::bytes() const {
+  size_t bytes = rings_.bytes() + keep_.size() + positions_.size() * sizeof(int32_t) +
+                 key_copy_.size() + value_copy_.size();
   for (const auto &workspace : workspaces_) bytes += workspace.size();
   return bytes;
 }
 
-int64_t Evictor::evict(const Eviction &eviction, const QueryRings &queries, SequenceRows &rows) {
-  task_params_ = eviction.params != nullptr ? *eviction.params : params_;
-  const int32_t freed = rows.rows() - task_params_.budget;
-  if (freed <= 0) return 0;
-  eviction_ = eviction;
-  queries_ = &queries;
-  rows_ = &rows;
+void HostEvictor::evict(std::span<Eviction> evictions) {
+  for (Eviction &eviction : evictions) evict_one(eviction);
+}
+
+void HostEvictor::evict_one(Eviction &eviction) {
+  const int32_t freed = eviction.rows->rows() - eviction.params.budget;
+  if (freed <= 0) return;
+  eviction_ = &eviction;
   error_.clear();
 
   if (!copies_) {
     task_first_head_ = 0;
-    pool_.parallel_for(heads(), task_);
+    pool_.parallel_for(survivor_heads(), task_);
   } else {
     for (size_t index = 0; index < layers_.size(); ++index) {
       const CacheLayer &layer = layers_[index];
@@ -110,38 +111,39 @@ int64_t Evictor::evict(const Eviction &eviction, const QueryRings &queries, Sequ
   }
   if (!error_.empty()) throw Error("eviction failed: " + error_);
 
-  rows.drop_oldest(freed);
-  return std::accumulate(moved_.begin(), moved_.end(), int64_t{0});
+  eviction.rows->drop_oldest(freed);
+  eviction.moved = std::accumulate(moved_.begin(), moved_.end(), int64_t{0});
 }
 
-void Evictor::evict_head(size_t index, int worker) {
+void HostEvictor::evict_head(size_t index, int worker) {
   const auto [layer_index, head] = heads_[index];
   const CacheLayer &layer = layers_[layer_index];
-  const int32_t n_rows = rows_->rows();
+  SequenceRows &rows = *eviction_->rows;
+  const int32_t n_rows = rows.rows();
   const auto n = static_cast<size_t>(n_rows);
-  const int32_t freed = n_rows - task_params_.budget;
+  const int32_t freed = n_rows - eviction_->params.budget;
 
   // Masks and positions of a layer are packed for the rows there are now; the layer's share of the
   // buffers starts where its first head would be if it held all cells.
   uint8_t *keep = keep_.data() + first_head_[layer_index] * cells_;
   int32_t *positions = positions_.data() + first_head_[layer_index] * cells_;
   const std::span<int32_t> own(positions + static_cast<size_t>(head) * n, n);
-  rows_->positions(static_cast<int32_t>(index), own);
+  rows.positions(static_cast<int32_t>(index), own);
 
-  vase_layer described = describe(layer, layer_index, eviction_, *queries_, n_rows);
-  described.cells = rows_->cells().data();
+  vase_layer described = describe(layer, layer_index, *eviction_, rings_, n_rows);
+  described.cells = rows.cells().data();
   described.positions = positions;
   if (copies_) {
     const bool shared = layer.values.tensor == layer.keys.tensor;
     described.keys = layer.keys.in_copy(key_copy_);
     described.values = layer.values.in_copy(shared ? key_copy_ : value_copy_);
   } else {
-    described.keys = layer.keys.in_place(eviction_.stream);
-    described.values = layer.values.in_place(eviction_.stream);
+    described.keys = layer.keys.in_place(eviction_->stream);
+    described.values = layer.values.in_place(eviction_->stream);
   }
 
   std::vector<std::byte> &workspace = workspaces_[static_cast<size_t>(worker)];
-  const bool ok = vase_select(&task_params_, &described, head, 1, keep, workspace.data(),
+  const bool ok = vase_select(&eviction_->params, &described, head, 1, keep, workspace.data(),
                               workspace.size()) == VASE_OK &&
                   vase_compact(&described, keep, 0, head, 1, positions) == VASE_OK;
   if (!ok) {
@@ -151,28 +153,33 @@ void Evictor::evict_head(size_t index, int worker) {
   }
   const uint8_t *own_keep = keep + static_cast<size_t>(head) * n;
   moved_[index] = std::count(own_keep, own_keep + freed, uint8_t{1});
-  rows_->set_survivors(static_cast<int32_t>(index), own, freed);
+  rows.set_survivors(static_cast<int32_t>(index), own, freed);
 }
 
-std::vector<float> Evictor::value_ranges(int32_t stream, size_t layer, int32_t head,
-                                         const SequenceRows &rows) const {
+std::vector<int32_t> HostEvictor::positions(int32_t /*stream*/, size_t layer, int32_t head,
+                                            const SequenceRows &rows) const {
+  std::vector<int32_t> positions(static_cast<size_t>(rows.rows()));
+  rows.positions(static_cast<int32_t>(first_head_[layer]) + head, positions);
+  return positions;
+}
+
+std::vector<float> value_ranges(const CacheLayer &cache, int32_t stream, int32_t head,
+                                const SequenceRows &rows) {
   if (rows.rows() == 0) return {};
   // The policy that ranks by value range, with nobody exempt from the ranking, knows them all.
-  vase_params params = params_;
-  params.policy = vase_policy_find("evict-large");
+  vase_params params = vase_params_default(vase_policy_find("evict-large"), rows.rows());
   params.recency = params.sinks = params.protect = 0;
 
-  const CacheLayer &cache = layers_[layer];
   Eviction nothing_pinned;
   nothing_pinned.stream = stream;
-  vase_layer described = describe(cache, layer, nothing_pinned, QueryRings(), rows.rows());
+  vase_layer described = describe(cache, 0, nothing_pinned, QueryRings(), rows.rows());
   described.cells = rows.cells().data();
   std::vector<std::byte> copy;
-  if (copies_) {
+  if (cache.values.on_host()) {
+    described.values = cache.values.in_place(stream);
+  } else {
     cache.values.read_stream(stream, copy);
     described.values = cache.values.in_copy(copy);
-  } else {
-    described.values = cache.values.in_place(stream);
   }
   described.keys = described.values;  // not looked at
 

@@ -1,0 +1,101 @@
+#include <string>
+#include <utility>
+
+#include "llama/context_state.hpp"
+#include "llama/log_capture.hpp"
+
+namespace vase {
+
+ContextState::ContextState(llama_model *model, const BoundedOptions &given)
+    : options(given), shape(shape_context(model, given)) {
+  if (shape.evicts) {
+    watcher.emplace(shape.cells, options.n_sequences);
+    shape.params.cb_eval = Watcher::callback;
+    shape.params.cb_eval_user_data = &*watcher;
+  }
+  make_context(model);
+  batch = Batch(static_cast<int32_t>(llama_n_batch(context.get())));
+  if (shape.evicts) find_layers(model);
+
+  const int32_t heads = evictor ? evictor->survivor_heads() : 0;
+  const int32_t budget = evictor ? options.policy.budget : 0;
+  for (int32_t i = 0; i < options.n_sequences; ++i) {
+    Sequence sequence;
+    sequence.rows = SequenceRows(heads, budget, shape.cells);
+    sequence.params = options.policy;
+    sequence.pin_prompt = options.pin_prompt;
+    sequence.draw_stream = static_cast<uint32_t>(i);
+    sequences.push_back(std::move(sequence));
+  }
+}
+
+void ContextState::make_context(llama_model *model) {
+  const LogCapture log(true);
+  context.reset(llama_init_from_model(model, shape.params));
+  if (context == nullptr)
+    throw Error("llama.cpp could not make a context of " + std::to_string(shape.params.n_ctx) +
+                " cells: " + log.last_error("it did not say why"));
+  if (llama_get_memory(context.get()) == nullptr)
+    throw Error("the model has no KV cache, so there is nothing to bound");
+  if (static_cast<int32_t>(llama_n_ctx_seq(context.get())) != shape.cells)
+    throw Error("llama.cpp made " + std::to_string(llama_n_ctx_seq(context.get())) +
+                " cells a sequence where " + std::to_string(shape.cells) + " were expected");
+  for (const LoggedCache &cache : log.caches()) cache_bytes += cache.bytes;
+}
+
+// Runs one token through the model to see its layers, so that a model that cannot be bounded is
+// refused before any text is read. Touches the weights, which the first decode would do anyway.
+void ContextState::find_layers(const llama_model *model) {
+  const llama_vocab *vocab = llama_model_get_vocab(model);
+  const llama_token bos = llama_vocab_bos(vocab);
+  batch.clear();
+  batch.add(bos >= 0 && bos < llama_vocab_n_tokens(vocab) ? bos : 0, 0, 0, true);
+  watcher->begin_discovery();
+  const int32_t status = llama_decode(context.get(), batch.get());
+  llama_synchronize(context.get());
+  if (status != 0)
+    throw Error("llama_decode failed on the first token (status " + std::to_string(status) + ")");
+  watcher->end_discovery();
+  llama_memory_clear(llama_get_memory(context.get()), true);
+  llama_perf_context_reset(context.get());
+
+  cache_bytes = watcher->cache_bytes();
+  const int threads = options.n_threads > 0 ? options.n_threads : llama_n_threads(context.get());
+  evictor =
+      make_evictor(options.policy, watcher->layers(), shape.cells, options.n_sequences, threads);
+  watcher->capture_queries(evictor->queries());
+}
+
+Sequence &ContextState::sequence(int32_t index) {
+  if (index < 0 || index >= options.n_sequences)
+    throw Error("sequence " + std::to_string(index) + " is not in 0 to " +
+                std::to_string(options.n_sequences - 1));
+  return sequences[static_cast<size_t>(index)];
+}
+
+void ContextState::set_params(Sequence &s, const vase_params &params, float pin_prompt) {
+  if (s.rows.tokens() > 0) throw Error("parameters can be set for an empty sequence alone");
+  if (vase_params_check(&params) != VASE_OK) throw Error(vase_last_error());
+  if (!evictor || vase_policy_evicts(params.policy) == 0)
+    throw Error("policy " + std::string(vase_policy_name(params.policy)) +
+                " cannot be set for one sequence: all evict or none does");
+  if (params.budget > options.policy.budget)
+    throw Error("budget " + std::to_string(params.budget) + " is above the context's, " +
+                std::to_string(options.policy.budget));
+  if (int64_t{params.budget} + params.interval > shape.cells)
+    throw Error("budget + interval is " + std::to_string(int64_t{params.budget} + params.interval) +
+                ", but a sequence has " + std::to_string(shape.cells) + " cells");
+  if (!(pin_prompt >= 0.0f && pin_prompt <= 0.9f))
+    throw Error("pinned share of the prompt " + std::to_string(pin_prompt) +
+                " is not in 0 to 0.9 of the budget");
+  const int32_t window = evictor->queries() != nullptr ? evictor->queries()->window() : 0;
+  if (vase_policy_needs_queries(params.policy) != 0 && window != params.window)
+    throw Error("policy " + std::string(vase_policy_name(params.policy)) +
+                " scores by the newest " + std::to_string(params.window) +
+                " queries, but the context keeps " + std::to_string(window));
+  evictor->reserve(params);
+  s.params = params;
+  s.pin_prompt = pin_prompt;
+}
+
+}  // namespace vase

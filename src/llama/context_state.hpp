@@ -1,0 +1,110 @@
+// What a BoundedContext holds, and how it decodes.
+#ifndef VASE_LLAMA_CONTEXT_STATE_HPP
+#define VASE_LLAMA_CONTEXT_STATE_HPP
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "llama/batch.hpp"
+#include "llama/context_shape.hpp"
+#include "llama/evictor.hpp"
+#include "llama/sequence_rows.hpp"
+#include "llama/watcher.hpp"
+#include "vase/llama.hpp"
+
+namespace vase {
+
+struct Sequence {
+  SequenceRows rows;
+  vase_params params{};
+  float pin_prompt = 0.0f;
+  uint32_t draw_stream = 0;
+  int64_t evictions = 0;
+  int64_t rows_moved = 0;
+  int64_t prompt_end = 0;                   // tokens that are the prompt
+  int32_t first_logits = -1, n_logits = 0;  // in the batch of the last llama_decode
+  int32_t captured = 0;                     // newest tokens whose queries the evictor holds
+  std::vector<llama_token> newest;          // [window] token t at t % window, if they are replayed
+};
+
+// What is left to do of one input of a decode.
+struct Pending {
+  int32_t sequence;
+  std::span<const llama_token> tokens;
+  bool all_logits;
+  bool fill;
+  int32_t now = 0;  // tokens that go into the coming batch
+
+  bool done_after() const { return static_cast<size_t>(now) == tokens.size(); }
+};
+
+class ContextState {
+ public:
+  ContextState(llama_model *model, const BoundedOptions &options);
+
+  BoundedOptions options;
+  ContextShape shape;
+  std::optional<Watcher> watcher;    // set if the policy evicts
+  std::unique_ptr<Evictor> evictor;  // the same; the watcher gives it queries
+
+  struct FreeContext {
+    void operator()(llama_context *context) const { llama_free(context); }
+  };
+  std::unique_ptr<llama_context, FreeContext> context;  // calls the watcher, so it goes first
+  std::vector<Sequence> sequences;
+  Batch batch;
+  Timings timings;
+  size_t cache_bytes = 0;
+
+  Sequence &sequence(int32_t index);
+  void set_params(Sequence &s, const vase_params &params, float pin_prompt);
+
+  bool eviction_due(const Sequence &s) const {
+    return evictor && s.rows.rows() >= s.params.budget + s.params.interval;
+  }
+  /// Token positions that stay. Of a prompt longer than its share the newest rows stay. The share
+  /// never crowds out sinks and recency window.
+  static std::pair<int32_t, int32_t> pinned(const Sequence &s);
+  /// Cells that are free, without an eviction.
+  int32_t free_cells(const Sequence &s) const { return shape.cells - s.rows.rows(); }
+  /// `evicts`: an eviction comes before the next tokens.
+  int32_t room(const Sequence &s, bool evicts) const;
+
+  bool decode(std::span<const SequenceInput> inputs, const Progress &progress);
+
+ private:
+  // context_setup.cpp
+  void make_context(llama_model *model);
+  void find_layers(const llama_model *model);
+
+  // decoding.cpp
+  std::vector<Pending> accept(std::span<const SequenceInput> inputs);
+  bool fill_batch(std::vector<Pending> &pending) const;
+  void run_batch(std::vector<Pending> &pending, bool last);
+  void want_queries(const Pending &input, Sequence &s);
+  int32_t run_llama(double Timings::*account);
+  void remember(const Pending &input);
+  [[noreturn]] void undo_batch(const std::vector<Pending> &pending, int32_t status);
+
+  // evictions.cpp
+  bool replays(const Sequence &s) const;
+  void evict(const std::vector<int32_t> &due);
+  void replay(std::span<const int32_t> due);
+};
+
+/// The public class's hidden half.
+struct BoundedContext::State : ContextState {
+  using ContextState::ContextState;
+};
+
+/// What a status of llama_decode that is not 0 means.
+std::string decode_failure(int32_t status);
+
+}  // namespace vase
+
+#endif

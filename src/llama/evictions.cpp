@@ -1,0 +1,106 @@
+// When a sequence evicts, and how the queries of its newest tokens come to the evictor.
+#include <algorithm>
+#include <chrono>
+#include <string>
+#include <tuple>
+
+#include "llama/context_state.hpp"
+
+namespace vase {
+
+std::pair<int32_t, int32_t> ContextState::pinned(const Sequence &s) {
+  const int64_t share =
+      std::min<int64_t>(static_cast<int64_t>(static_cast<double>(s.pin_prompt) * s.params.budget),
+                        s.params.budget - s.params.recency - s.params.sinks);
+  if (share <= 0) return {0, 0};
+  return {static_cast<int32_t>(std::max<int64_t>(0, s.prompt_end - share)),
+          static_cast<int32_t>(s.prompt_end)};
+}
+
+int32_t ContextState::room(const Sequence &s, bool evicts) const {
+  const int32_t cells = evicts ? shape.cells - s.params.budget : free_cells(s);
+  return std::min(cells, static_cast<int32_t>(llama_n_batch(context.get())));
+}
+
+// A replay takes back the newest tokens by their labels, so these must be tokens that came after
+// the last eviction: before it, a label says nothing about the rows in its cell.
+bool ContextState::replays(const Sequence &s) const {
+  if (!evictor || vase_policy_needs_queries(s.params.policy) == 0) return false;
+  if (options.capture == Capture::kEachStep || s.params.interval < s.params.window) return false;
+  return options.capture == Capture::kReplay || evictor->prefers_replay();
+}
+
+void ContextState::evict(const std::vector<int32_t> &due) {
+  if (due.empty()) return;
+  std::vector<int32_t> uncaptured;
+  for (const int32_t index : due) {
+    const Sequence &s = sequence(index);
+    if (replays(s) && s.captured < s.params.window) uncaptured.push_back(index);
+  }
+  // As many at once as a batch holds.
+  for (size_t first = 0; first < uncaptured.size();) {
+    size_t end = first;
+    int64_t tokens = 0;
+    while (end < uncaptured.size() && (tokens += sequence(uncaptured[end]).params.window) <=
+                                          static_cast<int64_t>(llama_n_batch(context.get())))
+      ++end;
+    end = std::max(end, first + 1);
+    replay(std::span(uncaptured).subspan(first, end - first));
+    first = end;
+  }
+
+  const auto start = std::chrono::steady_clock::now();
+  std::vector<Eviction> evictions;
+  std::vector<int64_t> freed_from;
+  for (const int32_t index : due) {
+    Sequence &s = sequence(index);
+    Eviction eviction;
+    eviction.stream = index;
+    eviction.draw_stream = s.draw_stream;
+    eviction.number = static_cast<uint32_t>(s.evictions);
+    std::tie(eviction.pinned_begin, eviction.pinned_end) = pinned(s);
+    eviction.params = s.params;
+    eviction.rows = &s.rows;
+    evictions.push_back(eviction);
+    freed_from.push_back(s.rows.oldest_label());
+  }
+  evictor->evict(evictions);
+  for (size_t i = 0; i < due.size(); ++i) {
+    Sequence &s = sequence(due[i]);
+    s.rows_moved += evictions[i].moved;
+    ++s.evictions;
+    llama_memory_seq_rm(llama_get_memory(context.get()), due[i],
+                        static_cast<llama_pos>(freed_from[i]),
+                        static_cast<llama_pos>(s.rows.oldest_label()));
+  }
+  timings.eviction +=
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// Takes the newest tokens of these sequences back and decodes them again in one batch that stops at
+// each layer's attention: one slow batch in place of a stop at each layer of every step.
+void ContextState::replay(std::span<const int32_t> due) {
+  batch.clear();
+  for (const int32_t index : due) {
+    Sequence &s = sequence(index);
+    const int32_t window = s.params.window;
+    const int64_t first = s.rows.tokens() - window;
+    for (int64_t t = first; t < first + window; ++t)
+      batch.add(s.newest[static_cast<size_t>(t % window)], static_cast<llama_pos>(t), index, false);
+    llama_memory_seq_rm(llama_get_memory(context.get()), index, static_cast<llama_pos>(first), -1);
+    s.rows.drop_newest(window);
+    watcher->set_token_count(index, first);
+    watcher->want_queries_from(index, first);
+  }
+  const int32_t status = run_llama(&Timings::capture);
+  if (status != 0) {
+    // These tokens are gone; what is left is whole.
+    for (const int32_t index : due) watcher->set_token_count(index, sequence(index).rows.tokens());
+    throw Error(decode_failure(status) + ", while the newest tokens were decoded again");
+  }
+  for (const Placement &placement : watcher->placements())
+    sequences[static_cast<size_t>(placement.sequence)].rows.append(placement.cell);
+  for (const int32_t index : due) sequence(index).captured = sequence(index).params.window;
+}
+
+}  // namespace vase

@@ -1,0 +1,100 @@
+// Queries captured by decoding the newest tokens again, in place of a stop in every step.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <iterator>
+
+#include "contexts.hpp"
+
+namespace vase::tests {
+namespace {
+
+BoundedOptions options_with(Capture capture, const std::string &policy = "vase") {
+  BoundedOptions options = options_for(policy, 96);
+  options.capture = capture;
+  options.n_sequences = 2;
+  return options;
+}
+
+// Share of the rows of `a` that `b` keeps too.
+double overlap(const BoundedContext &a, const BoundedContext &b, int32_t sequence) {
+  const auto rows_a = kept(a, sequence), rows_b = kept(b, sequence);
+  size_t both = 0, all = 0;
+  for (size_t head = 0; head < rows_a.size(); ++head) {
+    std::vector<int32_t> common;
+    std::ranges::set_intersection(rows_a[head], rows_b[head], std::back_inserter(common));
+    both += common.size();
+    all += rows_a[head].size();
+  }
+  return static_cast<double>(both) / static_cast<double>(all);
+}
+
+// The queries are the same up to the rounding of another batch shape, so with few exceptions the
+// rows are, and so is the bookkeeping.
+TEST(Replay, KeepsWhatCaptureAtEachStepKeeps) {
+  const Model model = tiny_model("qwen3");
+  for (const char *policy : {"vase", "rkv"}) {
+    SCOPED_TRACE(policy);
+    BoundedContext stepwise(model.get(), options_with(Capture::kEachStep, policy));
+    BoundedContext replayed(model.get(), options_with(Capture::kReplay, policy));
+    const std::vector<llama_token> tokens = random_tokens(96 + 3 * 32 + 1);
+    for (BoundedContext *context : {&stepwise, &replayed}) {
+      for (const llama_token &token : tokens)
+        context->decode(
+            {{.sequence = 0, .tokens = {&token, 1}}, {.sequence = 1, .tokens = {&token, 1}}});
+    }
+    for (const int32_t sequence : {0, 1}) {
+      const SequenceStatistics a = stepwise.statistics(sequence), b = replayed.statistics(sequence);
+      EXPECT_EQ(a.tokens, b.tokens);
+      EXPECT_EQ(a.rows, b.rows);
+      EXPECT_EQ(a.evictions, 3);
+      EXPECT_EQ(b.evictions, 3);
+      EXPECT_GT(overlap(stepwise, replayed, sequence), 0.95);
+    }
+    EXPECT_GT(replayed.timings().capture, 0);
+  }
+}
+
+// A replay must bring the sequence back to where it was: the next token's logits are those of a
+// context that evicts without one.
+TEST(Replay, LeavesTheLogitsAsTheyWere) {
+  const Model model = tiny_model("llama");
+  BoundedContext stepwise(model.get(), options_with(Capture::kEachStep));
+  BoundedContext replayed(model.get(), options_with(Capture::kReplay));
+  const std::vector<llama_token> tokens = random_tokens(96 + 32 + 1);
+  feed_singly(stepwise, 0, tokens);
+  feed_singly(replayed, 0, tokens);
+  ASSERT_EQ(replayed.statistics(0).evictions, 1);
+  ASSERT_EQ(kept(stepwise, 0), kept(replayed, 0));
+  const std::vector<float> a = logits_of(stepwise, 0), b = logits_of(replayed, 0);
+  for (size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 0.02f) << "token " << i;
+}
+
+TEST(Replay, IsNotNeededForPiecesOfAPromptThatHoldTheWindow) {
+  const Model model = tiny_model("llama");
+  BoundedContext replayed(model.get(), options_with(Capture::kReplay));
+  BoundedContext stepwise(model.get(), options_with(Capture::kEachStep));
+  const std::vector<llama_token> tokens = random_tokens(900);
+  replayed.decode({{.sequence = 1, .tokens = tokens}});
+  stepwise.decode({{.sequence = 1, .tokens = tokens}});
+  EXPECT_GT(replayed.statistics(1).evictions, 2);
+  // The same batches with the same capture: not one row differs.
+  EXPECT_EQ(kept(stepwise, 1), kept(replayed, 1));
+}
+
+TEST(Replay, GivesWayToCaptureWhereTheIntervalIsShorterThanTheWindow) {
+  const Model model = tiny_model("llama");
+  BoundedOptions options = options_with(Capture::kReplay);
+  options.policy.interval = 8;
+  BoundedContext replayed(model.get(), options);
+  options.capture = Capture::kEachStep;
+  BoundedContext stepwise(model.get(), options);
+  const std::vector<llama_token> tokens = random_tokens(96 + 5 * 8 + 1);
+  feed_singly(replayed, 0, tokens);
+  feed_singly(stepwise, 0, tokens);
+  EXPECT_EQ(replayed.statistics(0).evictions, 5);
+  EXPECT_EQ(kept(stepwise, 0), kept(replayed, 0));
+}
+
+}  // namespace
+}  // namespace vase::tests
