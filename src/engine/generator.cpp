@@ -35,11 +35,15 @@ std::vector<TokenLogprob> logprobs(std::span<const float> logits, llama_token to
 
 }  // namespace
 
-Generator::Generator(const Model &model, BoundedContext &context, std::int32_t prompt_chunk)
+Generator::Generator(const Model &model, BoundedContext &context, std::int32_t prompt_chunk,
+                     std::int32_t n_threads)
     : model_(model),
       context_(context),
       prompt_chunk_(std::max(prompt_chunk, 1)),
-      slots_(static_cast<std::size_t>(context.options().n_sequences)) {}
+      slots_(static_cast<std::size_t>(context.options().n_sequences)) {
+  const std::int32_t useful = std::min(n_threads, context.options().n_sequences);
+  if (useful > 1) pickers_ = std::make_unique<ThreadPool>(useful);
+}
 
 Generator::Slot &Generator::slot(std::int32_t sequence) {
   return slots_.at(static_cast<std::size_t>(sequence));
@@ -58,6 +62,7 @@ void Generator::start(std::int32_t sequence, Request request) {
   s.in_prompt = true;
   s.n_predict = request.n_predict;
   s.n_logprobs = request.n_logprobs;
+  s.text = request.text;
   s.sampler.emplace(model_.vocab(), request.sampling);
   s.utf8 = {};
   s.stop = StopStrings(std::move(request.stop));
@@ -94,7 +99,10 @@ std::span<const Event> Generator::step() {
   if (batch.empty()) return events_;
   context_.decode(batch);
   const Clock::time_point now = Clock::now();
+  ready_.clear();
   for (const SequenceInput &input : batch) after_decode(input.sequence, now);
+  pick_tokens();
+  for (const std::int32_t sequence : ready_) emit(sequence, now);
   return events_;
 }
 
@@ -152,15 +160,32 @@ void Generator::after_decode(std::int32_t sequence, Clock::time_point now) {
     s.statistics.prompt_seconds = seconds(now - s.started);
     context_.set_prompt_end(sequence);  // what was read of the prompt can be pinned from here on
   }
-  if (s.unread.empty()) sample(sequence, now);
+  if (s.unread.empty()) ready_.push_back(sequence);
 }
 
-void Generator::sample(std::int32_t sequence, Clock::time_point now) {
+void Generator::pick_tokens() {
+  const auto n_vocab = static_cast<std::size_t>(llama_vocab_n_tokens(model_.vocab()));
+  std::vector<const float *> logits;  // asked for one by one: llama.cpp may reorder them at first
+  for (const std::int32_t sequence : ready_) logits.push_back(context_.logits(sequence));
+  const auto pick = [&](int index, int) {
+    const auto i = static_cast<std::size_t>(index);
+    Slot &s = slot(ready_[i]);
+    if (s.n_predict != 0) s.picked = s.sampler->sample({logits[i], n_vocab});
+  };
+  const auto count = static_cast<int>(ready_.size());
+  if (pickers_) {
+    pickers_->parallel_for(count, pick);
+  } else {
+    for (int i = 0; i < count; ++i) pick(i, 0);
+  }
+}
+
+void Generator::emit(std::int32_t sequence, Clock::time_point now) {
   Slot &s = slot(sequence);
   Event &event = events_.emplace_back(Event{.sequence = sequence});
   if (s.n_predict == 0) return finish(sequence, Finish::length, event);
 
-  event.token = s.sampler->sample(context_.get(), context_.logits_index(sequence));
+  event.token = s.picked;
   if (s.n_logprobs >= 0) {
     const std::span<const float> logits(
         context_.logits(sequence), static_cast<std::size_t>(llama_vocab_n_tokens(model_.vocab())));
@@ -173,7 +198,7 @@ void Generator::sample(std::int32_t sequence, Clock::time_point now) {
 
   s.unread.push_back(event.token);
   ++s.statistics.generated;
-  event.text = s.stop.push(s.utf8.push(model_.piece(event.token)));
+  if (s.text) event.text = s.stop.push(s.utf8.push(model_.piece(event.token)));
   if (s.stop.matched()) return finish(sequence, Finish::stop_string, event);
   if (s.statistics.generated == s.n_predict) finish(sequence, Finish::length, event);
 }

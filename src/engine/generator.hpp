@@ -12,11 +12,13 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "core/thread_pool.hpp"
 #include "engine/model.hpp"
 #include "engine/sampler.hpp"
 #include "engine/stop_strings.hpp"
@@ -31,6 +33,7 @@ struct Request {
   std::int64_t n_predict = -1;         ///< tokens to generate at most; negative: no limit
   std::vector<std::string> stop = {};  ///< the text ends before the first of these
   std::int32_t n_logprobs = -1;        ///< likeliest tokens to report with each; -1: no report
+  bool text = true;  ///< false: events carry the tokens alone, and stop strings are not looked for
 };
 
 /// A token and the logarithm of its probability before any sampling option applies.
@@ -68,8 +71,10 @@ struct GenerationStatistics {
 class Generator {
  public:
   /// Both must outlive this. `prompt_chunk`: tokens of prompts in one step, over all sequences,
-  /// which share it evenly: a short prompt does not wait for a long one.
-  Generator(const Model &model, BoundedContext &context, std::int32_t prompt_chunk = 512);
+  /// which share it evenly: a short prompt does not wait for a long one. `n_threads`: threads that
+  /// pick the next tokens of many sequences.
+  Generator(const Model &model, BoundedContext &context, std::int32_t prompt_chunk = 512,
+            std::int32_t n_threads = 1);
 
   /// Appends a prompt to a sequence that is not busy and lets it answer. Tokens that an earlier
   /// generation has left unread (its last one, or the rest of a cancelled prompt) are read first.
@@ -100,6 +105,8 @@ class Generator {
     bool in_prompt = false;
     std::int64_t n_predict = -1;
     std::int32_t n_logprobs = -1;
+    bool text = true;
+    llama_token picked = 0;  // the next token
     std::optional<Sampler> sampler;
     Utf8Assembler utf8;
     StopStrings stop;
@@ -112,7 +119,8 @@ class Generator {
   const Slot &slot(std::int32_t sequence) const;
   std::vector<SequenceInput> plan_batch();
   void after_decode(std::int32_t sequence, Clock::time_point now);
-  void sample(std::int32_t sequence, Clock::time_point now);
+  void pick_tokens();
+  void emit(std::int32_t sequence, Clock::time_point now);
   void finish(std::int32_t sequence, Finish reason, Event &event);
   bool add_input(std::int32_t sequence, std::int32_t prompt_share,
                  std::vector<SequenceInput> &batch);
@@ -121,7 +129,9 @@ class Generator {
   BoundedContext &context_;
   std::int32_t prompt_chunk_;
   std::vector<Slot> slots_;
+  std::vector<std::int32_t> ready_;  // sequences that get a token in this step
   std::vector<Event> events_;
+  std::unique_ptr<ThreadPool> pickers_;  // null: one thread
 };
 
 }  // namespace vase::engine

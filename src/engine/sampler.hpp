@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
+#include <vector>
 
 #include "llama.h"
 
@@ -22,14 +24,19 @@ class Sampler {
  public:
   Sampler(const llama_vocab *vocab, const SamplingOptions &options);
 
-  /// Picks from the logits at `index` of the context's last decode.
-  llama_token sample(llama_context *context, std::int32_t index);
+  /// Picks from [n_vocab] logits. Touches nothing but this sampler, so samplers of several
+  /// sequences may run at the same time.
+  llama_token sample(std::span<const float> logits);
 
  private:
+  llama_token likeliest(std::span<const float> logits) const;
+
   struct Deleter {
     void operator()(llama_sampler *chain) const { llama_sampler_free(chain); }
   };
-  std::unique_ptr<llama_sampler, Deleter> chain_;
+  std::unique_ptr<llama_sampler, Deleter> chain_;  // null: always the likeliest token
+  std::vector<llama_token> forbidden_;             // tokens that end a text, if they are ignored
+  std::vector<llama_token_data> candidates_;
 };
 
 }  // namespace vase::engine
