@@ -14,6 +14,7 @@ install(
 if(TARGET vase_cli)
   install(TARGETS vase_cli)
   install(FILES "${PROJECT_SOURCE_DIR}/models/vase-reasoner-lora.gguf"
+                "${PROJECT_SOURCE_DIR}/src/eval/math_verify_helper.py"
           DESTINATION "${CMAKE_INSTALL_DATADIR}/vase")
 endif()
 

@@ -11,6 +11,7 @@
 
 #include "cli/bench.hpp"
 #include "cli/chat.hpp"
+#include "cli/eval.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/output.hpp"
 #include "cli/plan.hpp"
@@ -88,6 +89,7 @@ std::unique_ptr<CLI::App> make_app() {
   add_bench_command(*app);
   add_policies_command(*app);
   add_tasks_command(*app);
+  add_eval_command(*app);
   return app;
 }
 

@@ -182,6 +182,13 @@ void PolicyArguments::add_to(CLI::App &app) {
       ->check(CLI::Validator(check_policy, ""))
       ->capture_default_str();
   option("--budget", budget, "rows that each head keeps (default: 4096)")->check(at_least(1));
+  add_parameters_to(app);
+}
+
+void PolicyArguments::add_parameters_to(CLI::App &app) {
+  const auto option = [&](const char *name, auto &value, const char *help) {
+    return app.add_option(name, value, help)->group(kPolicyGroup);
+  };
   option("--recency", recency, "newest rows, always kept (default: 64)")->check(at_least(0));
   option("--interval", interval, "rows between two evictions (default: 64)")->check(at_least(1));
   option("--window", window, "newest queries, by which rows are scored (default: 64)")

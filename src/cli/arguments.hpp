@@ -58,6 +58,8 @@ struct PolicyArguments {
   float pin_prompt = 0.0f;
 
   void add_to(CLI::App &app);
+  /// All but --policy and --budget, for commands that run several of both.
+  void add_parameters_to(CLI::App &app);
   /// Throws Error if the parameters do not fit together. `seed`: of the draws.
   vase_params params(std::uint64_t seed) const;
   bool evicts() const;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cstdlib>
+#include <optional>
 #include <system_error>
 
 #include "vase/llama.hpp"
@@ -21,6 +22,23 @@ std::filesystem::path program_folder() {
   return std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
 }
 
+/// Where a file of the program may be.
+struct Places {
+  Places(const char *name, const char *source_folder)
+      : installed(program_folder().parent_path() / "share" / "vase" / name),
+        built(std::filesystem::path(source_folder) / name) {}
+
+  std::optional<std::filesystem::path> found() const {
+    for (const auto &path : {installed, built}) {
+      if (std::filesystem::exists(path)) return path;
+    }
+    return std::nullopt;
+  }
+
+  std::filesystem::path installed;
+  std::filesystem::path built;
+};
+
 }  // namespace
 
 std::filesystem::path default_model() {
@@ -33,16 +51,19 @@ std::filesystem::path default_model() {
 }
 
 std::filesystem::path reasoner_adapter() {
-  const std::filesystem::path name = "vase-reasoner-lora.gguf";
-  const std::filesystem::path installed = program_folder().parent_path() / "share" / "vase" / name;
-  const std::filesystem::path built = std::filesystem::path(VASE_MODELS_FOLDER) / name;
-  for (const auto &path : {installed, built}) {
-    if (std::filesystem::exists(path)) return path;
-  }
+  const Places places("vase-reasoner-lora.gguf", VASE_MODELS_FOLDER);
+  if (const auto path = places.found()) return *path;
   throw Error(
       fmt::format("the reasoner's adapter is neither at {} nor at {}: reinstall, name a model with "
                   "-m, or use the plain base model with --no-reasoner",
-                  installed.string(), built.string()));
+                  places.installed.string(), places.built.string()));
+}
+
+std::filesystem::path eval_script(const char *name) {
+  const Places places(name, VASE_EVAL_FOLDER);
+  if (const auto path = places.found()) return *path;
+  throw Error(fmt::format("the script {} is neither at {} nor at {}: reinstall vase", name,
+                          places.installed.string(), places.built.string()));
 }
 
 }  // namespace vase::cli

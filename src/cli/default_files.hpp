@@ -1,4 +1,5 @@
-// The model that is used when none is named: SmolLM2-135M-Instruct with the reasoner's adapter.
+// Files that the program finds by itself: the model that is used when none is named
+// (SmolLM2-135M-Instruct with the reasoner's adapter), and its scripts.
 #pragma once
 
 #include <filesystem>
@@ -12,5 +13,9 @@ std::filesystem::path default_model();
 /// The reasoner's LoRA adapter: ../share/vase beside an installed program, else models/ of the
 /// source tree that the program was built from. Throws Error if it is in neither.
 std::filesystem::path reasoner_adapter();
+
+/// A Python script that belongs to the program, looked for in the same way: src/eval of the source
+/// tree. Throws Error if it is not there.
+std::filesystem::path eval_script(const char *name);
 
 }  // namespace vase::cli

@@ -1,0 +1,163 @@
+#include "cli/eval.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <utility>
+
+#include "cli/default_files.hpp"
+#include "cli/eval_arguments.hpp"
+#include "cli/eval_tables.hpp"
+#include "cli/interrupt.hpp"
+#include "cli/memory.hpp"
+#include "cli/output.hpp"
+#include "cli/status_line.hpp"
+#include "cli/units.hpp"
+#include "cli/variants.hpp"
+#include "engine/chat.hpp"
+#include "engine/log.hpp"
+#include "eval/evaluation.hpp"
+#include "eval/summary.hpp"
+
+namespace vase::cli {
+namespace {
+
+using eval::EvaluationProgress;
+
+std::string duration_text(double seconds) {
+  const auto whole = static_cast<std::int64_t>(seconds);
+  if (whole >= 3600) return fmt::format("{} h {:02} min", whole / 3600, whole / 60 % 60);
+  if (whole >= 60) return fmt::format("{} min {:02} s", whole / 60, whole % 60);
+  return fmt::format("{} s", whole);
+}
+
+std::string bar(std::size_t done, std::size_t total) {
+  constexpr std::size_t kWidth = 20;
+  const std::size_t filled = total == 0 ? 0 : kWidth * done / total;
+  return std::string(filled, '#') + std::string(kWidth - filled, '.');
+}
+
+std::string text_of(const EvaluationProgress &progress) {
+  std::string text = fmt::format(" [{}] {}/{}{} | {} | {} at a time | {:.0f} tok/s",
+                                 bar(progress.done, progress.total), progress.done, progress.total,
+                                 progress.more ? " (full cache first)" : "", progress.doing,
+                                 progress.active, progress.tokens_per_second);
+  if (progress.seconds_left > 0) text += " | " + duration_text(progress.seconds_left) + " left";
+  return text + " ";
+}
+
+/// A status line on a terminal; else a line a minute, so that a log shows that it goes on.
+class ProgressLine {
+ public:
+  void show(const EvaluationProgress &progress) {
+    if (status_.due()) status_.show(text_of(progress));
+    if (terminal_ || Clock::now() - last_ < std::chrono::minutes(1)) return;
+    last_ = Clock::now();
+    std::fputs(("vase eval:" + text_of(progress) + "\n").c_str(), stderr);
+  }
+  void clear() { status_.clear(); }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  StatusLine status_;
+  bool terminal_ = isatty(STDERR_FILENO) != 0;
+  Clock::time_point last_ = Clock::now();
+};
+
+void print_summary(const EvalArguments &arguments, const std::vector<eval::Record> &records) {
+  const eval::Summary summary = eval::summarise(records, arguments.base);
+  write_output(as_tables(summary));
+  if (arguments.json.empty()) return;
+  std::ofstream json(arguments.json, std::ios::binary);
+  json << eval::to_json(summary).dump(2) << '\n';
+  json.close();
+  if (!json) throw Error(fmt::format("cannot write {}", arguments.json));
+}
+
+void summarise(const EvalArguments &arguments) {
+  std::vector<eval::Record> records;
+  for (const std::string &path : arguments.summary) {
+    eval::Run run = eval::read_run(path);
+    if (run.torn) fmt::print(stderr, "vase: {}: its last line is not whole, left out\n", path);
+    std::ranges::move(run.records, std::back_inserter(records));
+  }
+  print_summary(arguments, records);
+}
+
+eval::EvaluationHost host_of(const EvalArguments &arguments, const engine::Model &model,
+                             const MemoryPlanner &planner, ProgressLine &line) {
+  eval::EvaluationHost host;
+  host.parallel = arguments.parallel;
+  host.context = arguments.context.params();
+  host.prompt_chunk = std::max(arguments.context.batch - arguments.parallel, 1);
+  host.keep_text = arguments.keep_text;
+  host.system = arguments.system;
+  host.make_context = [&arguments, &model, &planner](const BoundedOptions &options) {
+    if (!arguments.force) {
+      check_memory(planner.plan(options), memory_for_model(arguments.model.n_gpu_layers),
+                   "--parallel");
+    }
+    return model.make_context(options);
+  };
+  host.progress = [&line](const EvaluationProgress &progress) {
+    line.show(progress);
+    return !interrupted();
+  };
+  return host;
+}
+
+void evaluate(const EvalArguments &arguments) {
+  if (!arguments.summary.empty()) return summarise(arguments);
+  install_interrupt_handlers();
+  engine::init_llama(arguments.model.verbose);
+  const eval::EvaluationPlan plan = arguments.plan();
+  const std::filesystem::path path = arguments.run_path();
+  eval::GradingDesk desk(plan.questions, eval_script("math_verify_helper.py"));
+  eval::RunFile file(path, arguments.settings());
+  if (file.was_torn()) {
+    fmt::print(stderr, "vase: {}: the last line was not whole; its question is asked again\n",
+               path.string());
+  }
+
+  const MemoryPlanner planner(arguments.model.file().string(), arguments.model.llama_params());
+  const engine::Model model(arguments.model.options());
+  const auto chat_template = arguments.chat_template.empty()
+                                 ? engine::ChatTemplate::of(model)
+                                 : engine::ChatTemplate(arguments.chat_template);
+  ProgressLine line;
+  const eval::EvaluationHost host = host_of(arguments, model, planner, line);
+  eval::Evaluation evaluation(model, chat_template, plan, host, desk, file);
+  const bool complete = evaluation.run();
+  line.clear();
+  print_summary(arguments, file.records());
+  if (complete) return;
+  fmt::print(stderr, "vase: stopped; {} answers are in {}, the same command goes on from there\n",
+             with_commas(std::ssize(file.records())), path.string());
+  throw Interrupted();
+}
+
+}  // namespace
+
+void add_eval_command(CLI::App &app) {
+  CLI::App *command =
+      app.add_subcommand("eval", "ask many questions under many policies, and count right answers");
+  const auto arguments = std::make_shared<EvalArguments>();
+  arguments->add_to(*command);
+  command->footer(
+      std::string(kVariantHelp) +
+      "\n\n"
+      "Every finished question is a line of the JSONL file; what is in it already is not "
+      "asked\n"
+      "again, so a run that was stopped goes on. The same seed gives the same draws for a\n"
+      "question whatever runs beside it; rounding in llama.cpp depends on the batch, so\n"
+      "single answers may still differ with another --parallel.");
+  command->callback([arguments] { evaluate(*arguments); });
+}
+
+}  // namespace vase::cli

@@ -1,0 +1,191 @@
+#include "cli/eval_arguments.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "cli/settings_text.hpp"
+#include "cli/variants.hpp"
+#include "eval/fingerprint.hpp"
+#include "eval/run_file.hpp"
+
+namespace vase::cli {
+namespace {
+
+constexpr const char *kQuestionGroup = "Questions";
+constexpr std::uint64_t kPublicSeed = 2606;  // of eval/problems
+
+void add_asking(CLI::App &app, SamplingArguments &sampling, int &samples, std::int64_t &n_predict) {
+  sampling.add_to(app);
+  app.add_option("--samples", samples, "answers to each question; accuracy is pass@1 over them")
+      ->check(at_least(1, 10000))
+      ->capture_default_str();
+  app.add_option("-n,--n-predict,--predict", n_predict,
+                 "tokens to generate at most (default: for our tasks half as much again as the "
+                 "longest right chain, never more than the model was trained on)")
+      ->check(at_least(1));
+}
+
+eval::Asking asking_of(const SamplingArguments &sampling, int samples, std::int64_t n_predict) {
+  eval::Asking asking{.sampling = sampling.options, .samples = samples};
+  if (n_predict > 0) asking.limit = n_predict;
+  return asking;
+}
+
+// "aime:temp=0.6:samples=8" -> the task, and how it is asked.
+std::pair<std::string, eval::Asking> parse_ask(const std::string &text, SamplingArguments sampling,
+                                               int samples, std::int64_t n_predict) {
+  const NamedSettings settings = split_settings(text);
+  CLI::App parser;
+  add_asking(parser, sampling, samples, n_predict);
+  parse_settings(parser, settings, text);
+  return {settings.name, asking_of(sampling, samples, n_predict)};
+}
+
+std::string named_file(const std::filesystem::path &path) {
+  return fmt::format("{} ({})", path.filename().string(), eval::fingerprint(path));
+}
+
+}  // namespace
+
+EvalArguments::EvalArguments() {
+  selection.tiers = {"2k"};
+  selection.seed = kPublicSeed;
+  sampling.seed = 1;
+  sampling.options.temperature = 0.0f;
+  sampling.options.min_p = 0.0f;
+}
+
+void EvalArguments::add_to(CLI::App &app) {
+  const auto option = [&](const char *name, auto &value, const char *help) {
+    return app.add_option(name, value, help);
+  };
+  const auto list = [&](const char *name, std::vector<std::string> &value, const char *help) {
+    return option(name, value, help)->delimiter(',')->capture_default_str();
+  };
+  list("--tasks", selection.tasks, "tasks, or all")->group(kQuestionGroup);
+  list("--tiers", selection.tiers, "lengths of our tasks: 1k, 2k, 4k, 8k or all")
+      ->group(kQuestionGroup);
+  option("--count", selection.count, "questions of each task and tier, at most")
+      ->check(at_least(1))
+      ->capture_default_str()
+      ->group(kQuestionGroup);
+  option("--split", selection.split, "train, tune or test: which of our tasks' problems")
+      ->capture_default_str()
+      ->group(kQuestionGroup);
+  option("--problem-seed", selection.seed,
+         "our problems are made from this seed (the default gives the public test set)")
+      ->capture_default_str()
+      ->group(kQuestionGroup);
+  option(
+      "--problems", problems,
+      "instead of our tasks, JSONL files: of `vase tasks make`, or with the fields of AIME, AMC, "
+      "MATH-500, GSM8K or GPQA; a task is called as its file")
+      ->type_name("FILE")
+      ->group(kQuestionGroup);
+  option("--grader", grader, "for --problems: number, latex or choice (default: as they call for)")
+      ->group(kQuestionGroup);
+  list("--policies", policies, "policies to compare");
+  list("--budgets", budgets, "rows, or 4x for a quarter of the task's mean full-cache length");
+  option("--lengths", lengths, "take full-cache lengths from this run, instead of running full")
+      ->type_name("FILE");
+  add_asking(app, sampling, samples, n_predict);
+  app.add_flag("--greedy", greedy, "the likeliest token always (as --temp 0)");
+  option("--ask", ask, "how one task is asked: aime:temp=0.6:top-p=0.95:samples=8:n-predict=32768")
+      ->type_name("TASK:NAME=VALUE...");
+  option("-o,--out", out, "JSONL file of the run, or a folder for it; goes on if it is there")
+      ->capture_default_str();
+  option("--parallel,--np", parallel, "questions at a time")
+      ->check(at_least(1))
+      ->capture_default_str();
+  app.add_flag("--keep-text", keep_text, "also write down what the model said");
+  option("--base", base, "policy that the others are compared with, question by question")
+      ->capture_default_str();
+  option("--json", json, "also write the tables to this file");
+  option("--summary", summary, "only print the tables of these runs; nothing is run")
+      ->type_name("FILE");
+  option("--chat-template", chat_template,
+         "llama.cpp's name of a chat template (default: the model's own)");
+  option("--system-prompt,--sys", system, "system message");
+  app.add_flag("--force", force, "start even if the memory does not seem to suffice");
+  model.add_to(app);
+  policy.add_parameters_to(app);
+  context.add_to(app);
+}
+
+eval::EvaluationPlan EvalArguments::plan() const {
+  SamplingArguments common = sampling;
+  if (greedy) common.options.temperature = 0.0f;
+  eval::EvaluationPlan plan;
+  plan.seed = static_cast<std::uint64_t>(sampling.seed < 0 ? 1 : sampling.seed);
+  plan.asking = asking_of(common, samples, n_predict);
+  for (const std::string &text : ask) {
+    plan.asking_by_task.insert(parse_ask(text, common, samples, n_predict));
+  }
+  plan.variants = parse_variants(policies, policy, plan.seed);
+  for (const std::string &text : budgets) {
+    const eval::Budget budget = eval::parse_budget(text);
+    for (const eval::Variant &variant : plan.variants) {
+      if (variant.evicts && budget.rows > 0)
+        variant.params(budget.rows);  // throws if it is too small
+    }
+    plan.budgets.push_back(budget);
+  }
+  if (!lengths.empty()) plan.lengths = eval::mean_full_lengths(eval::read_run(lengths).records);
+
+  std::optional<eval::Grader> chosen;
+  if (!grader.empty()) chosen = eval::grader_from_name(grader);
+  for (const std::string &file : problems) {
+    std::ranges::move(eval::read_questions(file, chosen), std::back_inserter(plan.questions));
+  }
+  plan.questions = problems.empty() ? eval::make_questions(selection)
+                                    : eval::select(std::move(plan.questions), selection);
+
+  const bool multiples =
+      std::ranges::any_of(plan.budgets, [](const eval::Budget &b) { return b.divisor > 0; });
+  const bool evicts = std::ranges::any_of(plan.variants, &eval::Variant::evicts);
+  if (evicts && multiples && plan.lengths.empty() && !plan.has_full()) {
+    throw Error(
+        "budgets like 4x are shares of the full cache's mean length: add full to --policies, name "
+        "a run that has it with --lengths FILE, or give budgets in rows");
+  }
+  return plan;
+}
+
+nlohmann::ordered_json EvalArguments::settings() const {
+  const engine::ModelOptions options = model.options();
+  nlohmann::ordered_json adapters = nlohmann::ordered_json::array();
+  for (const engine::LoraFile &lora : options.loras) adapters.push_back(named_file(lora.path));
+  const auto or_default = [](const auto &value) {
+    return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json("default");
+  };
+  return {{"model", named_file(options.path)},
+          {"adapters", adapters},
+          {"cache_types", context.type_k + "/" + context.type_v},
+          {"seed", sampling.seed},
+          {"temperature", greedy ? 0.0f : sampling.options.temperature},
+          {"top_k", sampling.options.top_k},
+          {"top_p", sampling.options.top_p},
+          {"min_p", sampling.options.min_p},
+          {"n_predict", n_predict},
+          {"ask", ask},
+          {"chat_template", chat_template},
+          {"system", system},
+          {"recency", or_default(policy.recency)},
+          {"interval", or_default(policy.interval)},
+          {"window", or_default(policy.window)},
+          {"sinks", or_default(policy.sinks)},
+          {"protect", or_default(policy.protect)},
+          {"temperature_attn", or_default(policy.temperature)},
+          {"lambda", or_default(policy.lambda)},
+          {"pin_prompt", policy.pin_prompt}};
+}
+
+std::filesystem::path EvalArguments::run_path() const {
+  const std::filesystem::path path = out;
+  const bool folder = std::filesystem::is_directory(path) || out.ends_with('/');
+  return folder ? path / "results.jsonl" : path;
+}
+
+}  // namespace vase::cli

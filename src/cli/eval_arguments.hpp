@@ -1,0 +1,54 @@
+// The arguments of `vase eval`, and what they come to.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/arguments.hpp"
+#include "eval/question_file.hpp"
+#include "eval/schedule.hpp"
+
+namespace vase::cli {
+
+struct EvalArguments {
+  ModelArguments model;
+  ContextArguments context;
+  PolicyArguments policy;  // parameters of all policies
+  SamplingArguments sampling;
+  eval::TaskSelection selection;
+  std::vector<std::string> problems;
+  std::string grader;
+  std::vector<std::string> policies = {"full", "vase"};
+  std::vector<std::string> budgets = {"4x"};
+  std::vector<std::string> ask;
+  int samples = 1;
+  bool greedy = false;
+  std::int64_t n_predict = 0;  // 0: each task's own
+  std::int32_t parallel = 8;
+  std::string out = "eval.jsonl";
+  std::string lengths;
+  std::vector<std::string> summary;
+  std::string base = "vase";
+  std::string json;
+  std::string chat_template;
+  std::string system;
+  bool keep_text = false;
+  bool force = false;
+
+  EvalArguments();
+  void add_to(CLI::App &app);
+
+  /// Throws Error if something does not fit together.
+  eval::EvaluationPlan plan() const;
+  /// All that the results depend on: another run with other settings is another run.
+  nlohmann::ordered_json settings() const;
+  /// The JSONL file: --out itself, or results.jsonl in the folder that it names.
+  std::filesystem::path run_path() const;
+};
+
+}  // namespace vase::cli

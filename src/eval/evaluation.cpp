@@ -1,0 +1,148 @@
+#include "eval/evaluation.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <utility>
+
+#include "engine/utf8.hpp"
+#include "eval/repetition.hpp"
+
+namespace vase::eval {
+namespace {
+
+std::string text_of(const engine::Model &model, const std::vector<llama_token> &tokens) {
+  engine::Utf8Assembler utf8;
+  std::string text;
+  for (const llama_token token : tokens) text += utf8.push(model.piece(token));
+  return text + utf8.finish();
+}
+
+// Bytes of one row of all layers; of models with sliding-window layers, on average over the cells.
+double bytes_per_row(const BoundedContext &context) {
+  return static_cast<double>(context.cache_bytes()) / context.cells_per_sequence() /
+         context.options().n_sequences;
+}
+
+}  // namespace
+
+Evaluation::Evaluation(const engine::Model &model, const engine::ChatTemplate &chat_template,
+                       const EvaluationPlan &plan, const EvaluationHost &host, GradingDesk &desk,
+                       RunFile &file)
+    : model_(model), plan_(plan), host_(host), desk_(desk), file_(file) {
+  for (const Question &question : plan.questions) {
+    engine::Conversation conversation(chat_template, host.system);
+    prompts_.push_back(model.tokenize(conversation.ask(question.text)));
+    prompt_tokens_.push_back(std::ssize(prompts_.back()));
+  }
+  for (const Record &record : file.records()) recorded_tokens_ += record.tokens;
+}
+
+const std::vector<llama_token> &Evaluation::prompt_of(const Question &question) const {
+  return prompts_[static_cast<std::size_t>(&question - plan_.questions.data())];
+}
+
+std::set<std::string> Evaluation::done() const {
+  std::set<std::string> keys;
+  for (const Record &record : file_.records()) keys.insert(key_of(record));
+  return keys;
+}
+
+bool Evaluation::run() {
+  const std::int64_t n_ctx_train = model_.n_ctx_train();
+  more_ = std::ranges::any_of(plan_.variants, &Variant::evicts);
+  if (!run_phases(full_jobs(plan_, prompt_tokens_, n_ctx_train, done()))) return false;
+  more_ = false;
+  MeanLengths lengths = plan_.lengths;
+  if (lengths.empty()) lengths = mean_full_lengths(file_.records());
+  return run_phases(evicting_jobs(plan_, lengths, prompt_tokens_, n_ctx_train, done()));
+}
+
+bool Evaluation::run_phases(std::vector<Job> jobs) {
+  total_ = file_.records().size() + jobs.size();
+  return std::ranges::all_of(phases_of(std::move(jobs)),
+                             [this](const Phase &phase) { return run_phase(phase); });
+}
+
+engine::Request Evaluation::request_for(const Job &job) const {
+  engine::SamplingOptions sampling = plan_.asking_of(job.question->task).sampling;
+  sampling.seed = stream_of(job.question->id, job.sample, plan_.seed);
+  return {.prompt = prompt_of(*job.question),
+          .sampling = sampling,
+          .n_predict = job.limit,
+          .text = false};
+}
+
+bool Evaluation::run_phase(const Phase &phase) {
+  BoundedOptions options{
+      .policy = phase.policy,
+      .n_sequences = std::min(host_.parallel, static_cast<std::int32_t>(phase.jobs.size())),
+      .context = host_.context};
+  options.context.n_ctx = static_cast<std::uint32_t>(phase.n_ctx);
+  BoundedContext context = host_.make_context(options);
+  const double row = bytes_per_row(context);
+  const std::string doing = phase.jobs.front().variant->evicts
+                                ? fmt::format("caches of {} cells", context.cells_per_sequence())
+                                : "full caches";
+  const PhaseRun::RequestOf request_of = [this](const Job &job) { return request_for(job); };
+  PhaseRun run(model_, context, phase, request_of, host_.prompt_chunk);
+  while (run.busy()) {
+    const std::int32_t active = run.active();
+    const auto before = std::chrono::steady_clock::now();
+    const std::vector<Answer> answers = run.step();
+    seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - before).count();
+    tokens_ += active;  // nearly: a step that reads a prompt gives that sequence no token
+    for (const Answer &answer : answers) record(answer, row);
+    if (!report(active, doing)) return false;
+  }
+  return true;
+}
+
+void Evaluation::record(const Answer &answer, double bytes_per_row) {
+  const Job &job = *answer.job;
+  const Question &question = *job.question;
+  std::string text = text_of(model_, answer.tokens);
+  const Grade grade = desk_.grade(question, text);
+  Record record;
+  record.task = question.task;
+  record.tier = question.tier;
+  record.id = question.id;
+  record.policy = job.variant->label;
+  record.budget = job.budget;
+  record.sample = job.sample;
+  record.seed = plan_.seed;
+  record.temperature = plan_.asking_of(question.task).sampling.temperature;
+  record.params = job.params;
+  record.pin_prompt = job.variant->pin_prompt;
+  record.prompt_tokens = std::ssize(prompt_of(question));
+  record.tokens = std::ssize(answer.tokens);
+  record.correct = grade.correct;
+  record.answer = grade.answer;
+  record.expected = question.expected;
+  record.finish = answer.ended ? "end" : "length";
+  if (!answer.ended) record.loop = find_loop(answer.tokens);
+  record.evictions = answer.evictions;
+  record.peak_kv_bytes = std::llround(answer.most_rows * bytes_per_row);
+  record.seconds = answer.seconds;
+  record.share_seconds = answer.share_seconds;
+  if (host_.keep_text) record.text = std::move(text);
+  file_.append(record);
+  recorded_tokens_ += record.tokens;
+}
+
+bool Evaluation::report(std::int32_t active, const std::string &doing) {
+  const std::size_t records = file_.records().size();
+  EvaluationProgress progress{
+      .done = records, .total = total_, .more = more_, .active = active, .doing = doing};
+  if (seconds_ > 0) progress.tokens_per_second = static_cast<double>(tokens_) / seconds_;
+  if (records > 0 && tokens_ > 0) {
+    const double mean = static_cast<double>(recorded_tokens_) / static_cast<double>(records);
+    progress.seconds_left =
+        mean * static_cast<double>(total_ - records) / progress.tokens_per_second;
+  }
+  return host_.progress(progress);
+}
+
+}  // namespace vase::eval

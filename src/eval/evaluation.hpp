@@ -1,0 +1,77 @@
+// Runs an evaluation: many questions at a time in one batch; when one is answered, the next takes
+// its place.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "engine/chat.hpp"
+#include "engine/model.hpp"
+#include "eval/grading.hpp"
+#include "eval/phase_run.hpp"
+#include "eval/run_file.hpp"
+#include "eval/schedule.hpp"
+#include "vase/llama.hpp"
+
+namespace vase::eval {
+
+struct EvaluationProgress {
+  std::size_t done = 0;   ///< samples, those of an earlier start included
+  std::size_t total = 0;  ///< of those that are known by now: see `more`
+  bool more = false;      ///< budgets depend on the full cache, which is still running
+  std::int32_t active = 0;
+  double tokens_per_second = 0;
+  double seconds_left = 0;  ///< 0: not known yet
+  std::string doing;        ///< "full", "1,024 rows"
+};
+
+/// How the evaluation meets its surroundings.
+struct EvaluationHost {
+  std::int32_t parallel = 1;        ///< sequences at a time
+  std::int32_t prompt_chunk = 512;  ///< prompt tokens in one step, at most
+  llama_context_params context = {};
+  bool keep_text = false;
+  std::string system;
+  /// Makes a context, or throws Error if it does not fit into memory.
+  std::function<BoundedContext(const BoundedOptions &)> make_context;
+  /// Called after each step; false stops the run.
+  std::function<bool(const EvaluationProgress &)> progress;
+};
+
+class Evaluation {
+ public:
+  /// All references must outlive this.
+  Evaluation(const engine::Model &model, const engine::ChatTemplate &chat_template,
+             const EvaluationPlan &plan, const EvaluationHost &host, GradingDesk &desk,
+             RunFile &file);
+
+  /// Does what the file does not hold yet. Returns false if `progress` stopped it. Throws Error.
+  bool run();
+
+ private:
+  bool run_phases(std::vector<Job> jobs);
+  bool run_phase(const Phase &phase);
+  engine::Request request_for(const Job &job) const;
+  void record(const Answer &answer, double bytes_per_row);
+  bool report(std::int32_t active, const std::string &doing);
+  std::set<std::string> done() const;
+  const std::vector<llama_token> &prompt_of(const Question &question) const;
+
+  const engine::Model &model_;
+  const EvaluationPlan &plan_;
+  const EvaluationHost &host_;
+  GradingDesk &desk_;
+  RunFile &file_;
+  std::vector<std::vector<llama_token>> prompts_;  // of each question
+  std::vector<std::int64_t> prompt_tokens_;
+  std::size_t total_ = 0;
+  std::int64_t tokens_ = 0;           // generated since the start
+  std::int64_t recorded_tokens_ = 0;  // in all records
+  double seconds_ = 0;                // spent in steps since the start
+  bool more_ = false;
+};
+
+}  // namespace vase::eval

@@ -1,0 +1,69 @@
+#include "eval/grading.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "eval/answer.hpp"
+#include "tasks/grade.hpp"
+#include "vase/llama.hpp"
+
+namespace vase::eval {
+namespace {
+
+constexpr const char *kReady = "ready";
+
+Grade compare(std::optional<std::string> answer, const std::optional<std::string> &expected) {
+  const bool correct = answer && answer == expected;
+  return {.correct = correct, .answer = std::move(answer)};
+}
+
+}  // namespace
+
+MathVerify::MathVerify(const std::filesystem::path &script)
+    : process_({python_program(), script.string()}) {
+  std::string line;
+  if (process_.read_line(line) && line == kReady) return;
+  throw Error(fmt::format(
+      "answers in LaTeX are compared by the Python package math-verify, and {} cannot load it: "
+      "`{} -m pip install math-verify`, or name another Python with VASE_PYTHON",
+      python_program(), python_program()));
+}
+
+Grade MathVerify::grade(const std::string &expected, const std::string &reply) {
+  const nlohmann::json question = {{"expected", expected}, {"reply", reply}};
+  std::string line;
+  const bool answered =
+      process_.write(question.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) +
+                     "\n") &&
+      process_.read_line(line);
+  if (!answered) throw Error("the helper that grades LaTeX answers has ended; start again");
+  const nlohmann::json grade = nlohmann::json::parse(line);
+  Grade result{.correct = grade.at("correct")};
+  if (!grade.at("answer").is_null()) result.answer = grade.at("answer").get<std::string>();
+  return result;
+}
+
+GradingDesk::GradingDesk(const std::vector<Question> &questions,
+                         const std::filesystem::path &script) {
+  const bool needed = std::ranges::any_of(
+      questions, [](const Question &question) { return question.grader == Grader::latex; });
+  if (needed) math_ = std::make_unique<MathVerify>(script);
+}
+
+Grade GradingDesk::grade(const Question &question, const std::string &reply) {
+  switch (question.grader) {
+    case Grader::reasoner:
+      return compare(tasks::final_answer(reply), question.expected);
+    case Grader::number:
+      return compare(number_in(reply), parse_number(question.expected));
+    case Grader::choice:
+      return compare(choice_in(reply), question.expected);
+    case Grader::latex:
+      break;
+  }
+  return math_->grade(question.expected, std::string(after_thinking(reply)));
+}
+
+}  // namespace vase::eval

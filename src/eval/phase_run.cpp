@@ -1,0 +1,76 @@
+#include "eval/phase_run.hpp"
+
+#include <algorithm>
+#include <span>
+#include <utility>
+
+namespace vase::eval {
+namespace {
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+PhaseRun::PhaseRun(const engine::Model &model, BoundedContext &context, const Phase &phase,
+                   const RequestOf &request_of, std::int32_t prompt_chunk)
+    : context_(context),
+      phase_(phase),
+      request_of_(request_of),
+      generator_(model, context, prompt_chunk, context.options().context.n_threads),
+      slots_(static_cast<std::size_t>(context.options().n_sequences)),
+      next_(phase.jobs.begin()) {
+  for (std::int32_t sequence = 0; sequence < std::ssize(slots_); ++sequence) start_next(sequence);
+}
+
+void PhaseRun::start_next(std::int32_t sequence) {
+  Slot &slot = slots_[static_cast<std::size_t>(sequence)];
+  slot = {};
+  generator_.clear(sequence);
+  if (next_ == phase_.jobs.end()) return;
+  const Job &job = *next_++;
+  slot.answer.job = &job;
+  slot.started = Clock::now();
+  if (job.variant->evicts) context_.set_params(sequence, job.params, job.variant->pin_prompt);
+  context_.set_draw_stream(sequence, stream_of(job.question->id, job.sample, 0));
+  generator_.start(sequence, request_of_(job));
+  ++active_;
+}
+
+std::vector<Answer> PhaseRun::step() {
+  const Clock::time_point before = Clock::now();
+  const std::span<const engine::Event> events = generator_.step();
+  const double share = seconds_since(before) / active_;
+  for (std::int32_t sequence = 0; sequence < std::ssize(slots_); ++sequence) count(sequence, share);
+
+  std::vector<Answer> finished;
+  for (const engine::Event &event : events) {
+    Answer &answer = slots_[static_cast<std::size_t>(event.sequence)].answer;
+    answer.ended = event.finish == engine::Finish::end_of_text;
+    if (!answer.ended && event.finish != engine::Finish::cache_full) {
+      answer.tokens.push_back(event.token);
+    }
+    if (event.finish == engine::Finish::none) continue;
+    finished.push_back(finish(event.sequence));
+    start_next(event.sequence);
+  }
+  return finished;
+}
+
+void PhaseRun::count(std::int32_t sequence, double seconds) {
+  Answer &answer = slots_[static_cast<std::size_t>(sequence)].answer;
+  if (answer.job == nullptr) return;
+  answer.share_seconds += seconds;
+  answer.most_rows = std::max(answer.most_rows, context_.statistics(sequence).rows);
+}
+
+Answer PhaseRun::finish(std::int32_t sequence) {
+  Slot &slot = slots_[static_cast<std::size_t>(sequence)];
+  slot.answer.seconds = seconds_since(slot.started);
+  slot.answer.evictions = context_.statistics(sequence).evictions;
+  --active_;
+  return std::move(slot.answer);
+}
+
+}  // namespace vase::eval

@@ -1,0 +1,63 @@
+// The jobs of one phase in one context, as many at a time as it has sequences: when one is done,
+// the next takes its place.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "engine/generator.hpp"
+#include "eval/schedule.hpp"
+#include "vase/llama.hpp"
+
+namespace vase::eval {
+
+/// What became of a job.
+struct Answer {
+  const Job *job = nullptr;
+  std::vector<llama_token> tokens = {};  ///< generated, without the one that ended them
+  bool ended = false;                    ///< the model ended it, not the limit
+  std::int64_t evictions = 0;
+  std::int32_t most_rows = 0;  ///< of a head, at any time
+  double seconds = 0;
+  double share_seconds = 0;  ///< each step's time is split evenly among the sequences in it
+};
+
+class PhaseRun {
+ public:
+  /// The request of a job, prompt included.
+  using RequestOf = std::function<engine::Request(const Job &)>;
+
+  /// All references must outlive this. `prompt_chunk`: prompt tokens in one step, at most.
+  PhaseRun(const engine::Model &model, BoundedContext &context, const Phase &phase,
+           const RequestOf &request_of, std::int32_t prompt_chunk);
+
+  bool busy() const { return generator_.busy(); }
+  /// Sequences at work.
+  std::int32_t active() const { return active_; }
+  /// Decodes one batch. Returns the jobs that it finished.
+  std::vector<Answer> step();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  struct Slot {
+    Answer answer;
+    Clock::time_point started;
+  };
+
+  void start_next(std::int32_t sequence);
+  void count(std::int32_t sequence, double seconds);
+  Answer finish(std::int32_t sequence);
+
+  BoundedContext &context_;
+  const Phase &phase_;
+  const RequestOf &request_of_;
+  engine::Generator generator_;
+  std::vector<Slot> slots_;
+  std::vector<Job>::const_iterator next_;
+  std::int32_t active_ = 0;
+};
+
+}  // namespace vase::eval

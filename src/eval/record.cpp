@@ -1,0 +1,111 @@
+#include "eval/record.hpp"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+namespace vase::eval {
+namespace {
+
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+ordered_json params_json(const Record &record) {
+  const vase_params &p = record.params;
+  return {{"policy", vase_policy_name(p.policy)},
+          {"budget", p.budget},
+          {"recency", p.recency},
+          {"interval", p.interval},
+          {"window", p.window},
+          {"sinks", p.sinks},
+          {"protect", p.protect},
+          {"pooling", p.pooling},
+          {"temperature", p.temperature},
+          {"lambda", p.lambda},
+          {"pin_prompt", record.pin_prompt}};
+}
+
+void read_params(const json &params, Record &record) {
+  const std::string name = params.at("policy");
+  record.params = vase_params_default(vase_policy_find(name.c_str()), params.at("budget"));
+  record.params.recency = params.at("recency");
+  record.params.interval = params.at("interval");
+  record.params.window = params.at("window");
+  record.params.sinks = params.at("sinks");
+  record.params.protect = params.at("protect");
+  record.params.pooling = params.at("pooling");
+  record.params.temperature = params.at("temperature");
+  record.params.lambda = params.at("lambda");
+  record.pin_prompt = params.at("pin_prompt");
+}
+
+}  // namespace
+
+ordered_json to_json(const Record &record) {
+  ordered_json line = {{"task", record.task},
+                       {"tier", record.tier},
+                       {"id", record.id},
+                       {"policy", record.policy},
+                       {"budget", record.budget},
+                       {"sample", record.sample},
+                       {"correct", record.correct},
+                       {"answer", nullptr},
+                       {"expected", record.expected},
+                       {"finish", record.finish},
+                       {"loop", nullptr},
+                       {"prompt_tokens", record.prompt_tokens},
+                       {"tokens", record.tokens},
+                       {"evictions", record.evictions},
+                       {"peak_kv_bytes", record.peak_kv_bytes},
+                       {"seconds", record.seconds},
+                       {"share_seconds", record.share_seconds},
+                       {"seed", record.seed},
+                       {"temperature", record.temperature}};
+  if (record.answer) line["answer"] = *record.answer;
+  if (record.loop) {
+    line["loop"] = {{"period", record.loop->period}, {"tokens", record.loop->tokens}};
+  }
+  if (vase_policy_evicts(record.params.policy) != 0) line["params"] = params_json(record);
+  if (record.text) line["text"] = *record.text;
+  return line;
+}
+
+Record record_from_json(const json &line) {
+  Record record;
+  line.at("task").get_to(record.task);
+  line.at("tier").get_to(record.tier);
+  line.at("id").get_to(record.id);
+  line.at("policy").get_to(record.policy);
+  line.at("budget").get_to(record.budget);
+  line.at("sample").get_to(record.sample);
+  line.at("correct").get_to(record.correct);
+  if (!line.at("answer").is_null()) record.answer = line.at("answer").get<std::string>();
+  line.at("expected").get_to(record.expected);
+  line.at("finish").get_to(record.finish);
+  if (!line.at("loop").is_null()) {
+    record.loop = Loop{line.at("loop").at("period"), line.at("loop").at("tokens")};
+  }
+  line.at("prompt_tokens").get_to(record.prompt_tokens);
+  line.at("tokens").get_to(record.tokens);
+  line.at("evictions").get_to(record.evictions);
+  line.at("peak_kv_bytes").get_to(record.peak_kv_bytes);
+  line.at("seconds").get_to(record.seconds);
+  line.at("share_seconds").get_to(record.share_seconds);
+  line.at("seed").get_to(record.seed);
+  line.at("temperature").get_to(record.temperature);
+  record.params = vase_params_default(vase_policy_find("full"), 1);
+  if (line.contains("params")) read_params(line.at("params"), record);
+  if (line.contains("text")) record.text = line.at("text").get<std::string>();
+  return record;
+}
+
+std::string key_of(const std::string &id, const std::string &policy, const std::string &budget,
+                   int sample) {
+  return fmt::format("{}\n{}\n{}\n{}", id, policy, budget, sample);
+}
+
+std::string key_of(const Record &record) {
+  return key_of(record.id, record.policy, record.budget, record.sample);
+}
+
+}  // namespace vase::eval

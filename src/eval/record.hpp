@@ -1,0 +1,49 @@
+// What is written down of one finished question: one line of a run's JSONL file.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+
+#include "eval/question.hpp"
+#include "eval/repetition.hpp"
+#include "vase/vase.h"
+
+namespace vase::eval {
+
+struct Record {
+  std::string task, tier, id;
+  std::string policy;  ///< as asked for: "full", "vase", "random+prompt", "vase:protect=50%"
+  std::string budget;  ///< as asked for: "4x", "1024"; "full" for the policy that keeps all
+  int sample = 0;
+  std::uint64_t seed = 0;
+  float temperature = 0;  ///< of the sampling; 0: greedy
+  vase_params params{};   ///< what the policy ran with; params.budget is what "4x" came to
+  float pin_prompt = 0;
+
+  std::int64_t prompt_tokens = 0;
+  std::int64_t tokens = 0;  ///< generated
+  bool correct = false;
+  std::optional<std::string> answer;  ///< nothing: none was found
+  std::string expected;
+  std::string finish;  ///< "end": the model ended; "length": it hit the limit
+  std::optional<Loop> loop;
+  std::int64_t evictions = 0;
+  std::int64_t peak_kv_bytes = 0;  ///< rows at the most, all layers
+  double seconds = 0;              ///< from its start to its end, beside the others
+  double share_seconds = 0;        ///< its part of the machine's time: each step's time is split
+                                   ///< evenly among the sequences in it
+  std::optional<std::string> text;
+};
+
+nlohmann::ordered_json to_json(const Record &record);
+/// Throws nlohmann::json::exception if a field is missing or of another type.
+Record record_from_json(const nlohmann::json &json);
+
+/// What makes a record one of its kind in a run: question, policy, budget and sample.
+std::string key_of(const std::string &id, const std::string &policy, const std::string &budget,
+                   int sample);
+std::string key_of(const Record &record);
+
+}  // namespace vase::eval

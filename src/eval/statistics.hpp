@@ -1,0 +1,26 @@
+// How sure a share is, and whether one policy is better than another on the same questions.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+namespace vase::eval {
+
+struct Interval {
+  double low = 0;
+  double high = 0;
+};
+
+/// The 95% interval of a mean: percentile bootstrap over `values`, one value a question (Efron
+/// 1979), 2,000 resamples from a fixed seed. `values` must not be empty.
+Interval bootstrap_interval(std::span<const double> values);
+
+/// The 95% interval of a share of `right` in `total` (Wilson 1927). Unlike the bootstrap it has a
+/// width if all or none are right.
+Interval wilson_interval(double right, double total);
+
+/// Two-sided p-value of the exact McNemar test: `only_first` and `only_second` are the questions
+/// that one of both alone got right; under the null hypothesis either is as likely.
+double mcnemar_exact(std::int64_t only_first, std::int64_t only_second);
+
+}  // namespace vase::eval

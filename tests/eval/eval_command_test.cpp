@@ -1,0 +1,120 @@
+// `vase eval` as it is typed, on a tiny model.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "../cli/process.hpp"
+#include "../engine/text_model.hpp"
+#include "../llama/tiny_models.hpp"
+#include "eval/run_file.hpp"
+
+namespace vase::cli::test {
+namespace {
+
+using ::testing::HasSubstr;
+
+class EvalCommand : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_ = std::make_unique<tests::TemporaryFolder>();
+    engine::test::write_text_model(path("text.gguf"));
+    write_file(
+        path("sums.jsonl"),
+        "{\"question\": \"1 + 1?\", \"answer\": 2}\n{\"question\": \"2 + 2?\", \"answer\": 4}\n");
+  }
+  static void TearDownTestSuite() { folder_.reset(); }
+  static std::string path(const std::string &name) { return (*folder_ / name).string(); }
+
+  static std::vector<std::string> command(const std::string &out,
+                                          const std::vector<std::string> &more = {}) {
+    std::vector<std::string> arguments = {
+        "eval",   "-m",         path("text.gguf"),  "-t", "1",   "--chat-template",
+        "chatml", "--problems", path("sums.jsonl"), "-n", "150", "-o",
+        path(out)};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  }
+  static std::string error_of(const std::vector<std::string> &more) {
+    const Outcome outcome = run_vase(command("refused.jsonl", more));
+    EXPECT_EQ(outcome.exit_code, 1) << outcome.err;
+    EXPECT_EQ(count_lines(outcome.err), 1U) << outcome.err;
+    return outcome.err;
+  }
+
+  static inline std::unique_ptr<tests::TemporaryFolder> folder_;
+};
+
+TEST_F(EvalCommand, WritesALineForEachAnswerAndPrintsATable) {
+  const auto arguments =
+      command("run.jsonl", {"--policies", "full,vase,random+prompt,vase:protect=50%:recency=16",
+                            "--budgets", "2x,128", "--json", path("tables.json")});
+  const Outcome outcome = run_vase(arguments);
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("budget 2x"));
+  EXPECT_THAT(outcome.out, HasSubstr("vase:protect=50%:recency=16"));
+  EXPECT_THAT(outcome.out, HasSubstr("p (McNemar)"));
+  const eval::Run run = eval::read_run(path("run.jsonl"));
+  EXPECT_EQ(run.records.size(), 2U * (1 + 3 * 2));
+  for (const eval::Record &record : run.records) {
+    EXPECT_EQ(record.task, "sums");
+    EXPECT_EQ(record.pin_prompt, record.policy == "random+prompt" ? 0.5f : 0.0f);
+    if (record.policy.find("protect") != std::string::npos) {
+      EXPECT_EQ(record.params.protect, record.params.budget / 2);
+      EXPECT_EQ(record.params.recency, 16);
+    }
+  }
+  std::ifstream tables(path("tables.json"));
+  EXPECT_GT(nlohmann::json::parse(tables)["cells"].size(), 7U);
+
+  EXPECT_EQ(run_vase(arguments).out, outcome.out) << "all is there already";
+  EXPECT_EQ(run_vase({"eval", "--summary", path("run.jsonl")}).out, outcome.out);
+
+  const std::string refusal = run_vase(command("run.jsonl", {"--temp", "0.6"})).err;
+  EXPECT_THAT(refusal, HasSubstr("temperature 0.0, now it is 0.6"));
+}
+
+TEST_F(EvalCommand, LengthsMayComeFromAnotherRun) {
+  ASSERT_EQ(run_vase(command("full.jsonl", {"--policies", "full"})).exit_code, 0);
+  const Outcome outcome =
+      run_vase(command("shares.jsonl", {"--policies", "streaming", "--budgets", "1x", "--lengths",
+                                        path("full.jsonl")}));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(eval::read_run(path("shares.jsonl")).records.size(), 2U);
+}
+
+TEST_F(EvalCommand, WritesIntoAFolder) {
+  std::filesystem::create_directory(path("runs"));
+  ASSERT_EQ(run_vase(command("runs", {"--policies", "full"})).exit_code, 0);
+  EXPECT_TRUE(std::filesystem::exists(path("runs/results.jsonl")));
+}
+
+TEST_F(EvalCommand, RefusesWhatCannotWork) {
+  EXPECT_THAT(error_of({"--policies", "vase", "--budgets", "4x"}), HasSubstr("add full"));
+  EXPECT_THAT(error_of({"--policies", "vaze"}), HasSubstr("did you mean \"vase\""));
+  EXPECT_THAT(error_of({"--policies", "vase,vase"}), HasSubstr("there twice"));
+  EXPECT_THAT(error_of({"--policies", "vase:protect=x"}), HasSubstr("in \"vase:protect=x\""));
+  EXPECT_THAT(error_of({"--policies", "full+prompt"}), HasSubstr("no parameters"));
+  EXPECT_THAT(error_of({"--budgets", "4y"}), HasSubstr("is not a budget"));
+  EXPECT_THAT(error_of({"--policies", "vase", "--budgets", "32"}), HasSubstr("budget"));
+  EXPECT_THAT(error_of({"--grader", "essay"}), HasSubstr("unknown grader"));
+  EXPECT_THAT(error_of({"--tasks", "chess"}), HasSubstr("no question is left"));
+  EXPECT_THAT(error_of({"--ask", "sums:temp=hot"}), HasSubstr("in \"sums:temp=hot\""));
+  EXPECT_THAT(error_of({"--lengths", path("missing.jsonl")}), HasSubstr("cannot read"));
+  EXPECT_FALSE(std::filesystem::exists(path("refused.jsonl"))) << "nothing was begun";
+}
+
+TEST_F(EvalCommand, LatexNeedsMathVerifyAndSaysSo) {
+  write_file(path("latex.jsonl"), "{\"problem\": \"a\", \"answer\": \"\\\\frac{1}{2}\"}\n");
+  ::setenv("VASE_PYTHON", "/bin/false", 1);
+  const Outcome outcome = run_vase({"eval", "-m", path("text.gguf"), "--problems",
+                                    path("latex.jsonl"), "-o", path("latex-run.jsonl")});
+  ::unsetenv("VASE_PYTHON");
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("pip install math-verify"));
+}
+
+}  // namespace
+}  // namespace vase::cli::test

@@ -1,0 +1,183 @@
+// Whole evaluations on a tiny model of random weights: its answers are noise, so only what is done
+// with them is looked at.
+#include "eval/evaluation.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+
+#include "../engine/text_model.hpp"
+#include "../llama/tiny_models.hpp"
+#include "engine/log.hpp"
+
+namespace vase::eval {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::Ge;
+using ::testing::Le;
+
+Variant variant(const std::string &name, float pin_prompt = 0) {
+  const vase_policy *policy = vase_policy_find(name.c_str());
+  return {.label = pin_prompt > 0 ? name + "+prompt" : name,
+          .evicts = vase_policy_evicts(policy) != 0,
+          .pin_prompt = pin_prompt,
+          .params = [policy](std::int32_t budget) {
+            vase_params params = vase_params_default(policy, budget);
+            params.recency = params.interval = params.window = 32;
+            params.seed = 1;
+            return params;
+          }};
+}
+
+class EvaluationTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    engine::init_llama(false);
+    const tests::TemporaryFolder folder;
+    engine::test::write_text_model(folder / "text.gguf");
+    model_ = std::make_unique<engine::Model>(
+        engine::ModelOptions{.path = folder / "text.gguf", .n_gpu_layers = 0});
+  }
+  static void TearDownTestSuite() { model_.reset(); }
+
+  static EvaluationPlan plan() {
+    EvaluationPlan plan;
+    for (int i = 0; i < 6; ++i) {
+      Question question;
+      question.id = "q" + std::to_string(i);
+      question.task = i < 3 ? "first" : "second";
+      question.text = "What is the name of number " + std::string(static_cast<std::size_t>(i), '1');
+      question.expected = "7";
+      question.grader = Grader::number;
+      plan.questions.push_back(question);
+    }
+    plan.variants = {variant("full"), variant("vase"), variant("random", 0.5f)};
+    plan.budgets = {parse_budget("128")};
+    plan.asking.limit = 200;
+    plan.asking.sampling.ignore_eog = true;
+    plan.asking.sampling.temperature = 0.7f;
+    return plan;
+  }
+
+  // Runs until `stop_after` answers are there.
+  bool run(const EvaluationPlan &plan, const std::string &name, std::int32_t parallel,
+           std::size_t stop_after = 1000) {
+    EvaluationHost host;
+    host.parallel = parallel;
+    host.context = llama_context_default_params();
+    host.context.n_threads = host.context.n_threads_batch = 1;
+    host.keep_text = true;
+    host.make_context = [](const BoundedOptions &options) { return model_->make_context(options); };
+    host.progress = [&](const EvaluationProgress &progress) {
+      EXPECT_THAT(progress.active, AllOf(Ge(1), Le(parallel)));
+      EXPECT_LE(progress.done, progress.total);
+      return progress.done < stop_after;
+    };
+    GradingDesk desk(plan.questions, "");
+    RunFile file(folder_ / name, {{"model", "tiny"}});
+    Evaluation evaluation(*model_, engine::ChatTemplate("chatml"), plan, host, desk, file);
+    return evaluation.run();
+  }
+  // What must not depend on how it was run, by key.
+  std::map<std::string, std::string> outcomes(const std::string &name) const {
+    std::map<std::string, std::string> outcomes;
+    for (const Record &record : read_run(folder_ / name).records) {
+      const bool fresh = outcomes.emplace(key_of(record), *record.text).second;
+      EXPECT_TRUE(fresh) << key_of(record) << " is there twice";
+    }
+    return outcomes;
+  }
+
+  tests::TemporaryFolder folder_;
+  static inline std::unique_ptr<engine::Model> model_;
+};
+
+TEST_F(EvaluationTest, AsksEveryQuestionUnderEveryPolicy) {
+  EXPECT_TRUE(run(plan(), "run", 4));
+  const std::vector<Record> records = read_run(folder_ / "run").records;
+  EXPECT_EQ(records.size(), 18U);
+  for (const Record &record : records) {
+    EXPECT_EQ(record.tokens, 200);
+    EXPECT_EQ(record.finish, "length");
+    EXPECT_GT(record.prompt_tokens, 40);
+    EXPECT_GT(record.share_seconds, 0);
+    EXPECT_GE(record.seconds, record.share_seconds);
+    const bool full = record.policy == "full";
+    EXPECT_EQ(record.evictions > 0, !full);
+    EXPECT_EQ(record.params.budget, full ? 1 : 128);
+  }
+  const auto bytes = [&](const std::string &policy) {
+    return std::ranges::find(records, policy, &Record::policy)->peak_kv_bytes;
+  };
+  EXPECT_EQ(bytes("vase"), bytes("random+prompt"));
+  EXPECT_GT(bytes("full"), bytes("vase"));
+}
+
+TEST_F(EvaluationTest, TheSameAgain) {
+  run(plan(), "one", 3);
+  run(plan(), "two", 3);
+  EXPECT_EQ(outcomes("one"), outcomes("two"));
+}
+
+TEST_F(EvaluationTest, OrderAndCompanyDoNotMatter) {
+  EvaluationPlan other = plan();
+  run(other, "one", 1);
+  std::ranges::reverse(other.questions);
+  std::ranges::reverse(other.variants);
+  other.variants.push_back(variant("streaming"));
+  other.budgets.push_back(parse_budget("96"));
+  run(other, "two", 1);
+  const auto more = outcomes("two");
+  for (const auto &[key, text] : outcomes("one")) EXPECT_EQ(more.at(key), text) << key;
+}
+
+TEST_F(EvaluationTest, GoesOnAfterAnInterruption) {
+  run(plan(), "whole", 1);
+  EXPECT_FALSE(run(plan(), "parts", 1, 4));
+  EXPECT_EQ(read_run(folder_ / "parts").records.size(), 4U);
+  EXPECT_FALSE(run(plan(), "parts", 1, 11));
+  EXPECT_TRUE(run(plan(), "parts", 1));
+  EXPECT_EQ(outcomes("parts"), outcomes("whole"));
+  EXPECT_TRUE(run(plan(), "parts", 1)) << "nothing is left to do";
+  EXPECT_EQ(read_run(folder_ / "parts").records.size(), 18U);
+}
+
+TEST_F(EvaluationTest, SamplesDiffer) {
+  EvaluationPlan two = plan();
+  two.asking.samples = 2;
+  two.variants = {variant("vase")};
+  run(two, "run", 2);
+  const auto texts = outcomes("run");
+  EXPECT_EQ(texts.size(), 12U);
+  EXPECT_NE(texts.at(key_of("q0", "vase", "128", 0)), texts.at(key_of("q0", "vase", "128", 1)));
+}
+
+TEST_F(EvaluationTest, BudgetsComeFromTheFullRunBeside) {
+  EvaluationPlan shares = plan();
+  shares.budgets = {parse_budget("2x")};
+  run(shares, "run", 4);
+  const std::vector<Record> records = read_run(folder_ / "run").records;
+  const MeanLengths lengths = mean_full_lengths(records);
+  ASSERT_EQ(lengths.size(), 2U);
+  for (const Record &record : records) {
+    if (record.policy == "full") continue;
+    EXPECT_EQ(record.params.budget, rows_of(shares.budgets[0], lengths, record.task));
+  }
+}
+
+TEST_F(EvaluationTest, ATaskMayBeAskedInItsOwnWay) {
+  EvaluationPlan own = plan();
+  own.asking_by_task["second"] = {.samples = 2, .limit = 50};
+  own.variants = {variant("full")};
+  run(own, "run", 2);
+  for (const Record &record : read_run(folder_ / "run").records) {
+    EXPECT_LE(record.tokens, record.task == "first" ? 200 : 50);
+  }
+  EXPECT_EQ(read_run(folder_ / "run").records.size(), 3U + 6);
+}
+
+}  // namespace
+}  // namespace vase::eval

@@ -1,0 +1,149 @@
+#include "eval/run_file.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <iterator>
+
+#include "../llama/tiny_models.hpp"
+#include "vase/llama.hpp"
+
+namespace vase::eval {
+namespace {
+
+using ::testing::HasSubstr;
+
+Record record_of(const std::string &id) {
+  Record record;
+  record.task = "graph";
+  record.tier = "1k";
+  record.id = id;
+  record.policy = "vase+prompt";
+  record.budget = "4x";
+  record.sample = 3;
+  record.seed = 7;
+  record.temperature = 0.6f;
+  record.params = vase_params_default(vase_policy_find("vase"), 512);
+  record.params.recency = 96;
+  record.params.lambda = 0.1f;
+  record.pin_prompt = 0.5f;
+  record.prompt_tokens = 100;
+  record.tokens = 900;
+  record.correct = true;
+  record.answer = "10";
+  record.expected = "10";
+  record.finish = "length";
+  record.loop = Loop{4, 300};
+  record.evictions = 6;
+  record.peak_kv_bytes = 12345;
+  record.seconds = 1.5;
+  record.share_seconds = 0.25;
+  record.text = "caf\xc3\xa9";
+  return record;
+}
+
+class RunFileTest : public ::testing::Test {
+ protected:
+  std::string content() const {
+    std::ifstream file(path_, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+  template <typename Action>
+  static std::string error_of(const Action &action) {
+    try {
+      action();
+    } catch (const Error &error) {
+      return error.what();
+    }
+    return {};
+  }
+  tests::TemporaryFolder folder_;
+  std::filesystem::path path_ = folder_ / "run.jsonl";
+  nlohmann::ordered_json settings_ = {{"model", "m.gguf (1-2)"}, {"seed", 1}};
+};
+
+TEST_F(RunFileTest, KeepsAllThatIsKnownOfAnAnswer) {
+  RunFile(path_, settings_).append(record_of("a"));
+  const eval::Run run = read_run(path_);
+  ASSERT_EQ(run.records.size(), 1U);
+  EXPECT_EQ(run.settings, settings_);
+  EXPECT_EQ(to_json(run.records[0]).dump(), to_json(record_of("a")).dump());
+  EXPECT_EQ(run.records[0].params.recency, 96);
+  EXPECT_EQ(run.records[0].loop->period, 4);
+}
+
+TEST_F(RunFileTest, GoesOnWhereItStopped) {
+  RunFile(path_, settings_).append(record_of("a"));
+  RunFile file(path_, settings_);
+  EXPECT_EQ(file.records().size(), 1U);
+  file.append(record_of("b"));
+  EXPECT_EQ(file.records().size(), 2U);
+  EXPECT_EQ(read_run(path_).records.size(), 2U);
+}
+
+TEST_F(RunFileTest, CutsOffATornLine) {
+  RunFile(path_, settings_).append(record_of("a"));
+  const std::string whole = content();
+  std::ofstream(path_, std::ios::app) << to_json(record_of("b")).dump().substr(0, 100);
+  EXPECT_TRUE(read_run(path_).torn);
+  EXPECT_EQ(read_run(path_).records.size(), 1U);
+  RunFile file(path_, settings_);
+  EXPECT_TRUE(file.was_torn());
+  EXPECT_EQ(content(), whole);
+  file.append(record_of("b"));
+  EXPECT_EQ(read_run(path_).records[1].id, "b");
+}
+
+TEST_F(RunFileTest, StartsAnewIfTheFirstLineIsTorn) {
+  std::ofstream(path_) << "{\"vase_eval\":1,\"sett";
+  RunFile(path_, settings_).append(record_of("a"));
+  EXPECT_EQ(read_run(path_).records.size(), 1U);
+}
+
+TEST_F(RunFileTest, RefusesOtherSettingsAndNamesBoth) {
+  RunFile(path_, settings_).append(record_of("a"));
+  const std::string before = content();
+  nlohmann::ordered_json other = settings_;
+  other["seed"] = 2;
+  const std::string message = error_of([&] { RunFile(path_, other); });
+  EXPECT_THAT(message, HasSubstr("seed 1"));
+  EXPECT_THAT(message, HasSubstr("now it is 2"));
+  EXPECT_EQ(content(), before);
+}
+
+TEST_F(RunFileTest, NeverTouchesOtherFiles) {
+  for (const char *text : {"notes of mine", "notes of mine\n", "{\"a\": 1}\n"}) {
+    std::ofstream(path_) << text;
+    EXPECT_THAT(error_of([&] { RunFile(path_, settings_); }), HasSubstr("no run of `vase eval`"));
+    EXPECT_EQ(content(), text);
+  }
+}
+
+TEST_F(RunFileTest, NamesADamagedLine) {
+  RunFile(path_, settings_).append(record_of("a"));
+  std::ofstream(path_, std::ios::app) << "{\"task\": 1}\n"
+                                      << to_json(record_of("b")).dump() << "\n";
+  EXPECT_THAT(error_of([&] { read_run(path_); }), HasSubstr("line 3 is damaged"));
+}
+
+TEST_F(RunFileTest, OneWriterAtATime) {
+  const RunFile first(path_, settings_);
+  EXPECT_THAT(error_of([&] { RunFile(path_, settings_); }), HasSubstr("another process"));
+}
+
+TEST_F(RunFileTest, SaysWhatCannotBeWritten) {
+  EXPECT_THAT(error_of([&] { RunFile("/proc/none/run.jsonl", settings_); }),
+              HasSubstr("cannot write /proc/none/run.jsonl"));
+  EXPECT_THAT(error_of([&] { read_run(folder_ / "missing"); }), HasSubstr("cannot read"));
+}
+
+TEST_F(RunFileTest, BrokenCharactersDoNotStopIt) {
+  Record record = record_of("a");
+  record.text = "cut \xc3";
+  RunFile(path_, settings_).append(record);
+  EXPECT_EQ(read_run(path_).records[0].text, "cut \xef\xbf\xbd");
+}
+
+}  // namespace
+}  // namespace vase::eval

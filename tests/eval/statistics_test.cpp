@@ -1,0 +1,48 @@
+#include "eval/statistics.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <vector>
+
+namespace vase::eval {
+namespace {
+
+// By hand: 2 * sum of binom(n, i) / 2^n for i up to the smaller count.
+TEST(McNemar, ExactValues) {
+  EXPECT_DOUBLE_EQ(mcnemar_exact(0, 0), 1);
+  EXPECT_NEAR(mcnemar_exact(0, 5), 2.0 / 32, 1e-12);
+  EXPECT_NEAR(mcnemar_exact(5, 0), 2.0 / 32, 1e-12);
+  EXPECT_NEAR(mcnemar_exact(2, 8), 2 * (1 + 10 + 45) / 1024.0, 1e-12);
+  EXPECT_DOUBLE_EQ(mcnemar_exact(3, 3), 1);
+  EXPECT_NEAR(mcnemar_exact(1, 9), 22.0 / 1024, 1e-12);
+  EXPECT_NEAR(mcnemar_exact(900, 1100), 8.457089535503927e-06, 1e-12);  // in exact fractions
+}
+
+// Newcombe 1998, table I: 81 of 263 gives 0.2553 to 0.3662; 0 of 20 gives 0 to 0.1611.
+TEST(Wilson, PublishedValues) {
+  EXPECT_NEAR(wilson_interval(81, 263).low, 0.2553, 5e-5);
+  EXPECT_NEAR(wilson_interval(81, 263).high, 0.3662, 5e-5);
+  EXPECT_DOUBLE_EQ(wilson_interval(0, 20).low, 0);
+  EXPECT_NEAR(wilson_interval(0, 20).high, 0.1611, 5e-5);
+}
+
+TEST(Bootstrap, NearTheNormalIntervalForManyValues) {
+  std::vector<double> values;
+  for (int i = 0; i < 400; ++i) values.push_back(i % 4 == 0 ? 1 : 0);  // mean 0.25
+  const double half = 1.96 * std::sqrt(0.25 * 0.75 / 400);
+  const Interval interval = bootstrap_interval(values);
+  EXPECT_NEAR(interval.low, 0.25 - half, 0.005);
+  EXPECT_NEAR(interval.high, 0.25 + half, 0.005);
+}
+
+TEST(Bootstrap, SameValuesSameInterval) {
+  const std::vector<double> values = {0, 0.5, 1, 1, 0.25};
+  EXPECT_EQ(bootstrap_interval(values).low, bootstrap_interval(values).low);
+  const Interval one = bootstrap_interval(std::vector<double>{0.5});
+  EXPECT_EQ(one.low, 0.5);
+  EXPECT_EQ(one.high, 0.5);
+}
+
+}  // namespace
+}  // namespace vase::eval
