@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias, Unpack
 
+import numpy as np
+
 from vase import _vase, frameworks
 from vase.options import LayerOptions
 
@@ -45,9 +47,11 @@ def select(
         TypeError, ValueError: an argument does not fit; the message names it.
         RuntimeError: keys lie on a CUDA device and the package was built without CUDA.
     """
-    out = frameworks.empty(keys, _mask_shape(keys), "bool")
-    _vase.select(out, *_layer(keys, values, queries, policy, budget, positions, gauss), dict(options))
-    return out
+    out = _empty_rows(keys, "bool")
+    layer = _layer(keys, values, queries, policy, budget, positions, gauss)
+    with frameworks.current_stream(keys) as stream:
+        _vase.select(out, *layer, dict(options), stream)
+    return out[:, : keys.shape[0]]
 
 
 def scores(
@@ -67,9 +71,11 @@ def scores(
         float32 [n_heads, n_rows] on the device of keys. Rows outside the choice (the recency window; sinks, pinned and protected
         rows) are +infinity. For a policy that draws, the others are weights of the draw, not normalised; else ranking scores.
     """
-    out = frameworks.empty(keys, _mask_shape(keys), "float32")
-    _vase.scores(out, *_layer(keys, values, queries, policy, budget, positions, gauss), dict(options))
-    return out
+    out = _empty_rows(keys, "float32")
+    layer = _layer(keys, values, queries, policy, budget, positions, gauss)
+    with frameworks.current_stream(keys) as stream:
+        _vase.scores(out, *layer, dict(options), stream)
+    return out[:, : keys.shape[0]]
 
 
 def compact(keys: Array, values: Array, keep: Array, positions: Array | None = None, *, vacate: int = 0) -> int:
@@ -83,24 +89,43 @@ def compact(keys: Array, values: Array, keep: Array, positions: Array | None = N
         vacate: the first row to become free. With ``vacate=budget`` the kept rows end up in front.
 
     Returns:
-        m.
+        m. On a CUDA device this waits for the mask.
 
     Raises:
         TypeError, ValueError, RuntimeError: as in select(). Then nothing has moved.
     """
     if not isinstance(vacate, int):
         raise TypeError(f"vacate is {vacate!r}; it must be an int")
-    arrays = [frameworks.plain(array) for array in (keys, values, keep, positions)]
-    return _vase.compact(*arrays, vacate)
+    keys, values, keep, positions = (frameworks.plain(array) for array in (keys, values, keep, positions))
+    if not frameworks.is_cuda(keys):
+        return _vase.compact(keys, values, keep, positions, vacate)
+    keep, freed = _device_mask(keys, keep)
+    with frameworks.current_stream(keys) as stream:
+        return _vase.compact(keys, values, keep, positions, vacate, freed, stream)
 
 
-def _mask_shape(keys: Array) -> tuple[int, int]:
-    shape = getattr(keys, "shape", None)
-    if shape is None:
+def _empty_rows(keys: Array, dtype: str) -> Array:
+    """[n_heads, n_rows] on the device of keys; on a CUDA device with as many columns as the library works with there."""
+    if not isinstance(keys, np.ndarray) and not frameworks.is_torch(keys):
         raise TypeError(f"keys is a {type(keys).__name__}; it must be a numpy array or a torch tensor")
-    if len(shape) != 3:
-        raise ValueError(f"keys has {len(shape)} axes; it must be [n_rows, n_heads, dim]")
-    return shape[1], shape[0]
+    if keys.ndim != 3:
+        raise ValueError(f"keys has {keys.ndim} axes; it must be [n_rows, n_heads, dim]")
+    rows, heads = keys.shape[:2]
+    columns = _vase.device_mask_rows(rows) if frameworks.is_cuda(keys) else rows
+    return frameworks.empty(keys, (heads, columns), dtype)
+
+
+def _device_mask(keys: Array, keep: Array) -> tuple[Array, int]:
+    """A mask in the layout of _empty_rows, and how many rows each head gives up, for which this waits for the device."""
+    rows = _empty_rows(keys, "bool")
+    if not frameworks.is_torch(keep) or tuple(keep.shape) != (keys.shape[1], keys.shape[0]) or keep.dtype != rows.dtype:
+        raise ValueError(f"keep must be a bool tensor of shape [{keys.shape[1]}, {keys.shape[0]}], as keys has heads and rows")
+    rows[:, : keep.shape[1]] = keep
+    freed = (~keep).sum(dim=1).tolist()
+    for head, count in enumerate(freed):
+        if count != freed[0]:
+            raise ValueError(f"keep gives up {freed[0]} rows of head 0 and {count} of head {head}; all heads give up the same number")
+    return rows, freed[0]
 
 
 def _layer(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,21 @@ import numpy as np
 def is_torch(array: Any) -> bool:
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(array, torch.Tensor)
+
+
+def is_cuda(array: Any) -> bool:
+    return is_torch(array) and array.is_cuda
+
+
+@contextmanager
+def current_stream(array: Any) -> Iterator[int]:
+    """The stream that torch works on now, on the device of ``array``, which is made the current one; 0 for host memory."""
+    if not is_cuda(array):
+        yield 0
+        return
+    cuda = sys.modules["torch"].cuda
+    with cuda.device(array.device):
+        yield cuda.current_stream().cuda_stream
 
 
 def plain(array: Any) -> Any:

@@ -1,6 +1,7 @@
 #include "python/evictions.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <vector>
 
 #include "python/head_threads.hpp"
@@ -59,6 +60,10 @@ void evict_rows(const vase_params& params, std::span<const EvictionItem> items) 
   };
   size_t rows = 0, workspace = 0;
   for (const EvictionItem& item : items) {
+    for (int32_t head = 0; head < item.layer.n_heads; ++head) {
+      int32_t* end = item.positions + int64_t{head + 1} * item.layer.n_rows;
+      std::iota(end - item.n_new, end, item.new_position);
+    }
     rows += static_cast<size_t>(item.layer.n_heads) * static_cast<size_t>(item.layer.n_rows);
     workspace = std::max(workspace, workspace_size(params, item.layer));
   }

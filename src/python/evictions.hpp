@@ -18,10 +18,14 @@ int32_t compact_rows(const vase_layer& layer, const uint8_t* keep, int32_t vacat
 struct EvictionItem {
   vase_layer layer;
   int32_t* positions;  ///< layer.positions, to be updated
+  /// The last n_new rows stand for the tokens new_position, new_position + 1, ...; `positions` does
+  /// not say so yet.
+  int32_t n_new = 0;
+  int32_t new_position = 0;
 };
 
-/// Selection and moves of several items, their heads spread over the threads: in each, the rows
-/// behind the first `budget` become free.
+/// Writes the positions of new rows, then selection and moves of several items, their heads spread
+/// over the threads: in each, the rows behind the first `budget` become free.
 void evict_rows(const vase_params& params, std::span<const EvictionItem> items);
 
 }  // namespace vase::python

@@ -51,11 +51,12 @@ void LayerArguments::set_queries(nb::handle queries) {
                               .c_str());
 }
 
-Array LayerArguments::per_row(const char* name, nb::handle object, bool writable) const {
+Array LayerArguments::per_row(const char* name, nb::handle object, bool writable,
+                              int32_t row_length) const {
   Array array(name, object, writable);
   array.check_axes(2, "[n_heads, n_rows]");
   array.check_length(0, layer_.n_heads, "as keys has heads");
-  array.check_length(1, layer_.n_rows, "as keys has rows");
+  array.check_length(1, row_length > 0 ? row_length : layer_.n_rows, "as keys has rows");
   array.check_same_device(keys_);
   array.check_dense();
   return array;

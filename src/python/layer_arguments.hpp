@@ -23,10 +23,11 @@ class LayerArguments {
   void set_gauss(nb::handle gauss, vase_params& params);
   /// What params and layer miss together, in Python's words.
   void check_fit(const vase_params& params) const;
-  /// `object` as a [n_heads, n_rows] array of the layer.
-  Array per_row(const char* name, nb::handle object, bool writable) const;
+  /// `object` as a [n_heads, n_rows] array of the layer, or [n_heads, row_length] if that is given.
+  Array per_row(const char* name, nb::handle object, bool writable, int32_t row_length = 0) const;
 
   bool on_cuda() const { return keys_.on_cuda(); }
+  int device() const { return keys_.device(); }
   const vase_layer& layer() const { return layer_; }
   vase_layer& layer() { return layer_; }
   int32_t* positions() const { return static_cast<int32_t*>(positions_->data()); }

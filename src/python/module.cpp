@@ -8,6 +8,7 @@
 #include <tuple>
 #include <vector>
 
+#include "python/device_evictions.hpp"
 #include "python/evictions.hpp"
 #include "python/head_threads.hpp"
 #include "python/options.hpp"
@@ -35,37 +36,64 @@ struct Selection {
   }
 };
 
+/// `stream`: the cudaStream_t of a layer on a CUDA device.
+DeviceStream device_stream(const LayerArguments& arguments, uintptr_t stream) {
+  return {arguments.device(), reinterpret_cast<void*>(stream)};
+}
+
+/// `object` as the mask or the scores of a layer, in the length that its device works with.
+Array result_rows(const LayerArguments& arguments, const char* name, nb::handle object,
+                  bool writable) {
+  const int32_t length = arguments.on_cuda() ? device_mask_rows(arguments.layer().n_rows) : 0;
+  return arguments.per_row(name, object, writable, length);
+}
+
 void select_into(nb::object out, nb::object keys, nb::object values, nb::object queries,
                  const std::string& policy, nb::object budget, nb::object positions,
-                 nb::object gauss, nb::dict options) {
+                 nb::object gauss, nb::dict options, uintptr_t stream) {
   const Selection s(keys, values, queries, policy, budget, positions, gauss, options);
-  const Array keep = s.arguments.per_row("out", out, true);
+  const Array keep = result_rows(s.arguments, "out", out, true);
   keep.check_mask();
-  select_rows(s.params, s.arguments.layer(), static_cast<uint8_t*>(keep.data()));
+  auto* mask = static_cast<uint8_t*>(keep.data());
+  if (s.arguments.on_cuda())
+    select_on_device(s.params, s.arguments.layer(), mask, device_stream(s.arguments, stream));
+  else
+    select_rows(s.params, s.arguments.layer(), mask);
 }
 
 void score_into(nb::object out, nb::object keys, nb::object values, nb::object queries,
                 const std::string& policy, nb::object budget, nb::object positions,
-                nb::object gauss, nb::dict options) {
+                nb::object gauss, nb::dict options, uintptr_t stream) {
   const Selection s(keys, values, queries, policy, budget, positions, gauss, options);
-  const Array scores = s.arguments.per_row("out", out, true);
-  scores.check_float32();
-  score_rows(s.params, s.arguments.layer(), static_cast<float*>(scores.data()));
+  const Array array = result_rows(s.arguments, "out", out, true);
+  array.check_float32();
+  auto* scores = static_cast<float*>(array.data());
+  if (s.arguments.on_cuda())
+    score_on_device(s.params, s.arguments.layer(), scores, device_stream(s.arguments, stream));
+  else
+    score_rows(s.params, s.arguments.layer(), scores);
 }
 
+/// `freed`: the rows that each head gives up, for a layer on a CUDA device; counted here for
+/// others.
 int32_t compact(nb::object keys, nb::object values, nb::object keep, nb::object positions,
-                int32_t vacate) {
+                int32_t vacate, int32_t freed, uintptr_t stream) {
   LayerArguments arguments(keys, values, true);
-  const Array mask = arguments.per_row("keep", keep, false);
-  mask.check_mask();
+  const Array array = result_rows(arguments, "keep", keep, false);
+  array.check_mask();
   arguments.set_positions(positions, true);
-  return compact_rows(arguments.layer(), static_cast<const uint8_t*>(mask.data()), vacate,
-                      positions.is_none() ? nullptr : arguments.positions());
+  int32_t* moved = positions.is_none() ? nullptr : arguments.positions();
+  const auto* mask = static_cast<const uint8_t*>(array.data());
+  if (!arguments.on_cuda()) return compact_rows(arguments.layer(), mask, vacate, moved);
+  compact_on_device(arguments.layer(), mask, freed, vacate, moved,
+                    device_stream(arguments, stream));
+  return freed;
 }
 
-/// items: one dict for each layer of each sequence, with keys, values, queries, positions and the
-/// layer's fields. All share policy, budget and options.
-void evict(const nb::list& items, const std::string& policy, nb::object budget, nb::dict options) {
+/// items: one dict for each layer of each sequence, all on one device, with keys, values, queries,
+/// positions, n_new, new_position and the layer's fields. All share policy, budget and options.
+void evict(const nb::list& items, const std::string& policy, nb::object budget, nb::dict options,
+           uintptr_t stream) {
   const vase_params params = take_params(policy, budget, options);
   check_all_taken(options);
   std::deque<LayerArguments> arguments;  // keep their addresses
@@ -77,9 +105,14 @@ void evict(const nb::list& items, const std::string& policy, nb::object budget, 
     layer.set_positions(item["positions"], true);
     layer.check_fit(params);
     take_layer_fields(layer.layer(), item);
-    evictions.push_back({layer.layer(), layer.positions()});
+    evictions.push_back({layer.layer(), layer.positions(), nb::cast<int32_t>(item["n_new"]),
+                         nb::cast<int32_t>(item["new_position"])});
   }
-  evict_rows(params, evictions);
+  if (evictions.empty()) return;
+  if (arguments.front().on_cuda())
+    evict_on_device(params, evictions, device_stream(arguments.front(), stream));
+  else
+    evict_rows(params, evictions);
 }
 
 nb::dict parameters(const std::string& policy, nb::object budget, nb::dict options) {
@@ -128,13 +161,15 @@ void set_threads(int threads) {
 NB_MODULE(_vase, module) {
   using namespace vase::python;
   module.attr("version") = vase_version();
-  module.attr("has_cuda") = false;
+  module.attr("has_cuda") = built_with_cuda();
   module.def("select", &select_into, "out"_a, "keys"_a, "values"_a, "queries"_a.none(), "policy"_a,
-             "budget"_a, "positions"_a.none(), "gauss"_a.none(), "options"_a);
+             "budget"_a, "positions"_a.none(), "gauss"_a.none(), "options"_a, "stream"_a = 0);
   module.def("scores", &score_into, "out"_a, "keys"_a, "values"_a, "queries"_a.none(), "policy"_a,
-             "budget"_a, "positions"_a.none(), "gauss"_a.none(), "options"_a);
-  module.def("compact", &compact, "keys"_a, "values"_a, "keep"_a, "positions"_a.none(), "vacate"_a);
-  module.def("evict", &evict, "items"_a, "policy"_a, "budget"_a, "options"_a);
+             "budget"_a, "positions"_a.none(), "gauss"_a.none(), "options"_a, "stream"_a = 0);
+  module.def("compact", &compact, "keys"_a, "values"_a, "keep"_a, "positions"_a.none(), "vacate"_a,
+             "freed"_a = 0, "stream"_a = 0);
+  module.def("evict", &evict, "items"_a, "policy"_a, "budget"_a, "options"_a, "stream"_a = 0);
+  module.def("device_mask_rows", &device_mask_rows, "n_rows"_a);
   module.def("parameters", &parameters, "policy"_a, "budget"_a, "options"_a);
   module.def("policies", &policies);
   module.def("get_threads", &vase::python::head_threads);

@@ -10,7 +10,7 @@ import torch
 from transformers import PreTrainedConfig
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
-from vase import _vase
+from vase import _vase, frameworks
 from vase.hf.layer import VaseLayer
 from vase.options import PolicyOptions
 from vase.policies import parameters
@@ -125,7 +125,12 @@ class VaseCache(Cache):
             for index, other in enumerate(self.bounded_layers):
                 if other.is_initialized and other.sequences[b].rows == layer.capacity and other.sequences[b].tokens == tokens:
                     items.append((index, other, b))
-        _vase.evict([self._item(*item) for item in items], self.parameters["policy"], self.parameters["budget"], dict(self._options))
+        for device in dict.fromkeys(other.device for _, other, _ in items):
+            here = [item for item in items if item[1].device == device]
+            with frameworks.current_stream(here[0][1].keys) as stream:
+                descriptions = [self._item(*item) for item in here]
+                p = self.parameters
+                _vase.evict(descriptions, p["policy"], p["budget"], dict(self._options), stream)
         for _, other, b in items:
             other.drop_behind(b, self.parameters["budget"])
 
@@ -136,7 +141,9 @@ class VaseCache(Cache):
             "keys": layer.keys[sequence].transpose(0, 1),
             "values": layer.values[sequence].transpose(0, 1),
             "queries": layer.queries.of(sequence, s.tokens),
-            "positions": layer.settle_positions(sequence),
+            "positions": layer.positions[sequence],
+            "n_new": s.rows - s.settled,
+            "new_position": s.tokens - (s.rows - s.settled),
             "scale": layer.scaling,
             "prompt": self._pinned(s.prompt_end),
             "sequence": sequence if self._draw_streams is None else self._draw_streams[sequence],

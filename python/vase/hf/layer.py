@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from transformers.cache_utils import CacheLayerMixin
 
+from vase import _vase
 from vase.hf.attention import LAYER_MARK, NewTokens
 from vase.hf.query_ring import QueryRing
 from vase.hf.tensors import lasting_tensors
@@ -67,6 +68,8 @@ class VaseLayer(CacheLayerMixin):
     @lasting_tensors()
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
         batch, heads = key_states.shape[:2]
+        if key_states.is_cuda and self.capacity is not None:
+            _vase.device_mask_rows(self.capacity)  # says now, not at the first eviction, if there is no CUDA in this build
         self.dtype, self.device = key_states.dtype, key_states.device
         self.keys = key_states.new_zeros(batch, heads, 0, key_states.shape[-1])
         self.values = value_states.new_zeros(batch, heads, 0, value_states.shape[-1])

@@ -1,0 +1,64 @@
+// Prints which rows a bounded llama.cpp context holds, for comparison with the Hugging Face cache.
+//   bounded_rows MODEL.gguf POLICY BUDGET PROMPT PIECE < token numbers
+// The first PROMPT tokens come in one call, the others PIECE at a time, all caches f32. After each
+// call with an eviction, one line: [evictions, [layer [head [token position of each row,
+// ascending]]]].
+#include <llama-cpp.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <iostream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vase/llama.hpp>
+#include <vector>
+
+namespace {
+
+void print_rows(const vase::BoundedContext &context) {
+  nlohmann::json layers = nlohmann::json::array();
+  for (int32_t layer = 0; layer < context.bounded_layers(); ++layer) {
+    nlohmann::json heads = nlohmann::json::array();
+    for (int32_t head = 0; head < context.heads(layer); ++head) {
+      std::vector<int32_t> positions = context.positions(0, layer, head);
+      std::ranges::sort(positions);
+      heads.push_back(std::move(positions));
+    }
+    layers.push_back(std::move(heads));
+  }
+  std::cout << nlohmann::json{context.statistics(0).evictions, std::move(layers)} << std::endl;
+}
+
+}  // namespace
+
+int main(int argc, char **argv) try {
+  if (argc != 6) {
+    std::fprintf(stderr, "usage: %s MODEL.gguf POLICY BUDGET PROMPT PIECE < tokens\n", argv[0]);
+    return 2;
+  }
+  llama_log_set([](ggml_log_level, const char *, void *) {}, nullptr);
+  const llama_model_ptr model(llama_model_load_from_file(argv[1], llama_model_default_params()));
+  if (!model) throw vase::Error(std::string("cannot load ") + argv[1]);
+  const std::vector<llama_token> tokens{std::istream_iterator<llama_token>(std::cin), {}};
+  const size_t prompt = std::stoul(argv[4]), piece = std::stoul(argv[5]);
+
+  vase::BoundedOptions options;
+  options.policy = vase_params_default(vase_policy_find(argv[2]), std::stoi(argv[3]));
+  options.context.type_k = options.context.type_v = GGML_TYPE_F32;
+  options.context.n_threads = options.context.n_threads_batch = 1;
+  vase::BoundedContext context(model.get(), options);
+
+  std::span<const llama_token> left = tokens;
+  while (!left.empty()) {
+    const int64_t evictions = context.statistics(0).evictions;
+    const auto now =
+        left.first(std::min(left.size(), left.size() == tokens.size() ? prompt : piece));
+    context.decode({{.sequence = 0, .tokens = now}});
+    if (context.statistics(0).evictions > evictions) print_rows(context);
+    left = left.subspan(now.size());
+  }
+} catch (const std::exception &error) {
+  std::fprintf(stderr, "%s\n", error.what());
+  return 1;
+}
