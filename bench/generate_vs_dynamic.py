@@ -136,7 +136,7 @@ def main():
     parser.add_argument("--batch", type=int, default=1, help="sequences")
     parser.add_argument("--tokens", type=int, default=320, help="generated per measurement; several evictions")
     parser.add_argument("--policies", nargs="+", default=["vase", "vase-cur"])
-    parser.add_argument("--attention", default="vase_sdpa", choices=["vase_sdpa", "vase_flash"])
+    parser.add_argument("--attention", default="vase_sdpa", choices=["vase_sdpa", "vase_fa2"])
     parser.add_argument("--read-prompt", action="store_true", help="read prompts of the whole depth and show how long it takes")
     arguments = parser.parse_args()
 

@@ -4,7 +4,7 @@
     cache = vase.hf.VaseCache(model.config, budget=4096)
     model.generate(**inputs, past_key_values=cache)
 
-Importing this module registers the attention implementations "vase_sdpa" and "vase_flash" with transformers. They are the usual
+Importing this module registers the attention implementations "vase_sdpa" and "vase_fa2" with transformers. They are the usual
 ones, except that with a VaseCache they also show it the queries; with any other cache they are plain sdpa.
 """
 

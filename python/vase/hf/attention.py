@@ -92,7 +92,7 @@ def attend_flash(
     from flash_attn import flash_attn_with_kvcache
 
     if not visibility.padding_is_left():
-        raise ValueError("attention_mask has padding behind tokens; vase_flash takes padding on the left alone (or use vase_sdpa)")
+        raise ValueError("attention_mask has padding behind tokens; vase_fa2 takes padding on the left alone (or use vase_sdpa)")
     return flash_attn_with_kvcache(
         query.transpose(1, 2),
         keys.transpose(1, 2),
@@ -104,7 +104,7 @@ def attend_flash(
 
 
 def register() -> None:
-    """Makes "vase_sdpa" and "vase_flash" known to transformers."""
-    for name, attend in {"vase_sdpa": attend_sdpa, "vase_flash": attend_flash}.items():
+    """Makes "vase_sdpa" and "vase_fa2" known to transformers, which looks for kernels of its own behind any name with "flash"."""
+    for name, attend in {"vase_sdpa": attend_sdpa, "vase_fa2": attend_flash}.items():
         AttentionInterface.register(name, partial(attention, attend=attend))
         AttentionMaskInterface.register(name, padding_of_new_tokens)

@@ -15,7 +15,7 @@ from vase.hf.layer import VaseLayer
 from vase.options import PolicyOptions
 from vase.policies import parameters
 
-ATTENTION = ("vase_sdpa", "vase_flash")
+ATTENTION = ("vase_sdpa", "vase_fa2")
 
 
 class SequenceStatistics(NamedTuple):
@@ -38,7 +38,7 @@ class VaseCache(Cache):
 
     The model must use one of the attention implementations that this package registers:
 
-        model.set_attn_implementation("vase_sdpa")  # or "vase_flash", with the flash-attn library
+        model.set_attn_implementation("vase_sdpa")  # or "vase_fa2", with the flash-attn library
         cache = VaseCache(model.config, budget=4096)
         model.generate(**inputs, past_key_values=cache)
 

@@ -52,3 +52,19 @@ def test_weights_of_the_draw(case, mode, options):
     protected = published == 0
     assert np.isinf(scores[protected]).all()
     np.testing.assert_allclose(scores[~protected], published[~protected], rtol=1e-5)
+
+
+def test_draws(case):
+    """How often each row survives, against the published share of as many draws: chi square over the rows that are at stake."""
+    published = case["range_sink_sample_attn.inclusion"]
+    draws = 200
+    kept = np.zeros_like(published)
+    for draw in range(draws):
+        kept += vase.select(case["K"], case["V"], case["Q"], eviction=draw, **arguments(case))
+    share = kept / draws
+    variance = published * (1 - published) * (1 / draws + 1 / int(case["draws"]))
+    at_stake = (published > 0.02) & (published < 0.98)
+    chi2 = ((share - published)[at_stake] ** 2 / variance[at_stake]).sum()
+    rows = at_stake.sum()
+    assert rows > 100
+    assert chi2 < rows + 5 * np.sqrt(2 * rows)
