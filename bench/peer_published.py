@@ -38,16 +38,17 @@ def load_published(clone: Path):
     return module
 
 
-def full_layer(published, mode: str):
-    """A layer at budget + recency rows, about to evict."""
+def full_layer(published, mode: str, batch: int = 1, dtype=torch.float32, device: str = "cpu"):
+    """A layer at budget + recency rows of `batch` sequences, about to evict."""
     layer = published.EvictLayer(
         0, BUDGET, RECENCY, mode, rkv_lambda=0.5, smooth=True, verbose=False, n_large=BUDGET // 4
     )
     rows = BUDGET + RECENCY
-    keys, values = torch.randn(1, rows, HEADS, DIM), torch.randn(1, rows, HEADS, DIM)
+    kind = {"dtype": dtype, "device": device}
+    keys, values = (torch.randn(batch, rows, HEADS, DIM, **kind) for _ in range(2))
     layer.lazy_initialization(keys, values)
     layer.k_cache[:, :rows], layer.v_cache[:, :rows] = keys, values
-    layer.update_queries(torch.randn(1, QUERY_HEADS, RECENCY, DIM))
+    layer.update_queries(torch.randn(batch, QUERY_HEADS, RECENCY, DIM, **kind))
     return layer, keys, values
 
 

@@ -124,13 +124,15 @@ def _device_mask(keys: Array, keep: Array) -> tuple[Array, int]:
     freed = (~keep).sum(dim=1).tolist()
     for head, count in enumerate(freed):
         if count != freed[0]:
-            raise ValueError(f"keep gives up {freed[0]} rows of head 0 and {count} of head {head}; all heads give up the same number")
+            raise ValueError(
+                f"keep gives up {freed[0]} rows of head 0 and {count} of head {head}; all heads give up the same number"
+            )
     return rows, freed[0]
 
 
 def _layer(
     keys: Array, values: Array, queries: Array | None, policy: str, budget: int, positions: Array | None, gauss: Array | None
-) -> tuple[Any, ...]:
+) -> tuple[Any, Any, Any, str, int, Any, Any]:
     """The arguments as the extension module takes them; the small arrays are converted, the rows never."""
     if not isinstance(policy, str):
         raise TypeError(f"policy is {policy!r}; it must be a name from vase.policies()")

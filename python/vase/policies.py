@@ -29,4 +29,4 @@ def parameters(policy: str = "vase", *, budget: int, **options: Unpack[PolicyOpt
 
     Raises ValueError for an unknown policy and values out of range, TypeError for values of the wrong type.
     """
-    return _vase.parameters(policy, budget, options)
+    return _vase.parameters(policy, budget, dict(options))

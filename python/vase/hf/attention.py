@@ -89,11 +89,11 @@ def attend_flash(
 ) -> torch.Tensor:
     """The flash-attn library on the rows where they lie. It aligns the causal mask with the end of each sequence, so padding
     must be on the left."""
-    from flash_attn import flash_attn_with_kvcache
+    from flash_attn import flash_attn_with_kvcache  # type: ignore[import-not-found]
 
     if not visibility.padding_is_left():
         raise ValueError("attention_mask has padding behind tokens; vase_fa2 takes padding on the left alone (or use vase_sdpa)")
-    return flash_attn_with_kvcache(
+    output: torch.Tensor = flash_attn_with_kvcache(
         query.transpose(1, 2),
         keys.transpose(1, 2),
         values.transpose(1, 2),
@@ -101,6 +101,7 @@ def attend_flash(
         softmax_scale=kwargs.get("scaling"),
         causal=True,
     )
+    return output
 
 
 def register() -> None:

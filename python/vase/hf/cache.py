@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import NamedTuple, Unpack
 
 import numpy as np
-import torch
 from transformers import PreTrainedConfig
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
@@ -112,8 +111,8 @@ class VaseCache(Cache):
 
     def cache_bytes(self) -> int:
         """Bytes that the keys and values of all layers take now, sliding-window layers included."""
-        tensors = [t for layer in self.layers if layer.is_initialized for t in (layer.keys, layer.values)]
-        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+        tensors = [getattr(layer, name, None) for layer in self.layers for name in ("keys", "values")]
+        return sum(t.numel() * t.element_size() for t in tensors if t is not None)
 
     # ---- evictions -------------------------------------------------------------------------------
 

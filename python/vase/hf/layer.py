@@ -38,7 +38,7 @@ class SequenceRows:
         return copy
 
 
-class VaseLayer(CacheLayerMixin):
+class VaseLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
     """Rows of one layer, at most ``capacity`` per head and sequence.
 
     Sequence b holds its rows in keys[b, :, :rows] and values[b, :, :rows], both [batch, KV heads, rows, dim]; padding gets none.
@@ -51,13 +51,16 @@ class VaseLayer(CacheLayerMixin):
 
     is_sliding = False
     is_croppable = False
+    # There from lazy_initialization() to reset().
+    keys: torch.Tensor
+    values: torch.Tensor
+    positions: torch.Tensor
 
     def __init__(self, capacity: int | None, window: int, evict_due: EvictDue):
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.capacity = capacity
         self.scaling: float | None = None
         self.sequences: list[SequenceRows] = []
-        self.positions: torch.Tensor | None = None
         self.queries = QueryRing(window)
         self._evict_due = evict_due
         self._seen = 0  # columns of tokens, padding included
@@ -104,7 +107,7 @@ class VaseLayer(CacheLayerMixin):
         return -1
 
     def reset(self) -> None:
-        self.keys = self.values = self.positions = None
+        self.keys = self.values = None  # type: ignore[assignment]  # as the base class has it
         self.is_initialized = False
         self.sequences = []
         self.queries.clear()
@@ -165,10 +168,7 @@ class VaseLayer(CacheLayerMixin):
             part = slice(begin, end)
             part_real = None if real is None else real[:, part]
             visibility = Visibility([s.rows for s in self.sequences], end - begin, part_real)
-            # Queries first: their places in the ring go by the tokens there were before.
-            if self.capacity is not None:
-                self.queries.append(query[:, :, part], self.sequences, part_real, self.capacity)
-            self._append(key[:, :, part], value[:, :, part], part_real)
+            self._store(query[:, :, part], key[:, :, part], value[:, :, part], part_real)
             most = max(1, max(s.rows for s in self.sequences))
             outputs.append(attend(query[:, :, part], self.keys[:, :, :most], self.values[:, :, :most], visibility))
         self._seen += query.shape[2]
@@ -178,8 +178,9 @@ class VaseLayer(CacheLayerMixin):
         """Ranges of columns that fit into the room there is, after evicting where there is none."""
         begin = 0
         while begin < new:
-            coming = np.full(len(self.sequences), new - begin) if real is None else real[:, begin:].sum(axis=1)
-            full = [b for b, s in enumerate(self.sequences) if s.rows == self.capacity and coming[b] > 0]
+            full = [b for b, s in enumerate(self.sequences) if s.rows == self.capacity]
+            if real is not None:
+                full = [b for b in full if real[b, begin:].any()]
             if full:
                 self._evict_due(self, full)
             yield begin, (end := self._end_of_part(begin, new, real))
@@ -188,32 +189,40 @@ class VaseLayer(CacheLayerMixin):
     def _end_of_part(self, begin: int, new: int, real: np.ndarray | None) -> int:
         if self.capacity is None:
             return new
-        room = np.array([self.capacity - s.rows for s in self.sequences])
         if real is None:
-            return min(new, begin + int(room.min()))
+            return min(new, begin + self.capacity - max(s.rows for s in self.sequences))
+        room = np.array([self.capacity - s.rows for s in self.sequences])
         fits = (real[:, begin:].cumsum(axis=1) <= room[:, None]).all(axis=0)
         return begin + int(fits.sum())
 
     @lasting_tensors()
+    def _store(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, real: np.ndarray | None) -> None:
+        # Queries first: their places in the ring go by the tokens there were before.
+        if self.capacity is not None:
+            self.queries.append(query, self.sequences, real, self.capacity)
+        self._append(key, value, real)
+
     def _append(self, key: torch.Tensor, value: torch.Tensor, real: np.ndarray | None) -> None:
         new = key.shape[2]
-        added = np.full(len(self.sequences), new) if real is None else real.sum(axis=1)
-        self._reserve(max(s.rows + int(n) for s, n in zip(self.sequences, added)))
+        added = [new] * len(self.sequences) if real is None else real.sum(axis=1).tolist()
+        self._reserve(max(s.rows + n for s, n in zip(self.sequences, added)))
         first = self.sequences[0].rows
         same = real is None and all(s.rows == first for s in self.sequences)
+        if real is None and new == 1 and not same:
+            batch = torch.arange(len(self.sequences), device=self.device)
+            places = torch.tensor([s.rows for s in self.sequences], device=self.device)
         for rows, fresh in (self.keys, key), (self.values, value):
             if same:
                 rows[:, :, first : first + new] = fresh
             elif real is None and new == 1:
-                batch = torch.arange(len(self.sequences), device=rows.device)
-                rows[batch, :, torch.tensor([s.rows for s in self.sequences], device=rows.device)] = fresh[:, :, 0]
+                rows[batch, :, places] = fresh[:, :, 0]
             else:
                 for b, s in enumerate(self.sequences):
                     columns = slice(None) if real is None else torch.from_numpy(real[b].nonzero()[0]).to(rows.device)
-                    rows[b, :, s.rows : s.rows + int(added[b])] = fresh[b, :, columns]
+                    rows[b, :, s.rows : s.rows + added[b]] = fresh[b, :, columns]
         for s, n in zip(self.sequences, added):
-            s.rows += int(n)
-            s.tokens += int(n)
+            s.rows += n
+            s.tokens += n
 
     def _reserve(self, rows: int) -> None:
         """Makes room for ``rows`` rows: twice as many as before, up to the capacity, so that short texts take little."""

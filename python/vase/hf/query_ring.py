@@ -32,9 +32,10 @@ class QueryRing:
         if self._ring is not None:
             self._ring = self._ring.index_select(0, indices)
 
-    @lasting_tensors()
     def append(self, query: torch.Tensor, sequences: Sequence[Rows], real: np.ndarray | None, capacity: int) -> None:
-        """query: [batch, query heads, new, dim], of tokens that come behind those of ``sequences``; real: bool [batch, new], False
+        """Must be called within lasting_tensors().
+
+        query: [batch, query heads, new, dim], of tokens that come behind those of ``sequences``; real: bool [batch, new], False
         for padding. Only queries of the last ``window`` tokens before an eviction are ever read, which is when a sequence has
         ``capacity`` rows; others are not stored."""
         new = query.shape[2]
@@ -47,9 +48,9 @@ class QueryRing:
             columns = range(max(0, new - self.window), new)
             self._ring[:, :, self._places(sequences[0].tokens, columns)] = query[:, :, columns.start :].float()
         elif real is None and new == 1:
-            batch = torch.arange(len(sequences), device=query.device)
-            places = torch.tensor([s.tokens % self.window for s in sequences], device=query.device)
-            self._ring[batch, :, places] = query[:, :, 0].float()
+            each = torch.arange(len(sequences), device=query.device)
+            at = torch.tensor([s.tokens % self.window for s in sequences], device=query.device)
+            self._ring[each, :, at] = query[:, :, 0].float()
         else:
             for b, s in enumerate(sequences):
                 taken = np.arange(new) if real is None else real[b].nonzero()[0]

@@ -1,13 +1,10 @@
 import os
 
-os.environ["HF_HUB_OFFLINE"] = "1"
-
 import pytest
 
+os.environ["HF_HUB_OFFLINE"] = "1"  # read when transformers is imported
 torch = pytest.importorskip("torch")
-pytest.importorskip("transformers")
-
-import transformers
+transformers = pytest.importorskip("transformers")
 
 
 @pytest.fixture(autouse=True)

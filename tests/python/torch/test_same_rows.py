@@ -17,9 +17,9 @@ import pytest
 import torch
 import transformers
 
-gguf = pytest.importorskip("gguf")
-
 from vase.hf import VaseCache
+
+gguf = pytest.importorskip("gguf")
 
 PROGRAM = os.environ.get("VASE_BOUNDED_ROWS", "")
 CACHE = Path(os.environ.get("VASE_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vase")
