@@ -6,28 +6,10 @@ version: str
 has_cuda: bool
 
 def select(
-    out: Any,
-    keys: Any,
-    values: Any,
-    queries: Any,
-    policy: str,
-    budget: int,
-    positions: Any,
-    gauss: Any,
-    options: dict[str, Any],
-    stream: int = 0,
+    out: Any, rows: dict[str, Any], policy: str, budget: int, options: dict[str, Any], stream: int = 0
 ) -> None: ...
 def scores(
-    out: Any,
-    keys: Any,
-    values: Any,
-    queries: Any,
-    policy: str,
-    budget: int,
-    positions: Any,
-    gauss: Any,
-    options: dict[str, Any],
-    stream: int = 0,
+    out: Any, rows: dict[str, Any], policy: str, budget: int, options: dict[str, Any], stream: int = 0
 ) -> None: ...
 def compact(keys: Any, values: Any, keep: Any, positions: Any, vacate: int, freed: int = 0, stream: int = 0) -> int: ...
 def evict(items: list[dict[str, Any]], policy: str, budget: int, options: dict[str, Any], stream: int = 0) -> None: ...

@@ -48,9 +48,9 @@ def select(
         RuntimeError: keys lie on a CUDA device and the package was built without CUDA.
     """
     out = _empty_rows(keys, "bool")
-    layer = _layer(keys, values, queries, policy, budget, positions, gauss)
+    rows = _rows(keys, values, queries, positions, gauss)
     with frameworks.current_stream(keys) as stream:
-        _vase.select(out, *layer, dict(options), stream)
+        _vase.select(out, rows, _checked(policy), budget, dict(options), stream)
     return out[:, : keys.shape[0]]
 
 
@@ -72,9 +72,9 @@ def scores(
         rows) are +infinity. For a policy that draws, the others are weights of the draw, not normalised; else ranking scores.
     """
     out = _empty_rows(keys, "float32")
-    layer = _layer(keys, values, queries, policy, budget, positions, gauss)
+    rows = _rows(keys, values, queries, positions, gauss)
     with frameworks.current_stream(keys) as stream:
-        _vase.scores(out, *layer, dict(options), stream)
+        _vase.scores(out, rows, _checked(policy), budget, dict(options), stream)
     return out[:, : keys.shape[0]]
 
 
@@ -130,18 +130,18 @@ def _device_mask(keys: Array, keep: Array) -> tuple[Array, int]:
     return rows, freed[0]
 
 
-def _layer(
-    keys: Array, values: Array, queries: Array | None, policy: str, budget: int, positions: Array | None, gauss: Array | None
-) -> tuple[Any, Any, Any, str, int, Any, Any]:
-    """The arguments as the extension module takes them; the small arrays are converted, the rows never."""
+def _rows(keys: Array, values: Array, queries: Array | None, positions: Array | None, gauss: Array | None) -> dict[str, Any]:
+    """A layer as the extension module takes it; the small arrays are converted, the rows never."""
+    return {
+        "keys": frameworks.plain(keys),
+        "values": frameworks.plain(values),
+        "queries": frameworks.dense("queries", queries, "float32"),
+        "positions": frameworks.dense("positions", positions, "int32"),
+        "gauss": frameworks.dense("gauss", gauss, "float32"),
+    }
+
+
+def _checked(policy: str) -> str:
     if not isinstance(policy, str):
         raise TypeError(f"policy is {policy!r}; it must be a name from vase.policies()")
-    return (
-        frameworks.plain(keys),
-        frameworks.plain(values),
-        frameworks.dense("queries", queries, "float32"),
-        policy,
-        budget,
-        frameworks.dense("positions", positions, "int32"),
-        frameworks.dense("gauss", gauss, "float32"),
-    )
+    return policy

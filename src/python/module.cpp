@@ -19,26 +19,27 @@ using namespace nb::literals;
 namespace vase::python {
 namespace {
 
-/// Arguments of select and scores.
+/// Arguments of select and scores. `rows` has keys, values, queries, positions and gauss.
 struct Selection {
   LayerArguments arguments;
   vase_params params;
 
-  Selection(nb::handle keys, nb::handle values, nb::handle queries, const std::string& policy,
-            nb::handle budget, nb::handle positions, nb::handle gauss, nb::dict options)
-      : arguments(keys, values, false), params(take_params(policy, budget, options)) {
+  Selection(const nb::dict& rows, const std::string& policy, nb::handle budget,
+            const nb::dict& options)
+      : arguments(rows["keys"], rows["values"], false),
+        params(take_params(policy, budget, options)) {
     take_layer_fields(arguments.layer(), options);
     check_all_taken(options);
-    arguments.set_queries(queries);
-    arguments.set_positions(positions, false);
-    arguments.set_gauss(gauss, params);
+    arguments.set_queries(rows["queries"]);
+    arguments.set_positions(rows["positions"], false);
+    arguments.set_gauss(rows["gauss"], params);
     arguments.check_fit(params);
   }
 };
 
 /// `stream`: the cudaStream_t of a layer on a CUDA device.
 DeviceStream device_stream(const LayerArguments& arguments, uintptr_t stream) {
-  return {arguments.device(), reinterpret_cast<void*>(stream)};
+  return {arguments.device(), reinterpret_cast<void*>(stream)};  // NOLINT: that is what it is
 }
 
 /// `object` as the mask or the scores of a layer, in the length that its device works with.
@@ -48,10 +49,9 @@ Array result_rows(const LayerArguments& arguments, const char* name, nb::handle 
   return arguments.per_row(name, object, writable, length);
 }
 
-void select_into(nb::object out, nb::object keys, nb::object values, nb::object queries,
-                 const std::string& policy, nb::object budget, nb::object positions,
-                 nb::object gauss, nb::dict options, uintptr_t stream) {
-  const Selection s(keys, values, queries, policy, budget, positions, gauss, options);
+void select_into(nb::handle out, const nb::dict& rows, const std::string& policy, nb::handle budget,
+                 const nb::dict& options, uintptr_t stream) {
+  const Selection s(rows, policy, budget, options);
   const Array keep = result_rows(s.arguments, "out", out, true);
   keep.check_mask();
   auto* mask = static_cast<uint8_t*>(keep.data());
@@ -61,10 +61,9 @@ void select_into(nb::object out, nb::object keys, nb::object values, nb::object 
     select_rows(s.params, s.arguments.layer(), mask);
 }
 
-void score_into(nb::object out, nb::object keys, nb::object values, nb::object queries,
-                const std::string& policy, nb::object budget, nb::object positions,
-                nb::object gauss, nb::dict options, uintptr_t stream) {
-  const Selection s(keys, values, queries, policy, budget, positions, gauss, options);
+void score_into(nb::handle out, const nb::dict& rows, const std::string& policy, nb::handle budget,
+                const nb::dict& options, uintptr_t stream) {
+  const Selection s(rows, policy, budget, options);
   const Array array = result_rows(s.arguments, "out", out, true);
   array.check_float32();
   auto* scores = static_cast<float*>(array.data());
@@ -76,7 +75,7 @@ void score_into(nb::object out, nb::object keys, nb::object values, nb::object q
 
 /// `freed`: the rows that each head gives up, for a layer on a CUDA device; counted here for
 /// others.
-int32_t compact(nb::object keys, nb::object values, nb::object keep, nb::object positions,
+int32_t compact(nb::handle keys, nb::handle values, nb::handle keep, nb::handle positions,
                 int32_t vacate, int32_t freed, uintptr_t stream) {
   LayerArguments arguments(keys, values, true);
   const Array array = result_rows(arguments, "keep", keep, false);
@@ -92,14 +91,14 @@ int32_t compact(nb::object keys, nb::object values, nb::object keep, nb::object 
 
 /// items: one dict for each layer of each sequence, all on one device, with keys, values, queries,
 /// positions, n_new, new_position and the layer's fields. All share policy, budget and options.
-void evict(const nb::list& items, const std::string& policy, nb::object budget, nb::dict options,
-           uintptr_t stream) {
+void evict(const nb::list& items, const std::string& policy, nb::handle budget,
+           const nb::dict& options, uintptr_t stream) {
   const vase_params params = take_params(policy, budget, options);
   check_all_taken(options);
   std::deque<LayerArguments> arguments;  // keep their addresses
   std::vector<EvictionItem> evictions;
-  for (nb::handle entry : items) {
-    nb::dict item = nb::cast<nb::dict>(entry);
+  for (const nb::handle entry : items) {
+    const nb::dict item = nb::cast<nb::dict>(entry);
     LayerArguments& layer = arguments.emplace_back(item["keys"], item["values"], true);
     layer.set_queries(item["queries"]);
     layer.set_positions(item["positions"], true);
@@ -115,7 +114,7 @@ void evict(const nb::list& items, const std::string& policy, nb::object budget, 
     evict_rows(params, evictions);
 }
 
-nb::dict parameters(const std::string& policy, nb::object budget, nb::dict options) {
+nb::dict parameters(const std::string& policy, nb::handle budget, const nb::dict& options) {
   const vase_params params = take_params(policy, budget, options);
   check_all_taken(options);
   nb::dict result;
@@ -162,10 +161,10 @@ NB_MODULE(_vase, module) {
   using namespace vase::python;
   module.attr("version") = vase_version();
   module.attr("has_cuda") = built_with_cuda();
-  module.def("select", &select_into, "out"_a, "keys"_a, "values"_a, "queries"_a.none(), "policy"_a,
-             "budget"_a, "positions"_a.none(), "gauss"_a.none(), "options"_a, "stream"_a = 0);
-  module.def("scores", &score_into, "out"_a, "keys"_a, "values"_a, "queries"_a.none(), "policy"_a,
-             "budget"_a, "positions"_a.none(), "gauss"_a.none(), "options"_a, "stream"_a = 0);
+  module.def("select", &select_into, "out"_a, "rows"_a, "policy"_a, "budget"_a, "options"_a,
+             "stream"_a = 0);
+  module.def("scores", &score_into, "out"_a, "rows"_a, "policy"_a, "budget"_a, "options"_a,
+             "stream"_a = 0);
   module.def("compact", &compact, "keys"_a, "values"_a, "keep"_a, "positions"_a.none(), "vacate"_a,
              "freed"_a = 0, "stream"_a = 0);
   module.def("evict", &evict, "items"_a, "policy"_a, "budget"_a, "options"_a, "stream"_a = 0);

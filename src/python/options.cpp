@@ -40,7 +40,7 @@ float real(const char* name, nb::handle value) {
 }
 
 /// The value of `name`, taken out of `options`; invalid if it is not there or None.
-nb::object take(nb::dict& options, const char* name) {
+nb::object take(const nb::dict& options, const char* name) {
   if (!options.contains(name)) return {};
   nb::object value = options[name];
   nb::del(options[name]);
@@ -48,12 +48,12 @@ nb::object take(nb::dict& options, const char* name) {
 }
 
 template <typename T>
-void take_integer(nb::dict& options, const char* name, T& field) {
+void take_integer(const nb::dict& options, const char* name, T& field) {
   if (const nb::object value = take(options, name); value.is_valid())
     field = integer<T>(name, value);
 }
 
-void take_real(nb::dict& options, const char* name, float& field) {
+void take_real(const nb::dict& options, const char* name, float& field) {
   if (const nb::object value = take(options, name); value.is_valid()) field = real(name, value);
 }
 
@@ -67,7 +67,7 @@ const vase_policy* find_policy(const std::string& name) {
 
 }  // namespace
 
-vase_params take_params(const std::string& policy, nb::handle budget, nb::dict& options) {
+vase_params take_params(const std::string& policy, nb::handle budget, const nb::dict& options) {
   vase_params params = vase_params_default(find_policy(policy), integer<int32_t>("budget", budget));
   take_integer(options, "recency", params.recency);
   take_integer(options, "interval", params.interval);
@@ -84,7 +84,7 @@ vase_params take_params(const std::string& policy, nb::handle budget, nb::dict& 
   return params;
 }
 
-void take_layer_fields(vase_layer& layer, nb::dict& options) {
+void take_layer_fields(vase_layer& layer, const nb::dict& options) {
   take_real(options, "scale", layer.scale);
   take_integer(options, "sequence", layer.sequence);
   take_integer(options, "eviction", layer.eviction);

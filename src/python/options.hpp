@@ -15,10 +15,10 @@ namespace nb = nanobind;
 /// The published parameters for `policy` and `budget`, with those that `options` names replaced and
 /// taken out of it. Throws ValueError for an unknown policy and for values out of range, TypeError
 /// for values of the wrong type; both name the argument.
-vase_params take_params(const std::string& policy, nb::handle budget, nb::dict& options);
+vase_params take_params(const std::string& policy, nb::handle budget, const nb::dict& options);
 
 /// Sets the fields of `layer` that `options` names and takes them out of it. Throws as above.
-void take_layer_fields(vase_layer& layer, nb::dict& options);
+void take_layer_fields(vase_layer& layer, const nb::dict& options);
 
 /// Throws TypeError if `options` has any entry left.
 void check_all_taken(const nb::dict& options);
