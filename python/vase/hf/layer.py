@@ -106,6 +106,8 @@ class VaseLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
     def get_max_length(self) -> int:
         return -1
 
+    get_max_cache_shape = get_max_length  # its name in earlier versions of transformers 5
+
     def reset(self) -> None:
         self.keys = self.values = None  # type: ignore[assignment]  # as the base class has it
         self.is_initialized = False
