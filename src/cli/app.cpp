@@ -12,6 +12,7 @@
 #include "cli/bench.hpp"
 #include "cli/chat.hpp"
 #include "cli/eval.hpp"
+#include "cli/fidelity.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/output.hpp"
 #include "cli/plan.hpp"
@@ -90,6 +91,7 @@ std::unique_ptr<CLI::App> make_app() {
   add_policies_command(*app);
   add_tasks_command(*app);
   add_eval_command(*app);
+  add_fidelity_command(*app);
   return app;
 }
 

@@ -1,0 +1,184 @@
+#include "cli/fidelity.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cli/arguments.hpp"
+#include "cli/interrupt.hpp"
+#include "cli/memory.hpp"
+#include "cli/output.hpp"
+#include "cli/prompt.hpp"
+#include "cli/status_line.hpp"
+#include "cli/table.hpp"
+#include "cli/units.hpp"
+#include "cli/variants.hpp"
+#include "engine/log.hpp"
+#include "engine/model.hpp"
+#include "eval/budget.hpp"
+#include "eval/fidelity.hpp"
+#include "eval/fingerprint.hpp"
+
+namespace vase::cli {
+namespace {
+
+struct FidelityArguments {
+  ModelArguments model;
+  ContextArguments context;
+  PolicyArguments policy;  // parameters of all policies
+  std::optional<std::string> text;
+  std::vector<std::string> policies = {"vase", "vase-cur", "snapkv", "rkv", "streaming", "random"};
+  std::vector<std::string> budgets = {"4x"};
+  std::int64_t tokens = 0;  // 0: all, up to what the model was trained on
+  std::int32_t bucket = 512;
+  std::int32_t chunk = 16;
+  std::int64_t seed = 1;
+  std::string out;
+  bool force = false;
+};
+
+std::vector<llama_token> read_tokens(const FidelityArguments &arguments,
+                                     const engine::Model &model) {
+  std::vector<llama_token> tokens = model.tokenize(read_prompt({}, arguments.text));
+  const std::int64_t limit = arguments.tokens > 0 ? arguments.tokens : model.n_ctx_train();
+  if (std::ssize(tokens) > limit) tokens.resize(static_cast<std::size_t>(limit));
+  if (tokens.size() < 2) throw Error("the text has only one token: there is nothing to predict");
+  return tokens;
+}
+
+// "4x": a quarter of the text, as for a task of that length.
+std::vector<eval::FidelityEntry> entries_of(const FidelityArguments &arguments,
+                                            std::size_t n_tokens) {
+  const eval::MeanLengths lengths = {{"text", static_cast<double>(n_tokens)}};
+  const auto seed = static_cast<std::uint64_t>(arguments.seed);
+  std::vector<eval::FidelityEntry> entries;
+  for (const eval::Variant &variant : parse_variants(arguments.policies, arguments.policy, seed)) {
+    if (!variant.evicts) throw Error("full is what the others are compared with: leave it out");
+    for (const std::string &text : arguments.budgets) {
+      const eval::Budget budget = eval::parse_budget(text);
+      entries.push_back(
+          {.policy = variant.label,
+           .budget = budget.label,
+           .lane = {variant.params(eval::rows_of(budget, lengths, "text")), variant.pin_prompt}});
+    }
+  }
+  return entries;
+}
+
+std::string table_of(const std::vector<eval::FidelityBucket> &buckets) {
+  Table table({"policy", "budget", "rows", "KL", "NLL", "NLL of full", "same top-1", "tokens"}, 2);
+  for (const eval::FidelityBucket &total : eval::overall(buckets)) {
+    table.add({total.policy, total.budget, with_commas(total.rows), fmt::format("{:.4f}", total.kl),
+               fmt::format("{:.4f}", total.nll), fmt::format("{:.4f}", total.nll_full),
+               fmt::format("{:.1f}%", 100 * total.same_top), with_commas(total.to - total.from)});
+  }
+  return table.str();
+}
+
+void write_lines(const FidelityArguments &arguments,
+                 const std::vector<eval::FidelityBucket> &buckets) {
+  if (arguments.out.empty()) return;
+  const std::filesystem::path model = arguments.model.file();
+  const nlohmann::ordered_json first = {
+      {"vase_fidelity", 1},
+      {"model", fmt::format("{} ({})", model.filename().string(), eval::fingerprint(model))},
+      {"text", arguments.text.value_or("-")},
+      {"seed", arguments.seed}};
+  std::ofstream file(arguments.out, std::ios::binary);
+  file << first.dump() << '\n';
+  for (const eval::FidelityBucket &bucket : buckets) file << eval::to_json(bucket).dump() << '\n';
+  file.close();
+  if (!file) throw Error(fmt::format("cannot write {}", arguments.out));
+}
+
+eval::LaneHost host_of(const FidelityArguments &arguments, const engine::Model &model,
+                       const MemoryPlanner &planner) {
+  eval::LaneHost host;
+  host.context = arguments.context.params();
+  host.chunk = arguments.chunk;
+  host.make_context = [&](const BoundedOptions &options) {
+    if (!arguments.force) {
+      check_memory(planner.plan(options), memory_for_model(arguments.model.n_gpu_layers), "-n");
+    }
+    return model.make_context(options);
+  };
+  return host;
+}
+
+void fidelity(const FidelityArguments &arguments) {
+  install_interrupt_handlers();
+  engine::init_llama(arguments.model.verbose);
+  const MemoryPlanner planner(arguments.model.file().string(), arguments.model.llama_params());
+  const engine::Model model(arguments.model.options());
+
+  StatusLine status;
+  eval::FidelityPlan plan;
+  plan.tokens = read_tokens(arguments, model);
+  plan.entries = entries_of(arguments, plan.tokens.size());
+  plan.n_vocab = static_cast<std::size_t>(llama_vocab_n_tokens(model.vocab()));
+  plan.bucket = arguments.bucket;
+  plan.host = host_of(arguments, model, planner);
+  plan.host.n_ctx = std::ssize(plan.tokens);
+  plan.progress = [&status](std::int64_t done, std::int64_t total) {
+    if (status.due()) {
+      status.show(fmt::format(" {}/{} tokens ", with_commas(done), with_commas(total)));
+    }
+    return !interrupted();
+  };
+  const std::vector<eval::FidelityBucket> buckets = eval::measure_fidelity(plan);
+  status.clear();
+  write_lines(arguments, buckets);
+  write_output(table_of(buckets));
+  if (interrupted()) throw Interrupted();
+}
+
+}  // namespace
+
+void add_fidelity_command(CLI::App &app) {
+  CLI::App *command = app.add_subcommand(
+      "fidelity", "what a bounded cache predicts, token by token, against the full cache");
+  const auto arguments = std::make_shared<FidelityArguments>();
+  command->add_option("-f,--file", arguments->text, "the text; -: standard input");
+  command->add_option("--policies", arguments->policies, "policies to compare with the full cache")
+      ->delimiter(',')
+      ->capture_default_str();
+  command->add_option("--budgets", arguments->budgets, "rows, or 4x for a quarter of the text")
+      ->delimiter(',')
+      ->capture_default_str();
+  command
+      ->add_option("-n,--tokens", arguments->tokens,
+                   "tokens of the text to read (default: as many as the model was trained on)")
+      ->check(at_least(2));
+  command->add_option("--bucket", arguments->bucket, "positions that one line averages")
+      ->check(at_least(1))
+      ->capture_default_str();
+  command->add_option("--chunk", arguments->chunk, "tokens in one step, at most")
+      ->check(at_least(1, 1024))
+      ->capture_default_str();
+  command->add_option("-s,--seed", arguments->seed, "of the evictions' draws")
+      ->check(at_least(0))
+      ->capture_default_str();
+  command->add_option("-o,--out", arguments->out, "also write the buckets to this JSONL file");
+  command->add_flag("--force", arguments->force,
+                    "start even if the memory does not seem to suffice");
+  arguments->model.add_to(*command);
+  arguments->policy.add_parameters_to(*command);
+  arguments->context.add_to(*command);
+  command->footer(
+      std::string(kVariantHelp) +
+      "\n\n"
+      "All caches read the same text side by side. A step never reaches over an eviction, so "
+      "every\n"
+      "cache evicts where it would if the tokens were decoded one by one, each `interval` tokens;\n"
+      "--chunk only says how many of those are computed at once. KL and NLL are in nats a token.");
+  command->callback([arguments] { fidelity(*arguments); });
+}
+
+}  // namespace vase::cli

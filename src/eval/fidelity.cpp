@@ -1,0 +1,193 @@
+#include "eval/fidelity.hpp"
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <utility>
+
+#include "core/thread_pool.hpp"
+#include "eval/divergence.hpp"
+
+namespace vase::eval {
+namespace {
+
+// What one position adds to a bucket, and, divided by their number, its means.
+struct Sums {
+  double kl = 0, nll = 0, nll_full = 0, same_top = 0;
+
+  void add(const Sums &other, double weight = 1) {
+    kl += weight * other.kl;
+    nll += weight * other.nll;
+    nll_full += weight * other.nll_full;
+    same_top += weight * other.same_top;
+  }
+};
+
+FidelityBucket bucket_of(const FidelityEntry &entry, std::int64_t from, std::int64_t to,
+                         const Sums &sums) {
+  Sums means;
+  means.add(sums, 1 / static_cast<double>(to - from));
+  return {entry.policy, entry.budget, entry.lane.params.budget, from,          to,
+          means.kl,     means.nll,    means.nll_full,           means.same_top};
+}
+
+// The lanes of one context and the entries that they stand for.
+struct Group {
+  std::vector<std::size_t> entries;
+  Lanes lanes;
+};
+
+// Lanes of one context agree on the query window; those without queries capture none.
+std::vector<Group> make_groups(const FidelityPlan &plan) {
+  std::map<std::int32_t, std::vector<std::size_t>> by_window;
+  for (std::size_t i = 0; i < plan.entries.size(); ++i) {
+    const vase_params &params = plan.entries[i].lane.params;
+    by_window[vase_policy_needs_queries(params.policy) != 0 ? params.window : 0].push_back(i);
+  }
+  std::vector<Group> groups;
+  for (const auto &[window, entries] : by_window) {
+    std::vector<Lane> lanes;
+    for (const std::size_t entry : entries) lanes.push_back(plan.entries[entry].lane);
+    groups.push_back({entries, Lanes(plan.host, lanes)});
+  }
+  return groups;
+}
+
+// Sums of all entries up to the end of the open bucket, and the buckets that are closed.
+class Buckets {
+ public:
+  explicit Buckets(const FidelityPlan &plan)
+      : plan_(plan), sums_(plan.entries.size()), closed_(plan.entries.size()) {}
+
+  void add(const std::vector<Sums> &position) {
+    for (std::size_t i = 0; i < sums_.size(); ++i) sums_[i].add(position[i]);
+    if (++done_ - from_ == plan_.bucket) close();
+  }
+
+  std::vector<FidelityBucket> finish() {
+    if (done_ > from_) close();
+    std::vector<FidelityBucket> all;
+    for (const auto &buckets : closed_) all.insert(all.end(), buckets.begin(), buckets.end());
+    return all;
+  }
+
+ private:
+  void close() {
+    for (std::size_t i = 0; i < sums_.size(); ++i) {
+      const Sums sums = std::exchange(sums_[i], {});
+      closed_[i].push_back(bucket_of(plan_.entries[i], from_, done_, sums));
+    }
+    from_ = done_;
+  }
+
+  const FidelityPlan &plan_;
+  std::vector<Sums> sums_;                           // [entries]
+  std::vector<std::vector<FidelityBucket>> closed_;  // [entries]
+  std::int64_t from_ = 0, done_ = 0;
+};
+
+// Where the logits of one position lie.
+struct Position {
+  const float *full = nullptr;
+  std::vector<const float *> entries;  // [entries]
+  llama_token next = 0;                // the token that follows in the text
+};
+
+std::vector<Sums> compare(const Position &position, std::size_t n_vocab) {
+  const Logits full({position.full, n_vocab});
+  std::vector<Sums> results;
+  for (const float *entry : position.entries) {
+    const Logits logits({entry, n_vocab});
+    results.push_back({.kl = full.divergence_to(logits),
+                       .nll = logits.nll(position.next),
+                       .nll_full = full.nll(position.next),
+                       .same_top = logits.likeliest() == full.likeliest() ? 1.0 : 0.0});
+  }
+  return results;
+}
+
+std::vector<Position> positions_of(const Lanes &full, const std::vector<Group> &groups,
+                                   std::size_t n_entries, std::span<const llama_token> next) {
+  std::vector<Position> positions;
+  for (std::int32_t token = 0; token < std::ssize(next); ++token) {
+    Position position{.full = full.logits(0, token),
+                      .entries = std::vector<const float *>(n_entries),
+                      .next = next[static_cast<std::size_t>(token)]};
+    for (const Group &group : groups) {
+      for (std::int32_t lane = 0; lane < group.lanes.size(); ++lane) {
+        position.entries[group.entries[static_cast<std::size_t>(lane)]] =
+            group.lanes.logits(lane, token);
+      }
+    }
+    positions.push_back(std::move(position));
+  }
+  return positions;
+}
+
+}  // namespace
+
+std::vector<FidelityBucket> measure_fidelity(const FidelityPlan &plan) {
+  const Lane keeps_all{.params = vase_params_default(vase_policy_find("full"), 1)};
+  Lanes full(plan.host, {keeps_all});
+  std::vector<Group> groups = make_groups(plan);
+  Buckets buckets(plan);
+  ThreadPool pool(std::max(plan.host.context.n_threads, 1));
+  const auto total = std::ssize(plan.tokens) - 1;  // the last token predicts nothing in the text
+  for (std::int64_t done = 0; done < total;) {
+    std::int64_t count = std::min<std::int64_t>(plan.host.chunk, total - done);
+    for (const Group &group : groups) count = std::min(count, group.lanes.until_eviction());
+    const auto first = static_cast<std::size_t>(done);
+    const auto text = std::span(plan.tokens);
+    const auto tokens = text.subspan(first, static_cast<std::size_t>(count));
+    full.decode(tokens);
+    for (Group &group : groups) group.lanes.decode(tokens);
+
+    const std::vector<Position> positions =
+        positions_of(full, groups, plan.entries.size(), text.subspan(first + 1, tokens.size()));
+    std::vector<std::vector<Sums>> results(positions.size());
+    pool.parallel_for(static_cast<int>(count), [&](int index, int) {
+      const auto i = static_cast<std::size_t>(index);
+      results[i] = compare(positions[i], plan.n_vocab);
+    });
+    for (const std::vector<Sums> &result : results) buckets.add(result);
+    done += count;
+    if (!plan.progress(done, total)) break;
+  }
+  return buckets.finish();
+}
+
+std::vector<FidelityBucket> overall(const std::vector<FidelityBucket> &buckets) {
+  std::vector<FidelityBucket> totals;
+  for (const FidelityBucket &bucket : buckets) {
+    const bool same = !totals.empty() && totals.back().policy == bucket.policy &&
+                      totals.back().budget == bucket.budget;
+    if (!same) {
+      totals.push_back(bucket);
+      continue;
+    }
+    FidelityBucket &total = totals.back();
+    const auto before = static_cast<double>(total.to - total.from);
+    const double share = 1 - before / static_cast<double>(bucket.to - total.from);
+    total.kl += share * (bucket.kl - total.kl);
+    total.nll += share * (bucket.nll - total.nll);
+    total.nll_full += share * (bucket.nll_full - total.nll_full);
+    total.same_top += share * (bucket.same_top - total.same_top);
+    total.to = bucket.to;
+  }
+  return totals;
+}
+
+nlohmann::ordered_json to_json(const FidelityBucket &bucket) {
+  return {{"policy", bucket.policy},
+          {"budget", bucket.budget},
+          {"rows", bucket.rows},
+          {"from", bucket.from},
+          {"to", bucket.to},
+          {"kl", bucket.kl},
+          {"nll", bucket.nll},
+          {"nll_full", bucket.nll_full},
+          {"same_top", bucket.same_top}};
+}
+
+}  // namespace vase::eval

@@ -1,0 +1,54 @@
+// Teacher-forced fidelity: the same text through the full cache and through bounded ones, and how
+// far what they predict is apart.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "eval/lanes.hpp"
+
+namespace vase::eval {
+
+/// One policy at one budget.
+struct FidelityEntry {
+  std::string policy;  ///< label of the variant
+  std::string budget;  ///< as asked for
+  Lane lane;
+};
+
+struct FidelityPlan {
+  std::vector<llama_token> tokens;
+  std::vector<FidelityEntry> entries;
+  std::size_t n_vocab = 0;
+  std::int32_t bucket = 512;  ///< positions that are averaged
+  LaneHost host;
+  /// Called after each step with positions done and in all; false stops.
+  std::function<bool(std::int64_t, std::int64_t)> progress;
+};
+
+/// Means over the positions [from, to) of one entry.
+struct FidelityBucket {
+  std::string policy, budget;
+  std::int32_t rows = 0;
+  std::int64_t from = 0, to = 0;
+  double kl = 0;        ///< KL(full || policy), nats a token
+  double nll = 0;       ///< of the text's next token under the policy, nats
+  double nll_full = 0;  ///< the same under the full cache
+  double same_top = 0;  ///< share of positions with the same likeliest token
+};
+
+/// Reads the text in steps that never reach over an eviction: a bounded cache evicts exactly where
+/// decoding token by token would. Full and bounded caches go side by side, so nothing but one
+/// step's logits is kept. Returns whole buckets, and the last one however long it is; entry by
+/// entry. What was read when `progress` stopped it counts. Throws Error.
+std::vector<FidelityBucket> measure_fidelity(const FidelityPlan &plan);
+
+/// One bucket over all positions for each entry, in the order of the buckets.
+std::vector<FidelityBucket> overall(const std::vector<FidelityBucket> &buckets);
+
+nlohmann::ordered_json to_json(const FidelityBucket &bucket);
+
+}  // namespace vase::eval

@@ -1,0 +1,62 @@
+#include "eval/lanes.hpp"
+
+#include <algorithm>
+#include <limits>
+
+namespace vase::eval {
+namespace {
+
+bool evicts(const vase_params &params) { return vase_policy_evicts(params.policy) != 0; }
+
+BoundedOptions options_for(const LaneHost &host, const std::vector<Lane> &lanes) {
+  const auto budget = [](const Lane &lane) { return lane.params.budget; };
+  BoundedOptions options{.policy = std::ranges::max_element(lanes, {}, budget)->params,
+                         .n_sequences = static_cast<std::int32_t>(lanes.size()),
+                         .context = host.context};
+  if (evicts(options.policy)) {
+    std::int32_t most = 0;
+    for (const Lane &lane : lanes) most = std::max(most, lane.params.budget + lane.params.interval);
+    options.policy.interval = most - options.policy.budget;
+  }
+  const auto at_once = static_cast<std::uint32_t>(host.chunk * options.n_sequences);
+  options.context.n_batch = std::max(options.context.n_batch, at_once);
+  options.context.n_ctx = static_cast<std::uint32_t>(host.n_ctx);
+  return options;
+}
+
+}  // namespace
+
+Lanes::Lanes(const LaneHost &host, const std::vector<Lane> &lanes)
+    : context_(host.make_context(options_for(host, lanes))) {
+  for (std::int32_t i = 0; i < size(); ++i) {
+    const Lane &lane = lanes[static_cast<std::size_t>(i)];
+    if (!evicts(lane.params)) continue;
+    context_.set_params(i, lane.params, lane.pin_prompt);
+    context_.set_draw_stream(i, 0);
+  }
+}
+
+std::int64_t Lanes::until_eviction() const {
+  std::int64_t least = std::numeric_limits<std::int32_t>::max();
+  for (std::int32_t i = 0; i < size(); ++i) {
+    const vase_params &params = context_.params(i);
+    if (!evicts(params)) continue;
+    const std::int64_t left = params.budget + params.interval - context_.statistics(i).rows;
+    least = std::min<std::int64_t>(least, left > 0 ? left : params.interval);
+  }
+  return least;
+}
+
+void Lanes::decode(std::span<const llama_token> tokens) {
+  std::vector<SequenceInput> inputs;
+  for (std::int32_t i = 0; i < size(); ++i) {
+    inputs.push_back({.sequence = i, .tokens = tokens, .all_logits = true});
+  }
+  context_.decode(inputs);
+}
+
+const float *Lanes::logits(std::int32_t lane, std::int32_t token) const {
+  return llama_get_logits_ith(context_.get(), context_.logits_index(lane, token));
+}
+
+}  // namespace vase::eval

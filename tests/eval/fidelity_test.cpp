@@ -1,0 +1,128 @@
+#include "eval/fidelity.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "../engine/text_model.hpp"
+#include "../llama/tiny_models.hpp"
+#include "engine/log.hpp"
+#include "engine/model.hpp"
+#include "eval/divergence.hpp"
+
+namespace vase::eval {
+namespace {
+
+TEST(Divergence, OfSmallDistributionsByHand) {
+  const std::vector<float> p = {std::log(0.5f), std::log(0.25f), std::log(0.25f)};
+  const std::vector<float> q = {std::log(0.25f) + 7, std::log(0.5f) + 7, std::log(0.25f) + 7};
+  const Logits a(p), b(q);
+  EXPECT_NEAR(a.divergence_to(b), 0.25 * std::log(2.0), 1e-6);
+  EXPECT_NEAR(b.divergence_to(a), 0.25 * std::log(2.0), 1e-6);
+  EXPECT_EQ(a.divergence_to(a), 0);
+  EXPECT_NEAR(b.nll(1), std::log(2.0), 1e-6);
+  EXPECT_EQ(a.likeliest(), 0);
+  EXPECT_EQ(b.likeliest(), 1);
+}
+
+TEST(Divergence, LargeLogitsDoNotOverflow) {
+  const std::vector<float> p = {1e4f, 1e4f - 1}, q = {-1e4f, -1e4f - 1};
+  EXPECT_NEAR(Logits(p).divergence_to(Logits(q)), 0, 1e-3);
+  EXPECT_NEAR(Logits(p).nll(0), std::log(1 + std::exp(-1.0)), 1e-3);
+}
+
+class FidelityTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    engine::init_llama(false);
+    const tests::TemporaryFolder folder;
+    engine::test::write_text_model(folder / "text.gguf");
+    model_ = std::make_unique<engine::Model>(
+        engine::ModelOptions{.path = folder / "text.gguf", .n_gpu_layers = 0});
+  }
+  static void TearDownTestSuite() { model_.reset(); }
+
+  static FidelityEntry entry(const char *policy, std::int32_t budget) {
+    vase_params params = vase_params_default(vase_policy_find(policy), budget);
+    params.recency = params.interval = params.window = 32;
+    params.seed = 1;
+    return {.policy = policy, .budget = std::to_string(budget), .lane = {params}};
+  }
+
+  static FidelityPlan plan(std::vector<FidelityEntry> entries, std::int32_t chunk = 16) {
+    std::string text;
+    for (int i = 0; text.size() < 500; ++i) text += "Line " + std::to_string(i * i) + " of a text. ";
+    FidelityPlan plan;
+    plan.tokens = model_->tokenize(text);
+    plan.tokens.resize(400);
+    plan.entries = std::move(entries);
+    plan.n_vocab = static_cast<std::size_t>(llama_vocab_n_tokens(model_->vocab()));
+    plan.bucket = 100;
+    plan.host.context = llama_context_default_params();
+    plan.host.context.n_threads = plan.host.context.n_threads_batch = 1;
+    plan.host.make_context = [](const BoundedOptions &o) { return model_->make_context(o); };
+    plan.host.chunk = chunk;
+    plan.host.n_ctx = 400;
+    plan.progress = [](std::int64_t, std::int64_t) { return true; };
+    return plan;
+  }
+
+  static inline std::unique_ptr<engine::Model> model_;
+};
+
+TEST_F(FidelityTest, NothingIsLostBeforeTheFirstEviction) {
+  const auto buckets = measure_fidelity(plan({entry("vase", 128), entry("random", 200)}));
+  ASSERT_EQ(buckets.size(), 8U);  // 399 positions in buckets of 100, for each of two
+  EXPECT_EQ(buckets[3].to, 399);
+  for (const FidelityBucket &bucket : buckets) {
+    // The first eviction comes at budget + interval = 160 and 232 rows.
+    const bool before = bucket.to <= bucket.rows + 32;
+    EXPECT_EQ(bucket.kl < 1e-5, before) << bucket.policy << " from " << bucket.from;
+    EXPECT_GT(bucket.nll, 0);
+  }
+}
+
+// The claim of the header: steps of any length evict where single tokens would.
+TEST_F(FidelityTest, StepsDoNotMatter) {
+  const auto entries = {entry("vase", 96), entry("streaming", 70), entry("rkv", 128)};
+  const auto singly = measure_fidelity(plan(entries, 1));
+  const auto steps = measure_fidelity(plan(entries, 13));
+  ASSERT_EQ(singly.size(), steps.size());
+  for (std::size_t i = 0; i < singly.size(); ++i) {
+    EXPECT_NEAR(singly[i].kl, steps[i].kl, 1e-3 * singly[i].kl + 1e-6) << singly[i].policy;
+    EXPECT_NEAR(singly[i].nll, steps[i].nll, 1e-4);
+  }
+}
+
+TEST_F(FidelityTest, CompanyDoesNotMatter) {
+  const auto together = measure_fidelity(plan({entry("vase", 96), entry("random", 180)}));
+  const auto alone = measure_fidelity(plan({entry("vase", 96)}));
+  for (std::size_t i = 0; i < alone.size(); ++i) {
+    EXPECT_NEAR(alone[i].kl, together[i].kl, 1e-3 * alone[i].kl + 1e-6);
+  }
+}
+
+TEST_F(FidelityTest, OverallIsTheMeanOverPositions) {
+  const auto buckets = measure_fidelity(plan({entry("random", 96)}));
+  double sum = 0;
+  for (const FidelityBucket &b : buckets) sum += b.kl * static_cast<double>(b.to - b.from);
+  const auto totals = overall(buckets);
+  ASSERT_EQ(totals.size(), 1U);
+  EXPECT_NEAR(totals[0].kl, sum / 399, 1e-9);
+  EXPECT_EQ(totals[0].from, 0);
+  EXPECT_EQ(totals[0].to, 399);
+}
+
+TEST_F(FidelityTest, WhatWasReadBeforeAnInterruptionCounts) {
+  FidelityPlan stopped = plan({entry("vase", 96)});
+  stopped.progress = [](std::int64_t done, std::int64_t) { return done < 150; };
+  const auto buckets = measure_fidelity(stopped);
+  ASSERT_EQ(buckets.size(), 2U);
+  EXPECT_GE(buckets[1].to, 150);
+  EXPECT_LT(buckets[1].to, 170);
+}
+
+}  // namespace
+}  // namespace vase::eval
