@@ -14,8 +14,12 @@ install(
 if(TARGET vase_cli)
   install(TARGETS vase_cli)
   install(FILES "${PROJECT_SOURCE_DIR}/models/vase-reasoner-lora.gguf"
-                "${PROJECT_SOURCE_DIR}/src/eval/math_verify_helper.py"
           DESTINATION "${CMAKE_INSTALL_DATADIR}/vase")
+  install(
+    DIRECTORY "${PROJECT_SOURCE_DIR}/src/eval/python/"
+    DESTINATION "${CMAKE_INSTALL_DATADIR}/vase"
+    FILES_MATCHING
+    PATTERN "*.py")
 endif()
 
 set(_vase_left_out)

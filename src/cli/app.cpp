@@ -15,6 +15,7 @@
 #include "cli/fidelity.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/output.hpp"
+#include "cli/page.hpp"
 #include "cli/plan.hpp"
 #include "cli/policies.hpp"
 #include "cli/run.hpp"
@@ -92,6 +93,7 @@ std::unique_ptr<CLI::App> make_app() {
   add_tasks_command(*app);
   add_eval_command(*app);
   add_fidelity_command(*app);
+  add_report_command(*app);
   return app;
 }
 

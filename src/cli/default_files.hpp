@@ -14,8 +14,8 @@ std::filesystem::path default_model();
 /// source tree that the program was built from. Throws Error if it is in neither.
 std::filesystem::path reasoner_adapter();
 
-/// A Python script that belongs to the program, looked for in the same way: src/eval of the source
-/// tree. Throws Error if it is not there.
+/// A Python script that belongs to the program, looked for in the same way: src/eval/python of the
+/// source tree. Throws Error if it is not there.
 std::filesystem::path eval_script(const char *name);
 
 }  // namespace vase::cli

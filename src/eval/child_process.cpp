@@ -92,8 +92,10 @@ bool ChildProcess::read_line(std::string &line) {
   }
 }
 
+void ChildProcess::close_input() { close_end(to_child_); }
+
 int ChildProcess::finish() {
-  close_end(to_child_);
+  close_input();
   int status = 0;
   if (pid_ >= 0) {
     while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {

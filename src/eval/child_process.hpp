@@ -22,6 +22,8 @@ class ChildProcess {
   bool write(std::string_view text);
   /// A line without its newline; false if the child has ended.
   bool read_line(std::string &line);
+  /// Tells the child that there is no more to read.
+  void close_input();
   /// Closes the child's input and waits. Returns the exit code, 128 + n after signal n.
   int finish();
 

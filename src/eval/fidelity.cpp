@@ -190,4 +190,10 @@ nlohmann::ordered_json to_json(const FidelityBucket &bucket) {
           {"same_top", bucket.same_top}};
 }
 
+FidelityBucket bucket_from_json(const nlohmann::json &line) {
+  return {line.at("policy"), line.at("budget"),   line.at("rows"),
+          line.at("from"),   line.at("to"),       line.at("kl"),
+          line.at("nll"),    line.at("nll_full"), line.at("same_top")};
+}
+
 }  // namespace vase::eval

@@ -50,5 +50,7 @@ std::vector<FidelityBucket> measure_fidelity(const FidelityPlan &plan);
 std::vector<FidelityBucket> overall(const std::vector<FidelityBucket> &buckets);
 
 nlohmann::ordered_json to_json(const FidelityBucket &bucket);
+/// Throws nlohmann::json::exception if a field is missing or of another type.
+FidelityBucket bucket_from_json(const nlohmann::json &line);
 
 }  // namespace vase::eval

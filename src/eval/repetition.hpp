@@ -13,10 +13,10 @@ struct Loop {
 };
 
 /// What counts as a loop: the end of the text repeats a block of up to `longest_period` tokens, at
-/// least `rounds` times and over at least `tokens` tokens; at most `differences` of these tokens are
-/// not the token one period before. Some may differ because stuck models go on counting ("After game
-/// 9", "After game 10"); honest work differs more from line to line: of our tasks' worked solutions,
-/// cut anywhere, none is taken for a loop, even with 10%.
+/// least `rounds` times and over at least `tokens` tokens; at most `differences` of these tokens
+/// are not the token one period before. Some may differ because stuck models go on counting ("After
+/// game 9", "After game 10"); honest work differs more from line to line: of our tasks' worked
+/// solutions, cut anywhere, none is taken for a loop, even with 10%.
 struct LoopRule {
   std::int64_t longest_period = 1024;
   std::int64_t rounds = 4;

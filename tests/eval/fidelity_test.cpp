@@ -53,7 +53,8 @@ class FidelityTest : public ::testing::Test {
 
   static FidelityPlan plan(std::vector<FidelityEntry> entries, std::int32_t chunk = 16) {
     std::string text;
-    for (int i = 0; text.size() < 500; ++i) text += "Line " + std::to_string(i * i) + " of a text. ";
+    for (int i = 0; text.size() < 500; ++i)
+      text += "Line " + std::to_string(i * i) + " of a text. ";
     FidelityPlan plan;
     plan.tokens = model_->tokenize(text);
     plan.tokens.resize(400);

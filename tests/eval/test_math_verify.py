@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-HELPER = pathlib.Path(__file__).parents[2] / "src" / "eval" / "math_verify_helper.py"
+HELPER = pathlib.Path(__file__).parents[2] / "src" / "eval" / "python" / "math_verify_helper.py"
 
 EQUAL = [
     (r"\frac{1}{2}", r"so \boxed{0.5}"),

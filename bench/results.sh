@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# results.sh tune|test [ARGUMENTS...]
+#
+# Runs the evaluation that docs/results.md reports, into build/results/SPLIT, and draws its page.
+# What is there already is not run again. ARGUMENTS go to each `vase eval`, for example -ngl 99.
+#
+# Variables, all optional:
+#   VASE      the program               (build/release/bin/vase)
+#   PARALLEL  questions at a time       (64)
+#   BEST      policies of the long tiers (vase,rkv,vase-cur,random+prompt)
+#   TEXT      a text for fidelity       (none: the worked solution of a problem)
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+split=${1:-}
+if [[ $split != tune && $split != test ]]; then
+  sed -n '2,/^set /s/^# \{0,1\}//p' "$0" >&2
+  exit 2
+fi
+shift
+vase=${VASE:-$root/build/release/bin/vase}
+best=${BEST:-vase,rkv,vase-cur,random+prompt}
+out=$root/build/results/$split
+mkdir -p "$out"
+
+all=full,vase,vase-cur,snapkv,rkv,streaming,random,random+prompt,vase+prompt,rkv+prompt,evict-large
+evaluate() { # FILE TIERS POLICIES BUDGETS [ARGUMENTS...]
+  "$vase" eval --split "$split" --tiers "$2" --policies "$3" --budgets "$4" \
+    --parallel "${PARALLEL:-64}" --out "$out/$1" "${@:5}"
+}
+evaluate 2k.jsonl 2k "$all" 2x,4x,8x "$@"
+evaluate long.jsonl 4k,8k "full,$best" 4x "$@"
+evaluate sampled.jsonl 2k "full,$best" 4x --temp 0.6 --samples 4 "$@"
+
+text=${TEXT:-$out/text.txt}
+if [[ ! -f $text ]]; then
+  "$vase" tasks make --task program --tier 4k --split "$split" --count 1 --with-chain |
+    python3 -c 'import json, sys; p = json.load(sys.stdin); print(p["question"] + "\n" + p["chain"])' >"$text"
+fi
+"$vase" fidelity -f "$text" --budgets 2x,4x,8x --out "$out/fidelity.jsonl" \
+  --policies vase,vase-cur,snapkv,rkv,streaming,random,random:sinks=0,evict-large
+
+"$vase" report "$out"/{2k,long,fidelity}.jsonl --out "$out/report" --title "vase.cpp: results ($split)"
+"$vase" report "$out/sampled.jsonl" --out "$out/report-sampled" --title "vase.cpp: temperature 0.6 ($split)"

@@ -1,0 +1,169 @@
+#include "cli/page.hpp"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cli/default_files.hpp"
+#include "cli/interrupt.hpp"
+#include "cli/output.hpp"
+#include "eval/child_process.hpp"
+#include "eval/fidelity.hpp"
+#include "eval/run_file.hpp"
+#include "eval/summary.hpp"
+#include "vase/llama.hpp"
+
+namespace vase::cli {
+namespace {
+
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+struct PageArguments {
+  std::vector<std::string> files;
+  std::string out = "report";
+  std::string title = "vase.cpp: evaluation";
+  std::string base = "vase";
+};
+
+// Everything that was read, sorted by what it is. Evaluations of one model belong together, so that
+// the full cache may be in another file than the policies.
+struct Sources {
+  std::map<std::string, std::vector<eval::Record>> evaluations;  // by model
+  std::vector<ordered_json> fidelity;
+  std::vector<ordered_json> benches;
+};
+
+std::string content_of(const std::string &path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw Error(fmt::format("cannot read {}: {}", path, std::strerror(errno)));
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+ordered_json read_fidelity(const std::string &path, const std::string &text) {
+  std::istringstream lines(text);
+  std::string line;
+  std::getline(lines, line);
+  ordered_json run = ordered_json::parse(line);
+  std::vector<eval::FidelityBucket> buckets;
+  while (std::getline(lines, line)) {
+    const json object = json::parse(line, nullptr, false);
+    if (object.is_discarded()) throw Error(fmt::format("{}: a line is not JSON", path));
+    buckets.push_back(eval::bucket_from_json(object));
+  }
+  if (buckets.empty()) throw Error(fmt::format("{} holds no measurements", path));
+  for (const eval::FidelityBucket &bucket : buckets) run["buckets"].push_back(to_json(bucket));
+  for (const eval::FidelityBucket &bucket : eval::overall(buckets)) {
+    run["overall"].push_back(to_json(bucket));
+  }
+  return run;
+}
+
+void read_source(const std::string &path, Sources &sources) {
+  const std::string text = content_of(path);
+  const json first = json::parse(text.substr(0, text.find('\n')), nullptr, false);
+  if (first.is_object() && first.contains("vase_eval")) {
+    eval::Run run = eval::read_run(path);
+    const std::string model = run.settings.value("model", path);
+    std::ranges::move(run.records, std::back_inserter(sources.evaluations[model]));
+    return;
+  }
+  if (first.is_object() && first.contains("vase_fidelity")) {
+    sources.fidelity.push_back(read_fidelity(path, text));
+    return;
+  }
+  ordered_json whole = ordered_json::parse(text, nullptr, false);
+  if (whole.is_object() && whole.contains("tokens_per_depth") && whole.contains("depths")) {
+    sources.benches.push_back(std::move(whole));
+    return;
+  }
+  throw Error(
+      fmt::format("{} is none of these: a run of `vase eval`, the output of `vase fidelity "
+                  "--out`, that of `vase bench --json`",
+                  path));
+}
+
+// Tokens of every answer, by tier, budget and policy, in the order of the table.
+ordered_json lengths_of(const std::vector<eval::Record> &records, const eval::Summary &summary) {
+  ordered_json lengths = ordered_json::array();
+  for (const eval::Cell &cell : summary.cells) {
+    if (cell.task != "all") continue;
+    ordered_json tokens = ordered_json::array();
+    for (const eval::Record &record : records) {
+      const bool here =
+          record.tier == cell.tier && record.budget == cell.budget && record.policy == cell.policy;
+      if (here) tokens.push_back(record.tokens);
+    }
+    lengths.push_back({{"tier", cell.tier},
+                       {"budget", cell.budget},
+                       {"policy", cell.policy},
+                       {"tokens", std::move(tokens)}});
+  }
+  return lengths;
+}
+
+ordered_json numbers_of(const Sources &sources, const PageArguments &arguments) {
+  ordered_json numbers = {{"title", arguments.title},
+                          {"evaluations", ordered_json::array()},
+                          {"fidelity", sources.fidelity},
+                          {"benches", sources.benches}};
+  for (const auto &[model, records] : sources.evaluations) {
+    const eval::Summary summary = eval::summarise(records, arguments.base);
+    ordered_json run = to_json(summary);
+    run["model"] = model.substr(0, model.find(" ("));
+    run["lengths"] = lengths_of(records, summary);
+    numbers["evaluations"].push_back(std::move(run));
+  }
+  return numbers;
+}
+
+void make_report(const PageArguments &arguments) {
+  Sources sources;
+  for (const std::string &path : arguments.files) read_source(path, sources);
+  const std::string numbers = numbers_of(sources, arguments).dump();
+  install_interrupt_handlers();  // a script that ends early must not end us by SIGPIPE
+  eval::ChildProcess script(
+      {eval::python_program(), "-B", eval_script("report.py").string(), arguments.out});
+  script.write(numbers);
+  script.close_input();
+  for (std::string line; script.read_line(line);) write_output(line + "\n");
+  const int code = script.finish();
+  if (code != 0) {
+    throw Error(fmt::format("{} could not write the report (see above)", eval::python_program()));
+  }
+}
+
+}  // namespace
+
+void add_report_command(CLI::App &app) {
+  CLI::App *command =
+      app.add_subcommand("report", "one page with tables and pictures from what was measured");
+  const auto arguments = std::make_shared<PageArguments>();
+  command
+      ->add_option("files", arguments->files,
+                   "runs of `vase eval`, files of `vase fidelity --out` and `vase bench --json`")
+      ->required();
+  command->add_option("-o,--out", arguments->out, "folder for index.html and the pictures")
+      ->capture_default_str();
+  command->add_option("--title", arguments->title, "of the page")->capture_default_str();
+  command
+      ->add_option("--base", arguments->base,
+                   "policy that the others are compared with, question by question")
+      ->capture_default_str();
+  command->footer(
+      "The pictures are drawn by matplotlib: python3, or the Python that VASE_PYTHON names, must\n"
+      "have it. The page needs no network and follows light and dark.");
+  command->callback([arguments] { make_report(*arguments); });
+}
+
+}  // namespace vase::cli
