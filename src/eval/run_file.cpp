@@ -34,7 +34,7 @@ std::size_t whole_lines(const std::string &text) {
 }
 
 void read_first_line(const std::string &line, Run &run) {
-  const ordered_json first = ordered_json::parse(line, nullptr, false);
+  const json first = json::parse(line, nullptr, false);
   if (!first.is_object() || !first.contains(kMark) || !first.contains("settings")) {
     throw Error("this is no run of `vase eval`");
   }
@@ -79,11 +79,10 @@ Run parse_run_at(const std::filesystem::path &path, const std::string &text) {
   }
 }
 
-void check_same(const std::filesystem::path &path, const ordered_json &there,
-                const ordered_json &asked) {
+void check_same(const std::filesystem::path &path, const json &there, const ordered_json &asked) {
   for (const auto &[name, value] : asked.items()) {
-    const ordered_json before = there.value(name, ordered_json());
-    if (before == value) continue;
+    const json before = there.value(name, json());
+    if (before == json(value)) continue;
     throw Error(fmt::format(
         "{} was made with {} {}, now it is {}: use the same, or another file with --out",
         path.string(), name, before.dump(), value.dump()));

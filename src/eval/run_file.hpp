@@ -13,7 +13,7 @@ namespace vase::eval {
 
 /// A run as it was read.
 struct Run {
-  nlohmann::ordered_json settings;
+  nlohmann::json settings;
   std::vector<Record> records;
   bool torn = false;  ///< the last line was not whole, as after a power cut; it is left out
 };

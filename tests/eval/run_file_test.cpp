@@ -67,7 +67,7 @@ TEST_F(RunFileTest, KeepsAllThatIsKnownOfAnAnswer) {
   RunFile(path_, settings_).append(record_of("a"));
   const eval::Run run = read_run(path_);
   ASSERT_EQ(run.records.size(), 1U);
-  EXPECT_EQ(run.settings, settings_);
+  EXPECT_EQ(run.settings, nlohmann::json(settings_));
   EXPECT_EQ(to_json(run.records[0]).dump(), to_json(record_of("a")).dump());
   EXPECT_EQ(run.records[0].params.recency, 96);
   EXPECT_EQ(run.records[0].loop->period, 4);

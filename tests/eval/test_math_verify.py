@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytest.importorskip("math_verify", reason="scripts/make-test-venv.sh installs it")
+
 HELPER = pathlib.Path(__file__).parents[2] / "src" / "eval" / "python" / "math_verify_helper.py"
 
 EQUAL = [

@@ -10,6 +10,8 @@ import zlib
 
 import pytest
 
+pytest.importorskip("matplotlib", reason="scripts/make-test-venv.sh installs it")
+
 PROGRAM = os.environ.get("VASE_PROGRAM")
 pytestmark = pytest.mark.skipif(not PROGRAM, reason="VASE_PROGRAM names no program")
 
