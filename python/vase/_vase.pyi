@@ -4,6 +4,7 @@ from typing import Any
 
 version: str
 has_cuda: bool
+has_simd: bool
 
 def select(
     out: Any, rows: dict[str, Any], policy: str, budget: int, options: dict[str, Any], stream: int = 0

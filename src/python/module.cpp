@@ -161,6 +161,7 @@ NB_MODULE(_vase, module) {
   using namespace vase::python;
   module.attr("version") = vase_version();
   module.attr("has_cuda") = built_with_cuda();
+  module.attr("has_simd") = VASE_HAS_SIMD;
   module.def("select", &select_into, "out"_a, "rows"_a, "policy"_a, "budget"_a, "options"_a,
              "stream"_a = 0);
   module.def("scores", &score_into, "out"_a, "rows"_a, "policy"_a, "budget"_a, "options"_a,
