@@ -27,11 +27,13 @@ void check(vase_status status) {
 class Workspace {
  public:
   vase_cuda* fitting(const vase_cuda_limits& wanted) {
+    const int32_t n_heads = std::max(limits_.n_heads, wanted.n_heads);
+    const int32_t n_query_heads = std::max(limits_.n_query_heads, wanted.n_query_heads);
     const vase_cuda_limits both = {
         std::max(limits_.items, wanted.items),
         std::max(limits_.sequences, wanted.sequences),
-        std::max(limits_.n_heads, wanted.n_heads),
-        std::max(limits_.n_query_heads, wanted.n_query_heads),
+        n_heads,
+        std::max(1, (n_query_heads + n_heads - 1) / n_heads) * n_heads,  // a multiple, never none
         wanted.n_rows,  // it sets the layout of masks
         std::max(limits_.n_queries, wanted.n_queries),
         std::max(limits_.keys_dim, wanted.keys_dim),
