@@ -20,6 +20,7 @@
 #include "cli/policies.hpp"
 #include "cli/run.hpp"
 #include "cli/serve.hpp"
+#include "cli/stress.hpp"
 #include "cli/suggest.hpp"
 #include "cli/tasks.hpp"
 #include "vase/llama.hpp"
@@ -93,6 +94,7 @@ std::unique_ptr<CLI::App> make_app() {
   add_tasks_command(*app);
   add_eval_command(*app);
   add_fidelity_command(*app);
+  add_stress_command(*app);
   add_report_command(*app);
   return app;
 }
