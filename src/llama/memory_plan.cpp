@@ -7,6 +7,12 @@
 #include "ggml.h"
 #include "llama/context_shape.hpp"
 #include "llama/log_capture.hpp"
+#ifdef VASE_CUDA
+#include <cstring>
+
+#include "ggml-backend.h"
+#include "llama/cuda_evictor.hpp"
+#endif
 
 namespace vase {
 namespace {
@@ -78,6 +84,26 @@ size_t eviction_bytes(const llama_model *model, const BoundedOptions &options, s
   return bytes + static_cast<size_t>(threads) * vase_workspace_size(&policy, &layer);
 }
 
+// The same for evictions on a CUDA device.
+#ifdef VASE_CUDA
+bool cache_goes_to_cuda(const llama_model_params &model, const llama_context_params &context) {
+  if (model.n_gpu_layers == 0 || !context.offload_kqv) return false;
+  const ggml_backend_dev_t device = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_GPU);
+  return device != nullptr && std::strncmp(ggml_backend_dev_name(device), "CUDA", 4) == 0;
+}
+
+size_t cuda_eviction_bytes(const llama_model *model, const BoundedOptions &options, size_t cells,
+                           size_t layers) {
+  CudaEvictor::Shape shape;
+  shape.n_heads = llama_model_n_head_kv(model);
+  shape.n_query_heads = llama_model_n_head(model);
+  shape.keys_dim = head_dim(model, "key_length");
+  shape.values_dim = head_dim(model, "value_length");
+  return CudaEvictor::bytes_needed(options.policy, shape, layers, static_cast<int32_t>(cells),
+                                   options.n_sequences);
+}
+#endif
+
 // The largest value in [low, high] for which `fits` holds, low - 1 if none; what fits stays true
 // for smaller values.
 int32_t largest(int32_t low, int32_t high, const std::function<bool(int32_t)> &fits) {
@@ -98,6 +124,7 @@ int32_t largest(int32_t low, int32_t high, const std::function<bool(int32_t)> &f
 
 struct MemoryPlanner::State {
   std::unique_ptr<llama_model, FreeModel> model;
+  llama_model_params model_params = llama_model_default_params();
 
   MemoryPlan plan(const BoundedOptions &options) const {
     const ContextShape shape = shape_context(model.get(), options);
@@ -138,6 +165,10 @@ struct MemoryPlanner::State {
       plan.compute = shape.params.n_ubatch * width * sizeof(float);
     }
     if (shape.evicts) plan.queries = eviction_bytes(model.get(), options, cells, bounded_layers);
+#ifdef VASE_CUDA
+    if (shape.evicts && cache_goes_to_cuda(model_params, shape.params))
+      plan.queries = cuda_eviction_bytes(model.get(), options, cells, bounded_layers);
+#endif
     return plan;
   }
 };
@@ -146,6 +177,7 @@ MemoryPlanner::MemoryPlanner(const std::string &path, const llama_model_params &
     : state_(std::make_unique<State>()) {
   check_gguf(path);
   llama_model_params params = model;
+  state_->model_params = model;
   params.no_alloc = true;
   params.load_mode = LLAMA_LOAD_MODE_NONE;
   const LogCapture log(false);

@@ -1,0 +1,145 @@
+// The bounded context on a CUDA device, against the same on the CPU. Needs a GPU and llama.cpp's
+// CUDA backend; skips itself where one of them is missing.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <iterator>
+#include <map>
+
+#include "contexts.hpp"
+#include "ggml-backend.h"
+
+namespace vase::tests {
+namespace {
+
+class CudaContext : public testing::Test {
+ protected:
+  void SetUp() override {
+    ggml_backend_load_all();
+    if (ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_GPU) == nullptr)
+      GTEST_SKIP() << "llama.cpp sees no GPU here";
+    write_tiny_model("qwen3", folder_ / "model.gguf");
+    llama_model_params params = llama_model_default_params();
+    params.n_gpu_layers = 99;
+    on_gpu_.reset(llama_model_load_from_file((folder_ / "model.gguf").c_str(), params));
+    params.n_gpu_layers = 0;
+    on_cpu_.reset(llama_model_load_from_file((folder_ / "model.gguf").c_str(), params));
+    ASSERT_TRUE(on_gpu_ && on_cpu_);
+  }
+
+  static BoundedOptions options(const char *policy, Capture capture = Capture::kAuto,
+                                ggml_type type = GGML_TYPE_F16) {
+    BoundedOptions options = options_for(policy, 96);
+    options.n_sequences = 3;
+    options.capture = capture;
+    options.context.type_k = options.context.type_v = type;
+    return options;
+  }
+
+  // Feeds two sequences, the second 10 tokens behind, so that they evict at different steps.
+  static void feed(BoundedContext &context, size_t count) {
+    const std::vector<llama_token> tokens = random_tokens(count);
+    for (size_t i = 0; i < count + 10; ++i) {
+      std::vector<SequenceInput> inputs;
+      if (i < count) inputs.push_back({.sequence = 0, .tokens = {&tokens[i], 1}});
+      if (i >= 10) inputs.push_back({.sequence = 2, .tokens = {&tokens[i - 10], 1}});
+      context.decode(inputs);
+    }
+  }
+
+  static double overlap(const BoundedContext &a, const BoundedContext &b, int32_t sequence) {
+    const auto rows_a = kept(a, sequence), rows_b = kept(b, sequence);
+    size_t both = 0, all = 0;
+    for (size_t head = 0; head < rows_a.size(); ++head) {
+      std::vector<int32_t> common;
+      std::ranges::set_intersection(rows_a[head], rows_b[head], std::back_inserter(common));
+      both += common.size();
+      all += rows_a[head].size();
+    }
+    return static_cast<double>(both) / static_cast<double>(all);
+  }
+
+  TemporaryFolder folder_;
+  Model on_gpu_, on_cpu_;
+};
+
+class CudaPolicy : public CudaContext, public testing::WithParamInterface<const char *> {};
+
+// The activations differ in their last bits, so a draw near a tie may fall otherwise.
+TEST_P(CudaPolicy, KeepsWhatTheCpuKeeps) {
+  for (const Capture capture : {Capture::kEachStep, Capture::kReplay})
+    for (const ggml_type type : {GGML_TYPE_F16, GGML_TYPE_Q8_0}) {
+      SCOPED_TRACE(std::string(ggml_type_name(type)) +
+                   (capture == Capture::kReplay ? ", replay" : ", each step"));
+      BoundedContext gpu(on_gpu_.get(), options(GetParam(), capture, type));
+      BoundedContext cpu(on_cpu_.get(), options(GetParam(), capture, type));
+      for (BoundedContext *context : {&gpu, &cpu}) feed(*context, 96 + 2 * 32 + 1);
+      for (const int32_t sequence : {0, 2}) {
+        const SequenceStatistics a = gpu.statistics(sequence), b = cpu.statistics(sequence);
+        EXPECT_EQ(a.tokens, b.tokens);
+        EXPECT_EQ(a.rows, b.rows);
+        EXPECT_EQ(a.evictions, b.evictions);
+        EXPECT_GT(a.rows_moved, 0);
+        EXPECT_GT(overlap(gpu, cpu, sequence), 0.85);
+      }
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Policies, CudaPolicy,
+                         testing::Values("vase", "vase-cur", "snapkv", "rkv", "streaming", "random",
+                                         "evict-large", "attn-random"));
+
+// The range of a value row of the first layer depends on its token alone: wherever eviction has put
+// the row, the range found there must be that token's.
+TEST_F(CudaContext, RowsStayThoseOfTheirTokens) {
+  for (const ggml_type type : {GGML_TYPE_F16, GGML_TYPE_Q8_0}) {
+    SCOPED_TRACE(ggml_type_name(type));
+    BoundedContext bounded(on_gpu_.get(), options("vase", Capture::kAuto, type));
+    BoundedOptions large = options("vase", Capture::kAuto, type);
+    large.policy.budget = 1000;
+    BoundedContext full(on_gpu_.get(), large);
+    feed(bounded, 500);
+    feed(full, 500);
+    EXPECT_GT(bounded.statistics(2).evictions, 10);
+    for (int32_t head = 0; head < kHeads; ++head) {
+      const HeadRows all = full.inspect(2, 0, head), kept = bounded.inspect(2, 0, head);
+      ASSERT_EQ(all.positions.size(), 500u);
+      std::map<int32_t, float> range;
+      for (size_t i = 0; i < all.positions.size(); ++i)
+        range[all.positions[i]] = all.value_ranges[i];
+      for (size_t i = 0; i < kept.positions.size(); ++i)
+        EXPECT_NEAR(kept.value_ranges[i], range.at(kept.positions[i]), 0.02f)
+            << "position " << kept.positions[i];
+    }
+  }
+}
+
+TEST_F(CudaContext, ReadsAPromptLongerThanTheBudget) {
+  BoundedContext gpu(on_gpu_.get(), options("vase")), cpu(on_cpu_.get(), options("vase"));
+  const std::vector<llama_token> tokens = random_tokens(1500);
+  for (BoundedContext *context : {&gpu, &cpu}) context->decode({{.sequence = 1, .tokens = tokens}});
+  EXPECT_EQ(gpu.statistics(1).evictions, cpu.statistics(1).evictions);
+  EXPECT_EQ(gpu.statistics(1).rows, cpu.statistics(1).rows);
+  const auto rows = kept(gpu, 1);
+  for (const std::vector<int32_t> &head : rows) {
+    EXPECT_TRUE(std::ranges::adjacent_find(head) == head.end()) << "a token twice";
+    EXPECT_EQ((std::vector<int32_t>(head.begin(), head.begin() + 4)),
+              (std::vector<int32_t>{0, 1, 2, 3}));
+    EXPECT_EQ(head.back(), 1499);
+  }
+}
+
+TEST_F(CudaContext, ServesPoliciesSideBySide) {
+  BoundedContext gpu(on_gpu_.get(), options("vase"));
+  const vase_params streaming = options_for("streaming", 80).policy;
+  gpu.set_params(2, streaming, 0.0f);
+  feed(gpu, 300);
+  EXPECT_GT(gpu.statistics(0).evictions, 0);
+  EXPECT_GT(gpu.statistics(2).evictions, 0);
+  // Streaming keeps sinks and the newest: no gap but the one behind the sinks.
+  for (const std::vector<int32_t> &head : kept(gpu, 2))
+    EXPECT_EQ(head.back() - head[4], static_cast<int32_t>(head.size()) - 5);
+}
+
+}  // namespace
+}  // namespace vase::tests
