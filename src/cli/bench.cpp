@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -30,6 +31,9 @@ struct BenchArguments {
   PolicyArguments policy;
   std::vector<std::int32_t> depths = {512, 1024, 2048, 4096, 8192};
   std::int32_t tokens = 0;  // 0: two evictions
+  std::int32_t sequences = 1;
+  bool stagger = false;
+  Capture capture = Capture::kAuto;
   std::int64_t seed = 1;
   std::string json;
   bool force = false;
@@ -42,14 +46,18 @@ BenchPlan make_plan(const BenchArguments &arguments) {
   BenchPlan plan{.depths = arguments.depths, .tokens = arguments.tokens};
   std::sort(plan.depths.begin(), plan.depths.end());
   plan.bounded = {.policy = arguments.policy.params(static_cast<std::uint64_t>(arguments.seed)),
+                  .n_sequences = arguments.sequences,
                   .pin_prompt = arguments.policy.pin_prompt,
+                  .capture = arguments.capture,
                   .context = arguments.context.params()};
   // Whole intervals, so that each window pays for its share of evictions.
   if (plan.tokens == 0) plan.tokens = 2 * plan.bounded.policy.interval;
+  if (arguments.stagger)
+    plan.stagger = std::max(1, plan.bounded.policy.interval / arguments.sequences);
 
   plan.plain = plan.bounded;
   plan.plain.policy = vase_params_default(vase_policy_find("full"), plan.depths.back());
-  plan.plain.context.n_ctx = static_cast<std::uint32_t>(plan.depths.back() + plan.tokens);
+  plan.plain.context.n_ctx = static_cast<std::uint32_t>(plan.text_length());
   return plan;
 }
 
@@ -111,6 +119,19 @@ void add_bench_command(CLI::App &app) {
       ->add_option("-n,--n-predict", arguments->tokens,
                    "tokens decoded at each depth (default: two intervals)")
       ->check(at_least(1));
+  command->add_option("--parallel,--np", arguments->sequences, "sequences that decode side by side")
+      ->check(at_least(1))
+      ->capture_default_str();
+  command->add_flag("--stagger", arguments->stagger,
+                    "sequences of different lengths, so that they evict at different steps");
+  const std::map<std::string, Capture> captures = {
+      {"auto", Capture::kAuto}, {"step", Capture::kEachStep}, {"replay", Capture::kReplay}};
+  command
+      ->add_option(
+          "--capture", arguments->capture,
+          "how queries are taken: at each `step`, by a `replay` before each eviction, `auto`")
+      ->transform(CLI::CheckedTransformer(captures))
+      ->default_str("auto");
   command->add_option("--json", arguments->json, "also write the numbers to this file");
   command->add_option("-s,--seed", arguments->seed, "of the evictions' draws")
       ->check(at_least(0))

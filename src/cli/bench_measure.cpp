@@ -6,6 +6,7 @@
 #include <chrono>
 #include <random>
 #include <span>
+#include <vector>
 
 #include "cli/interrupt.hpp"
 #include "cli/units.hpp"
@@ -34,43 +35,56 @@ std::vector<llama_token> pseudo_text(const engine::Model &model, std::size_t len
   return text;
 }
 
-// A context that reads the text from its start.
+// A context whose sequences all read the text from its start.
 class Runner {
  public:
+  // `stagger`: tokens that each sequence is ahead of the one before it.
   Runner(const char *name, const engine::Model &model, const BoundedOptions &options,
-         std::span<const llama_token> text)
+         std::span<const llama_token> text, std::int32_t stagger)
       : name_(name),
         resident_before_(engine::resident_memory()),
         context_(model.make_context(options)),
-        text_(text) {}
+        text_(text),
+        stagger_(static_cast<std::size_t>(stagger)),
+        read_(static_cast<std::size_t>(options.n_sequences)) {}
 
-  // Reads up to `depth` tokens in batches.
+  // Reads up to `depth` tokens in batches, one sequence after another.
   void read_to(std::int32_t depth, const BenchProgress &progress) {
     const auto start = Clock::now();
-    while (read_ < static_cast<std::size_t>(depth)) {
-      const auto room = static_cast<std::size_t>(context_.room(0));
-      decode(std::min({static_cast<std::size_t>(depth) - read_, room,
-                       std::size_t{context_.options().context.n_ubatch}}));
-      progress(fmt::format(" {}: reading, {}/{} tokens ", name_,
-                           with_commas(static_cast<std::int64_t>(read_)), with_commas(depth)));
+    for (std::size_t sequence = 0; sequence < read_.size(); ++sequence) {
+      const std::size_t end = static_cast<std::size_t>(depth) + sequence * stagger_;
+      while (read_[sequence] < end) {
+        const auto index = static_cast<std::int32_t>(sequence);
+        const std::size_t count =
+            std::min({end - read_[sequence], static_cast<std::size_t>(context_.room(index)),
+                      std::size_t{context_.options().context.n_ubatch}});
+        context_.decode({input(sequence, count)});
+        progress(fmt::format(" {}: reading, sequence {}/{}, {}/{} tokens ", name_, sequence + 1,
+                             read_.size(), with_commas(static_cast<std::int64_t>(read_[sequence])),
+                             with_commas(static_cast<std::int64_t>(end))));
+      }
     }
     llama_synchronize(context_.get());
     prompt_seconds_ += seconds_since(start);
   }
 
-  // Decodes `count` tokens one by one, as generation does.
+  // Decodes `count` tokens of each sequence one by one, as generation does.
   void generate(std::size_t count, BenchWindow &window) {
     const Timings before = context_.timings();
-    const std::int64_t evictions_before = context_.statistics(0).evictions;
+    const std::int64_t evictions_before = evictions();
     const auto start = Clock::now();
+    std::vector<SequenceInput> inputs;
     for (std::size_t i = 0; i < count; ++i) {
-      decode(1);
+      inputs.clear();
+      for (std::size_t sequence = 0; sequence < read_.size(); ++sequence)
+        inputs.push_back(input(sequence, 1));
+      context_.decode(inputs);
       llama_synchronize(context_.get());
     }
     window.seconds += seconds_since(start);
     window.capture_seconds += context_.timings().capture - before.capture;
     window.eviction_seconds += context_.timings().eviction - before.eviction;
-    window.evictions += context_.statistics(0).evictions - evictions_before;
+    window.evictions += evictions() - evictions_before;
   }
 
   BenchMemory memory() const { return {context_.cache_bytes(), resident_growth_}; }
@@ -83,9 +97,18 @@ class Runner {
   const char *name() const { return name_; }
 
  private:
-  void decode(std::size_t count) {
-    context_.decode({{.sequence = 0, .tokens = text_.subspan(read_, count)}});
-    read_ += count;
+  // The next tokens of a sequence, counted as read.
+  SequenceInput input(std::size_t sequence, std::size_t count) {
+    const std::size_t first = read_[sequence];
+    read_[sequence] += count;
+    return {.sequence = static_cast<std::int32_t>(sequence), .tokens = text_.subspan(first, count)};
+  }
+
+  std::int64_t evictions() const {
+    std::int64_t sum = 0;
+    for (std::int32_t sequence = 0; sequence < context_.options().n_sequences; ++sequence)
+      sum += context_.statistics(sequence).evictions;
+    return sum;
   }
 
   const char *name_;
@@ -93,7 +116,8 @@ class Runner {
   std::uint64_t resident_growth_ = 0;
   BoundedContext context_;
   std::span<const llama_token> text_;
-  std::size_t read_ = 0;
+  std::size_t stagger_;
+  std::vector<std::size_t> read_;  // tokens of each sequence
   double prompt_seconds_ = 0;
 };
 
@@ -113,15 +137,15 @@ void generate_both(Runner &plain, Runner &bounded, std::size_t tokens, BenchDept
 
 BenchResult measure(const engine::Model &model, const BenchPlan &plan,
                     const BenchProgress &progress) {
-  const auto window = static_cast<std::size_t>(plan.tokens);
-  const auto text = pseudo_text(model, static_cast<std::size_t>(plan.depths.back()) + window);
+  const auto text = pseudo_text(model, static_cast<std::size_t>(plan.text_length()));
 
   // The first batch of each touches all of its buffers.
-  Runner bounded(vase_policy_name(plan.bounded.policy.policy), model, plan.bounded, text);
+  Runner bounded(vase_policy_name(plan.bounded.policy.policy), model, plan.bounded, text,
+                 plan.stagger);
   const std::int32_t first = plan.depths.front();
   bounded.read_to(first, progress);
   bounded.note_resident_memory();
-  Runner plain("plain", model, plan.plain, text);
+  Runner plain("plain", model, plan.plain, text, plan.stagger);
   plain.read_to(first, progress);
   plain.note_resident_memory();
 
@@ -131,7 +155,7 @@ BenchResult measure(const engine::Model &model, const BenchPlan &plan,
     try {
       plain.read_to(depth, progress);
       bounded.read_to(depth, progress);
-      generate_both(plain, bounded, window, row, progress);
+      generate_both(plain, bounded, static_cast<std::size_t>(plan.tokens), row, progress);
     } catch (const Interrupted &) {
       result.interrupted = true;
       break;

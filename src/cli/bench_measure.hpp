@@ -13,12 +13,20 @@ namespace vase::cli {
 
 struct BenchPlan {
   std::vector<std::int32_t> depths = {};  ///< ascending
-  std::int32_t tokens = 0;                ///< decoded at each depth
+  std::int32_t tokens = 0;                ///< decoded at each depth, of each sequence
+  std::int32_t stagger = 0;               ///< tokens that each sequence is ahead of the one before
   BoundedOptions plain = {};
   BoundedOptions bounded = {};
+
+  std::int32_t n_sequences() const { return bounded.n_sequences; }
+  /// Tokens that the sequence which is furthest ahead has in the end.
+  std::int32_t text_length() const {
+    return depths.back() + tokens + (n_sequences() - 1) * stagger;
+  }
 };
 
-/// One kind of context at one depth. Seconds are of all tokens of the window.
+/// One kind of context at one depth. Seconds and evictions are of all sequences and tokens of the
+/// window.
 struct BenchWindow {
   double seconds = 0;
   double capture_seconds = 0;

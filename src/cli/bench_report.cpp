@@ -23,7 +23,7 @@ double overhead(const BenchWindow &window) {
 }
 
 std::string speed_table(const BenchResult &result) {
-  const std::int32_t n = result.plan.tokens;
+  const std::int32_t n = result.plan.tokens * result.plan.n_sequences();
   const char *name = vase_policy_name(result.plan.bounded.policy.policy);
   Table table({"depth", "plain tok/s", fmt::format("{} tok/s", name), "speed-up", "decode ms",
                "capture ms", "eviction ms", "overhead", "evictions"},
@@ -62,9 +62,11 @@ nlohmann::ordered_json json_of(const BenchMemory &memory, double prompt_seconds)
 std::string as_table(const BenchResult &result) {
   const vase_params &policy = result.plan.bounded.policy;
   std::string text = fmt::format(
-      "{}, {} threads, policy {}, budget {}, interval {}, {} tokens decoded at each depth\n\n",
+      "{}, {} threads, policy {}, budget {}, interval {}, {} {}, {} tokens decoded at each "
+      "depth\n\n",
       result.model, result.plan.plain.context.n_threads, vase_policy_name(policy.policy),
-      with_commas(policy.budget), policy.interval, result.plan.tokens);
+      with_commas(policy.budget), policy.interval, result.plan.n_sequences(),
+      result.plan.n_sequences() == 1 ? "sequence" : "sequences", result.plan.tokens);
   text += speed_table(result) + '\n';
   Table memory({"", "plain", vase_policy_name(policy.policy)});
   memory.add(
@@ -83,13 +85,16 @@ std::string as_json(const BenchResult &result, const std::string &model_path) {
       {"policy", vase_policy_name(policy.policy)},
       {"budget", policy.budget},
       {"interval", policy.interval},
+      {"sequences", result.plan.n_sequences()},
+      {"stagger", result.plan.stagger},
       {"tokens_per_depth", result.plan.tokens},
       {"plain", json_of(result.plain, result.plain_prompt_seconds)},
       {"bounded", json_of(result.bounded, result.bounded_prompt_seconds)}};
+  const std::int32_t tokens = result.plan.tokens * result.plan.n_sequences();
   for (const BenchDepth &row : result.depths) {
     json["depths"].push_back({{"depth", row.depth},
-                              {"plain", json_of(row.plain, result.plan.tokens)},
-                              {"bounded", json_of(row.bounded, result.plan.tokens)}});
+                              {"plain", json_of(row.plain, tokens)},
+                              {"bounded", json_of(row.bounded, tokens)}});
   }
   return json.dump(2) + "\n";
 }
