@@ -90,8 +90,8 @@ struct HeadRows {
 
 /// Where the time went, in seconds, since the context was made or reset_timings() was called.
 struct Timings {
-  double decode = 0;    ///< inside llama_decode, capture included
-  double capture = 0;   ///< copying queries out of the graph, and replays
+  double decode = 0;    ///< inside llama_decode; capture and replays that went with a step included
+  double capture = 0;   ///< copying queries out of the graph, and replays on their own
   double eviction = 0;  ///< scores, selection and moves
 };
 
@@ -111,7 +111,8 @@ class BoundedContext {
   /// Appends tokens to sequences, several in one batch. Evicts where a sequence is full; splits
   /// what is longer than the room or the batch, so any length is accepted. Returns false if
   /// `progress` stopped it (all parts already decoded stay; statistics().tokens says how far it
-  /// came). Throws Error if llama_decode fails.
+  /// came). Throws Error if llama_decode fails: the sequences are as they were, but those whose
+  /// newest tokens were being decoded again (Capture::kReplay) lack them; statistics().tokens tells.
   bool decode(std::span<const SequenceInput> inputs, const Progress &progress = {});
   bool decode(std::initializer_list<SequenceInput> inputs, const Progress &progress = {});
 

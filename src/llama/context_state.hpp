@@ -94,6 +94,8 @@ class ContextState {
   // evictions.cpp
   bool replays(const Sequence &s) const;
   void evict(const std::vector<int32_t> &due);
+  int32_t tokens_to_replay(const Pending &input, const Sequence &s) const;
+  void take_back(int32_t index, int32_t count);
   void replay(std::span<const int32_t> due);
 };
 

@@ -83,11 +83,18 @@ bool ContextState::fill_batch(std::vector<Pending> &pending) const {
 
 void ContextState::run_batch(std::vector<Pending> &pending, bool last) {
   batch.clear();
+  int64_t to_come = 0;  // tokens that the batch must still hold
+  for (const Pending &input : pending) to_come += input.now;
   for (Pending &input : pending) {
     Sequence &s = sequence(input.sequence);
-    const int64_t first = s.rows.tokens();
     s.first_logits = -1;
     s.n_logits = 0;
+    const int32_t again = tokens_to_replay(input, s);
+    const bool replayed = again > 0 && batch.size() + to_come + again <=
+                                           static_cast<int64_t>(llama_n_batch(context.get()));
+    if (replayed) take_back(input.sequence, again);
+    to_come -= input.now;
+    const int64_t first = s.rows.tokens() + (replayed ? again : 0);
     for (int32_t i = 0; i < input.now; ++i) {
       const bool logits = last && (input.all_logits || i + 1 == input.now);
       if (logits && s.first_logits < 0) s.first_logits = batch.size();
@@ -95,7 +102,7 @@ void ContextState::run_batch(std::vector<Pending> &pending, bool last) {
       batch.add(input.tokens[static_cast<size_t>(i)], static_cast<llama_pos>(first + i),
                 input.sequence, logits);
     }
-    if (watcher && input.now > 0) want_queries(input, s);
+    if (watcher && input.now > 0 && !replayed) want_queries(input, s);
   }
 
   const int32_t status = run_llama(&Timings::decode);

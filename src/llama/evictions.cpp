@@ -77,30 +77,43 @@ void ContextState::evict(const std::vector<int32_t> &due) {
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-// Takes the newest tokens of these sequences back and decodes them again in one batch that stops at
-// each layer's attention: one slow batch in place of a stop at each layer of every step.
+// A short input that makes an eviction due: how many tokens before it are decoded again in the same
+// batch, so that the batch stops at each layer with all queries of the window. One slow batch in
+// place of a stop at each layer of every step.
+int32_t ContextState::tokens_to_replay(const Pending &input, const Sequence &s) const {
+  const bool makes_due =
+      input.now > 0 && s.rows.rows() + input.now >= s.params.budget + s.params.interval;
+  if (!makes_due || input.now >= s.params.window || !replays(s)) return 0;
+  const int32_t again = s.params.window - input.now;
+  return again <= s.rows.new_rows() ? again : 0;
+}
+
+// Takes the newest `count` tokens of a sequence back and puts them into the batch, to be captured
+// with what follows them.
+void ContextState::take_back(int32_t index, int32_t count) {
+  Sequence &s = sequence(index);
+  const int64_t end = s.rows.tokens(), first = end - count;
+  for (int64_t t = first; t < end; ++t)
+    batch.add(s.newest[static_cast<size_t>(t % s.params.window)], static_cast<llama_pos>(t), index,
+              false);
+  llama_memory_seq_rm(llama_get_memory(context.get()), index, static_cast<llama_pos>(first), -1);
+  s.rows.drop_newest(count);
+  s.captured = s.params.window;
+  watcher->set_token_count(index, first);
+  watcher->want_queries_from(index, first);
+}
+
+// For sequences that must evict and whose newest tokens came in a way that captured no queries.
 void ContextState::replay(std::span<const int32_t> due) {
   batch.clear();
-  for (const int32_t index : due) {
-    Sequence &s = sequence(index);
-    const int32_t window = s.params.window;
-    const int64_t first = s.rows.tokens() - window;
-    for (int64_t t = first; t < first + window; ++t)
-      batch.add(s.newest[static_cast<size_t>(t % window)], static_cast<llama_pos>(t), index, false);
-    llama_memory_seq_rm(llama_get_memory(context.get()), index, static_cast<llama_pos>(first), -1);
-    s.rows.drop_newest(window);
-    watcher->set_token_count(index, first);
-    watcher->want_queries_from(index, first);
-  }
+  for (const int32_t index : due) take_back(index, sequence(index).params.window);
   const int32_t status = run_llama(&Timings::capture);
   if (status != 0) {
-    // These tokens are gone; what is left is whole.
     for (const int32_t index : due) watcher->set_token_count(index, sequence(index).rows.tokens());
     throw Error(decode_failure(status) + ", while the newest tokens were decoded again");
   }
   for (const Placement &placement : watcher->placements())
     sequences[static_cast<size_t>(placement.sequence)].rows.append(placement.cell);
-  for (const int32_t index : due) sequence(index).captured = sequence(index).params.window;
 }
 
 }  // namespace vase

@@ -82,6 +82,21 @@ TEST(Replay, IsNotNeededForPiecesOfAPromptThatHoldTheWindow) {
   EXPECT_EQ(kept(stepwise, 1), kept(replayed, 1));
 }
 
+// Pieces shorter than the window that run past the point where an eviction is due.
+TEST(Replay, ServesPiecesShorterThanTheWindow) {
+  const Model model = tiny_model("llama");
+  BoundedContext replayed(model.get(), options_with(Capture::kReplay));
+  BoundedContext stepwise(model.get(), options_with(Capture::kEachStep));
+  const std::vector<llama_token> tokens = random_tokens(300);
+  for (BoundedContext *context : {&replayed, &stepwise})
+    for (size_t first = 0; first < tokens.size(); first += 10)
+      context->decode({{.sequence = 0, .tokens = std::span(tokens).subspan(first, 10)}});
+  EXPECT_EQ(replayed.statistics(0).tokens, 300);
+  EXPECT_EQ(replayed.statistics(0).evictions, stepwise.statistics(0).evictions);
+  EXPECT_EQ(replayed.statistics(0).rows, stepwise.statistics(0).rows);
+  EXPECT_GT(overlap(stepwise, replayed, 0), 0.9);
+}
+
 TEST(Replay, GivesWayToCaptureWhereTheIntervalIsShorterThanTheWindow) {
   const Model model = tiny_model("llama");
   BoundedOptions options = options_with(Capture::kReplay);
