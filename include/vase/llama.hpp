@@ -53,6 +53,11 @@ struct BoundedOptions {
   /// until set_prompt_end().
   float pin_prompt = 0.0f;
   Capture capture = Capture::kAuto;
+  /// llama.cpp computes sequences together only if their numbers follow each other. Where up to so
+  /// many sequences in a row sit a step out, each is given a token, which is taken back after the
+  /// step, so that the step stays one batch. -1: 64 where llama.cpp has a GPU, on which such a token
+  /// costs next to nothing and another batch milliseconds; 0 elsewhere.
+  int32_t bridge = -1;
   /// Threads of the eviction; 0: as many as context.n_threads.
   int32_t n_threads = 0;
   /// Everything else: cache types, threads, batch size. The bound overrides n_ctx, n_ubatch (at

@@ -1,10 +1,18 @@
 #include <string>
 #include <utility>
 
+#include "ggml-backend.h"
 #include "llama/context_state.hpp"
 #include "llama/log_capture.hpp"
 
 namespace vase {
+namespace {
+
+// A step of 192 sequences of SmolLM2 on an H100 took 25 ms in one batch and 310 ms with half of the
+// sequences missing in between.
+constexpr int32_t kBridgeOnGpu = 64;
+
+}  // namespace
 
 ContextState::ContextState(llama_model *model, const BoundedOptions &given)
     : options(given), shape(shape_context(model, given)) {
@@ -14,6 +22,8 @@ ContextState::ContextState(llama_model *model, const BoundedOptions &given)
     shape.params.cb_eval_user_data = &*watcher;
   }
   make_context(model);
+  const bool gpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_GPU) != nullptr;
+  largest_gap = options.bridge >= 0 ? options.bridge : gpu ? kBridgeOnGpu : 0;
   batch = Batch(static_cast<int32_t>(llama_n_batch(context.get())));
   if (shape.evicts) find_layers(model);
 

@@ -28,6 +28,7 @@ struct Sequence {
   int64_t rows_moved = 0;
   int64_t prompt_end = 0;                   // tokens that are the prompt
   int32_t first_logits = -1, n_logits = 0;  // in the batch of the last llama_decode
+  bool bridging = false;                    // in the running batch for the others' sake
   int32_t captured = 0;                     // newest tokens whose queries the evictor holds
   std::vector<llama_token> newest;          // [window] token t at t % window, if they are replayed
 };
@@ -60,6 +61,7 @@ class ContextState {
   Batch batch;
   Timings timings;
   size_t cache_bytes = 0;
+  int32_t largest_gap = 0;  // sequences in a row that are bridged
 
   Sequence &sequence(int32_t index);
   void set_params(Sequence &s, const vase_params &params, float pin_prompt);
@@ -87,6 +89,9 @@ class ContextState {
   bool fill_batch(std::vector<Pending> &pending) const;
   void run_batch(std::vector<Pending> &pending, bool last);
   void want_queries(const Pending &input, Sequence &s);
+  void bridge(int32_t first, int32_t end, int64_t to_come);
+  void take_bridges_back();
+  void append_placements();
   int32_t run_llama(double Timings::*account);
   void remember(const Pending &input);
   [[noreturn]] void undo_batch(const std::vector<Pending> &pending, int32_t status);

@@ -83,12 +83,17 @@ bool ContextState::fill_batch(std::vector<Pending> &pending) const {
 
 void ContextState::run_batch(std::vector<Pending> &pending, bool last) {
   batch.clear();
+  for (Sequence &s : sequences) s.bridging = false;
   int64_t to_come = 0;  // tokens that the batch must still hold
   for (const Pending &input : pending) to_come += input.now;
+  int32_t previous = -1;  // the sequence before in the batch
   for (Pending &input : pending) {
     Sequence &s = sequence(input.sequence);
     s.first_logits = -1;
     s.n_logits = 0;
+    if (input.now == 0) continue;
+    if (previous >= 0) bridge(previous + 1, input.sequence, to_come);
+    previous = input.sequence;
     const int32_t again = tokens_to_replay(input, s);
     const bool replayed = again > 0 && batch.size() + to_come + again <=
                                            static_cast<int64_t>(llama_n_batch(context.get()));
@@ -102,15 +107,15 @@ void ContextState::run_batch(std::vector<Pending> &pending, bool last) {
       batch.add(input.tokens[static_cast<size_t>(i)], static_cast<llama_pos>(first + i),
                 input.sequence, logits);
     }
-    if (watcher && input.now > 0 && !replayed) want_queries(input, s);
+    if (watcher && !replayed) want_queries(input, s);
   }
 
   const int32_t status = run_llama(&Timings::decode);
+  take_bridges_back();
   if (status != 0) undo_batch(pending, status);
 
   if (watcher) {
-    for (const Placement &placement : watcher->placements())
-      sequences[static_cast<size_t>(placement.sequence)].rows.append(placement.cell);
+    append_placements();
   } else {
     // Nothing will be evicted, so cells do not matter; only their number does.
     for (const Pending &input : pending)
@@ -119,6 +124,39 @@ void ContextState::run_batch(std::vector<Pending> &pending, bool last) {
   for (Pending &input : pending) {
     remember(input);
     input.tokens = input.tokens.subspan(static_cast<size_t>(input.now));
+  }
+}
+
+// Puts a token into the batch for each sequence in [first, end), none of which has any to decode.
+void ContextState::bridge(int32_t first, int32_t end, int64_t to_come) {
+  const int32_t gap = end - first;
+  if (gap == 0 || gap > largest_gap) return;
+  if (batch.size() + to_come + gap > static_cast<int64_t>(llama_n_batch(context.get()))) return;
+  for (int32_t index = first; index < end; ++index)
+    if (free_cells(sequence(index)) == 0) return;
+  for (int32_t index = first; index < end; ++index) {
+    Sequence &s = sequence(index);
+    s.bridging = true;
+    batch.add(0, static_cast<llama_pos>(s.rows.tokens()), index, false);
+    if (watcher) watcher->want_queries_from(index, std::numeric_limits<int64_t>::max());
+  }
+}
+
+void ContextState::take_bridges_back() {
+  for (int32_t index = 0; index < options.n_sequences; ++index) {
+    Sequence &s = sequence(index);
+    if (!s.bridging) continue;
+    llama_memory_seq_rm(llama_get_memory(context.get()), index,
+                        static_cast<llama_pos>(s.rows.tokens()), -1);
+    if (watcher) watcher->set_token_count(index, s.rows.tokens());
+  }
+}
+
+// Notes where the tokens of the batch went.
+void ContextState::append_placements() {
+  for (const Placement &placement : watcher->placements()) {
+    Sequence &s = sequence(placement.sequence);
+    if (!s.bridging) s.rows.append(placement.cell);
   }
 }
 

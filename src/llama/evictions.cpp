@@ -106,14 +106,14 @@ void ContextState::take_back(int32_t index, int32_t count) {
 // For sequences that must evict and whose newest tokens came in a way that captured no queries.
 void ContextState::replay(std::span<const int32_t> due) {
   batch.clear();
+  for (Sequence &s : sequences) s.bridging = false;
   for (const int32_t index : due) take_back(index, sequence(index).params.window);
   const int32_t status = run_llama(&Timings::capture);
   if (status != 0) {
     for (const int32_t index : due) watcher->set_token_count(index, sequence(index).rows.tokens());
     throw Error(decode_failure(status) + ", while the newest tokens were decoded again");
   }
-  for (const Placement &placement : watcher->placements())
-    sequences[static_cast<size_t>(placement.sequence)].rows.append(placement.cell);
+  append_placements();
 }
 
 }  // namespace vase
