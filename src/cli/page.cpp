@@ -36,10 +36,10 @@ struct PageArguments {
   std::string base = "vase";
 };
 
-// Everything that was read, sorted by what it is. Evaluations of one model belong together, so that
-// the full cache may be in another file than the policies.
+// Everything that was read, sorted by what it is. Evaluations of one model at one temperature
+// belong together, so that the full cache may be in another file than the policies.
 struct Sources {
-  std::map<std::string, std::vector<eval::Record>> evaluations;  // by model
+  std::map<std::string, std::vector<eval::Record>> evaluations;  // by title_of
   std::vector<ordered_json> fidelity;
   std::vector<ordered_json> benches;
 };
@@ -48,6 +48,14 @@ std::string content_of(const std::string &path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) throw Error(fmt::format("cannot read {}: {}", path, std::strerror(errno)));
   return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// Without the fingerprint, which says nothing to a reader.
+std::string title_of(const eval::Run &run, const std::string &path) {
+  const std::string model = run.settings.value("model", path);
+  const double temperature = run.settings.value("temperature", 0.0);
+  const std::string name = model.substr(0, model.find(" ("));
+  return temperature > 0 ? fmt::format("{}, temperature {:.2g}", name, temperature) : name;
 }
 
 ordered_json read_fidelity(const std::string &path, const std::string &text) {
@@ -74,8 +82,7 @@ void read_source(const std::string &path, Sources &sources) {
   const json first = json::parse(text.substr(0, text.find('\n')), nullptr, false);
   if (first.is_object() && first.contains("vase_eval")) {
     eval::Run run = eval::read_run(path);
-    const std::string model = run.settings.value("model", path);
-    std::ranges::move(run.records, std::back_inserter(sources.evaluations[model]));
+    std::ranges::move(run.records, std::back_inserter(sources.evaluations[title_of(run, path)]));
     return;
   }
   if (first.is_object() && first.contains("vase_fidelity")) {
@@ -117,10 +124,10 @@ ordered_json numbers_of(const Sources &sources, const PageArguments &arguments) 
                           {"evaluations", ordered_json::array()},
                           {"fidelity", sources.fidelity},
                           {"benches", sources.benches}};
-  for (const auto &[model, records] : sources.evaluations) {
+  for (const auto &[title, records] : sources.evaluations) {
     const eval::Summary summary = eval::summarise(records, arguments.base);
     ordered_json run = to_json(summary);
-    run["model"] = model.substr(0, model.find(" ("));
+    run["model"] = title;
     run["lengths"] = lengths_of(records, summary);
     numbers["evaluations"].push_back(std::move(run));
   }
