@@ -94,6 +94,7 @@ eval::EvaluationHost host_of(const EvalArguments &arguments, const engine::Model
                              const MemoryPlanner &planner, ProgressLine &line) {
   eval::EvaluationHost host;
   host.parallel = arguments.parallel;
+  host.contexts = arguments.contexts;
   host.context = arguments.context.params();
   host.prompt_chunk = std::max(arguments.context.batch - arguments.parallel, 1);
   host.keep_text = arguments.keep_text;
@@ -118,7 +119,8 @@ void evaluate(const EvalArguments &arguments) {
   engine::init_llama(arguments.model.verbose);
   const eval::EvaluationPlan plan = arguments.plan();
   const std::filesystem::path path = arguments.run_path();
-  eval::GradingDesk desk(plan.questions, eval_script("math_verify_helper.py"));
+  const bool with_script = eval::GradingDesk::needs_script(plan.questions);
+  eval::GradingDesk desk(plan.questions, with_script ? eval_script("math_verify_helper.py") : "");
   eval::RunFile file(path, arguments.settings());
   if (file.was_torn()) {
     fmt::print(stderr, "vase: {}: the last line was not whole; its question is asked again\n",

@@ -99,6 +99,12 @@ void EvalArguments::add_to(CLI::App &app) {
   option("--parallel,--np", parallel, "questions at a time")
       ->check(at_least(1))
       ->capture_default_str();
+  option(
+      "--contexts", contexts,
+      "contexts that work side by side, each with --parallel questions: more than one keeps a GPU "
+      "busy while the CPU prepares the next step")
+      ->check(at_least(1, 64))
+      ->capture_default_str();
   app.add_flag("--keep-text", keep_text, "also write down what the model said");
   option("--base", base, "policy that the others are compared with, question by question")
       ->capture_default_str();

@@ -30,6 +30,7 @@ struct EvalArguments {
   bool greedy = false;
   std::int64_t n_predict = 0;  // 0: each task's own
   std::int32_t parallel = 8;
+  std::int32_t contexts = 1;
   std::string out = "eval.jsonl";
   std::string lengths;
   std::vector<std::string> summary;

@@ -117,7 +117,8 @@ void stress(StressArguments arguments) {
       name.empty() ? engine::ChatTemplate::of(model) : engine::ChatTemplate(name),
       arguments.session.system);
   BoundedContext context = model.make_context(options);
-  eval::GradingDesk desk(plan.questions, eval_script("math_verify_helper.py"));
+  const bool with_script = eval::GradingDesk::needs_script(plan.questions);
+  eval::GradingDesk desk(plan.questions, with_script ? eval_script("math_verify_helper.py") : "");
   const std::vector<eval::StressAnswer> answers =
       eval::run_stress(plan, model, context, conversation, desk);
   status.clear();

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <thread>
 #include <utility>
 
 #include "engine/utf8.hpp"
@@ -12,6 +13,16 @@
 
 namespace vase::eval {
 namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// The jobs of a phase in `count` parts of one length, each with long and short ones.
+std::vector<Phase> deal(const Phase &phase, std::size_t count) {
+  std::vector<Phase> parts(count, Phase{.policy = phase.policy, .n_ctx = phase.n_ctx, .jobs = {}});
+  for (std::size_t i = 0; i < phase.jobs.size(); ++i)
+    parts[i % count].jobs.push_back(phase.jobs[i]);
+  return parts;
+}
 
 std::string text_of(const engine::Model &model, const std::vector<llama_token> &tokens) {
   engine::Utf8Assembler utf8;
@@ -31,7 +42,7 @@ double bytes_per_row(const BoundedContext &context) {
 Evaluation::Evaluation(const engine::Model &model, const engine::ChatTemplate &chat_template,
                        const EvaluationPlan &plan, const EvaluationHost &host, GradingDesk &desk,
                        RunFile &file)
-    : model_(model), plan_(plan), host_(host), desk_(desk), file_(file) {
+    : model_(model), plan_(plan), host_(host), desk_(desk), file_(file), start_(Clock::now()) {
   for (const Question &question : plan.questions) {
     engine::Conversation conversation(chat_template, host.system);
     prompts_.push_back(model.tokenize(conversation.ask(question.text)));
@@ -76,28 +87,48 @@ engine::Request Evaluation::request_for(const Job &job) const {
 }
 
 bool Evaluation::run_phase(const Phase &phase) {
-  BoundedOptions options{
-      .policy = phase.policy,
-      .n_sequences = std::min(host_.parallel, static_cast<std::int32_t>(phase.jobs.size())),
-      .context = host_.context};
-  options.context.n_ctx = static_cast<std::uint32_t>(phase.n_ctx);
-  BoundedContext context = host_.make_context(options);
-  const double row = bytes_per_row(context);
-  const std::string doing = phase.jobs.front().variant->evicts
-                                ? fmt::format("caches of {} cells", context.cells_per_sequence())
-                                : "full caches";
-  const PhaseRun::RequestOf request_of = [this](const Job &job) { return request_for(job); };
-  PhaseRun run(model_, context, phase, request_of, host_.prompt_chunk);
-  while (run.busy()) {
-    const std::int32_t active = run.active();
-    const auto before = std::chrono::steady_clock::now();
-    const std::vector<Answer> answers = run.step();
-    seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - before).count();
-    tokens_ += active;  // nearly: a step that reads a prompt gives that sequence no token
-    for (const Answer &answer : answers) record(answer, row);
-    if (!report(active, doing)) return false;
+  const std::vector<Phase> parts =
+      deal(phase, std::min(static_cast<std::size_t>(host_.contexts), phase.jobs.size()));
+  {
+    std::vector<std::jthread> threads;
+    for (const Phase &part : parts) threads.emplace_back([this, &part] { run_part(part); });
   }
-  return true;
+  if (error_) std::rethrow_exception(error_);
+  return !stopped_;
+}
+
+// In a thread of its own: nothing is thrown.
+void Evaluation::run_part(const Phase &part) {
+  std::unique_lock lock(mutex_);
+  try {
+    BoundedOptions options{
+        .policy = part.policy,
+        .n_sequences = std::min(host_.parallel, static_cast<std::int32_t>(part.jobs.size())),
+        .context = host_.context};
+    options.context.n_ctx = static_cast<std::uint32_t>(part.n_ctx);
+    BoundedContext context = host_.make_context(options);
+    const double row = bytes_per_row(context);
+    const std::string doing = part.jobs.front().variant->evicts
+                                  ? fmt::format("caches of {} cells", context.cells_per_sequence())
+                                  : "full caches";
+    const PhaseRun::RequestOf request_of = [this](const Job &job) { return request_for(job); };
+    PhaseRun run(model_, context, part, request_of, host_.prompt_chunk);
+    while (run.busy() && !stopped_) {
+      const std::int32_t active = run.active();
+      active_ += active;
+      lock.unlock();
+      const std::vector<Answer> answers = run.step();
+      lock.lock();
+      tokens_ += active;  // nearly: a step that reads a prompt gives that sequence no token
+      for (const Answer &answer : answers) record(answer, row);
+      if (!report(doing)) stopped_ = true;
+      active_ -= active;
+    }
+  } catch (...) {
+    if (!lock.owns_lock()) lock.lock();
+    if (!error_) error_ = std::current_exception();
+    stopped_ = true;
+  }
 }
 
 void Evaluation::record(const Answer &answer, double bytes_per_row) {
@@ -132,11 +163,12 @@ void Evaluation::record(const Answer &answer, double bytes_per_row) {
   recorded_tokens_ += record.tokens;
 }
 
-bool Evaluation::report(std::int32_t active, const std::string &doing) {
+bool Evaluation::report(const std::string &doing) {
   const std::size_t records = file_.records().size();
   EvaluationProgress progress{
-      .done = records, .total = total_, .more = more_, .active = active, .doing = doing};
-  if (seconds_ > 0) progress.tokens_per_second = static_cast<double>(tokens_) / seconds_;
+      .done = records, .total = total_, .more = more_, .active = active_, .doing = doing};
+  const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
+  if (seconds > 0) progress.tokens_per_second = static_cast<double>(tokens_) / seconds;
   if (records > 0 && tokens_ > 0) {
     const double mean = static_cast<double>(recorded_tokens_) / static_cast<double>(records);
     progress.seconds_left =

@@ -2,8 +2,11 @@
 // its place.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <exception>
 #include <functional>
+#include <mutex>
 #include <set>
 #include <string>
 #include <vector>
@@ -30,14 +33,16 @@ struct EvaluationProgress {
 
 /// How the evaluation meets its surroundings.
 struct EvaluationHost {
-  std::int32_t parallel = 1;        ///< sequences at a time
+  std::int32_t parallel = 1;        ///< sequences at a time, of each context
+  std::int32_t contexts = 1;        ///< that work side by side, each in a thread of its own
   std::int32_t prompt_chunk = 512;  ///< prompt tokens in one step, at most
   llama_context_params context = {};
   bool keep_text = false;
   std::string system;
-  /// Makes a context, or throws Error if it does not fit into memory.
+  /// Makes a context, or throws Error if it does not fit into memory. Not called twice at once.
   std::function<BoundedContext(const BoundedOptions &)> make_context;
-  /// Called after each step; false stops the run.
+  /// Called after each step, from any context's thread but never twice at once; false stops the
+  /// run.
   std::function<bool(const EvaluationProgress &)> progress;
 };
 
@@ -54,24 +59,30 @@ class Evaluation {
  private:
   bool run_phases(std::vector<Job> jobs);
   bool run_phase(const Phase &phase);
+  void run_part(const Phase &part);
   engine::Request request_for(const Job &job) const;
   void record(const Answer &answer, double bytes_per_row);
-  bool report(std::int32_t active, const std::string &doing);
+  bool report(const std::string &doing);
   std::set<std::string> done() const;
   const std::vector<llama_token> &prompt_of(const Question &question) const;
 
   const engine::Model &model_;
   const EvaluationPlan &plan_;
   const EvaluationHost &host_;
-  GradingDesk &desk_;
-  RunFile &file_;
   std::vector<std::vector<llama_token>> prompts_;  // of each question
   std::vector<std::int64_t> prompt_tokens_;
+
+  std::mutex mutex_;  // held for all below, and for calls of the host's functions
+  GradingDesk &desk_;
+  RunFile &file_;
   std::size_t total_ = 0;
+  std::int32_t active_ = 0;           // sequences at work in all contexts
   std::int64_t tokens_ = 0;           // generated since the start
   std::int64_t recorded_tokens_ = 0;  // in all records
-  double seconds_ = 0;                // spent in steps since the start
+  std::chrono::steady_clock::time_point start_ = {};
   bool more_ = false;
+  bool stopped_ = false;      // by the host, or by an error in another context
+  std::exception_ptr error_;  // the first one
 };
 
 }  // namespace vase::eval

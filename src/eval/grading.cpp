@@ -45,11 +45,14 @@ Grade MathVerify::grade(const std::string &expected, const std::string &reply) {
   return result;
 }
 
+bool GradingDesk::needs_script(const std::vector<Question> &questions) {
+  return std::ranges::any_of(
+      questions, [](const Question &question) { return question.grader == Grader::latex; });
+}
+
 GradingDesk::GradingDesk(const std::vector<Question> &questions,
                          const std::filesystem::path &script) {
-  const bool needed = std::ranges::any_of(
-      questions, [](const Question &question) { return question.grader == Grader::latex; });
-  if (needed) math_ = std::make_unique<MathVerify>(script);
+  if (needs_script(questions)) math_ = std::make_unique<MathVerify>(script);
 }
 
 Grade GradingDesk::grade(const Question &question, const std::string &reply) {

@@ -32,6 +32,8 @@ class MathVerify {
 
 class GradingDesk {
  public:
+  /// One of the questions needs math-verify.
+  static bool needs_script(const std::vector<Question> &questions);
   /// `script`: the helper for math-verify; started now if one of `questions` needs it.
   GradingDesk(const std::vector<Question> &questions, const std::filesystem::path &script);
 

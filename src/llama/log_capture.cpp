@@ -66,6 +66,7 @@ void LogCapture::receive(ggml_log_level level, const char *text, void *capture) 
   auto *self = static_cast<LogCapture *>(capture);
   std::string line = text;
   while (!line.empty() && line.back() == '\n') line.pop_back();
+  const std::lock_guard lock(self->lines_mutex_);  // a context in another thread may have its say
   if (level == GGML_LOG_LEVEL_ERROR && !line.empty()) self->last_error_ = line;
   self->lines_.push_back(std::move(line));
   if (self->pass_on_ && self->next_ != nullptr) self->next_(level, text, self->next_data_);

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,6 +43,7 @@ class LogCapture {
   bool pass_on_;
   ggml_log_callback next_ = nullptr;
   void *next_data_ = nullptr;
+  std::mutex lines_mutex_;
   std::vector<std::string> lines_;
   std::string last_error_;
 };

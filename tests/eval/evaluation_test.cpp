@@ -64,15 +64,16 @@ class EvaluationTest : public ::testing::Test {
 
   // Runs until `stop_after` answers are there.
   bool run(const EvaluationPlan &plan, const std::string &name, std::int32_t parallel,
-           std::size_t stop_after = 1000) {
+           std::size_t stop_after = 1000, std::int32_t contexts = 1) {
     EvaluationHost host;
     host.parallel = parallel;
+    host.contexts = contexts;
     host.context = llama_context_default_params();
     host.context.n_threads = host.context.n_threads_batch = 1;
     host.keep_text = true;
     host.make_context = [](const BoundedOptions &options) { return model_->make_context(options); };
     host.progress = [&](const EvaluationProgress &progress) {
-      EXPECT_THAT(progress.active, AllOf(Ge(1), Le(parallel)));
+      EXPECT_THAT(progress.active, AllOf(Ge(1), Le(parallel * contexts)));
       EXPECT_LE(progress.done, progress.total);
       return progress.done < stop_after;
     };
@@ -120,6 +121,20 @@ TEST_F(EvaluationTest, TheSameAgain) {
   run(plan(), "one", 3);
   run(plan(), "two", 3);
   EXPECT_EQ(outcomes("one"), outcomes("two"));
+}
+
+TEST_F(EvaluationTest, ContextsSideBySideGiveTheSame) {
+  run(plan(), "one", 1);
+  EXPECT_TRUE(run(plan(), "three", 1, 1000, 3));
+  EXPECT_EQ(outcomes("one"), outcomes("three"));
+}
+
+TEST_F(EvaluationTest, AllContextsStopWhenToldAndGoOn) {
+  EXPECT_FALSE(run(plan(), "cut", 1, 5, 3));
+  EXPECT_LT(read_run(folder_ / "cut").records.size(), 18U);
+  EXPECT_TRUE(run(plan(), "cut", 1, 1000, 2));
+  run(plan(), "whole", 1);
+  EXPECT_EQ(outcomes("cut"), outcomes("whole"));
 }
 
 TEST_F(EvaluationTest, OrderAndCompanyDoNotMatter) {
