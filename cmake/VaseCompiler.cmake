@@ -51,7 +51,26 @@ if(VASE_WERROR)
   list(APPEND _vase_warnings -Werror)
 endif()
 target_compile_options(
-  vase_warnings INTERFACE "$<BUILD_INTERFACE:$<$<CXX_COMPILER_ID:GNU,Clang,AppleClang>:${_vase_warnings}>>")
+  vase_warnings
+  INTERFACE
+    "$<BUILD_INTERFACE:$<$<AND:$<COMPILE_LANGUAGE:C,CXX>,$<CXX_COMPILER_ID:GNU,Clang,AppleClang>>:${_vase_warnings}>>")
+
+if(VASE_CUDA)
+  # Hopper unless said otherwise (-DCMAKE_CUDA_ARCHITECTURES): the kernels want an H100 or younger.
+  if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+    set(CMAKE_CUDA_ARCHITECTURES 90)
+  endif()
+  if(NOT DEFINED CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
+    find_program(CMAKE_CUDA_COMPILER nvcc HINTS /usr/local/cuda/bin)
+  endif()
+  enable_language(CUDA)
+  if(NOT DEFINED CMAKE_CUDA20_STANDARD_COMPILE_OPTION)
+    set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20") # CMake before 3.26 does not know it
+  endif()
+  set(CMAKE_CUDA_STANDARD 20)
+  set(CMAKE_CUDA_EXTENSIONS OFF)
+  set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+endif()
 
 if(VASE_SANITIZE)
   add_compile_options(-fsanitize=${VASE_SANITIZE} -fno-omit-frame-pointer

@@ -1,0 +1,223 @@
+// The choice of each unit by one block of threads: fixed rows, protected rows, scores, the best or
+// a draw of the others. The same steps as policy/eviction.cpp and core/keep_set.cpp.
+#include <cub/block/block_reduce.cuh>
+
+#include "core/philox.hpp"
+#include "cuda/launch.hpp"
+#include "cuda/radix_select.cuh"
+#include "cuda/segment.cuh"
+
+namespace vase::cuda {
+namespace {
+
+using FloatReduce = cub::BlockReduce<float, kChoosers>;
+using DoubleReduce = cub::BlockReduce<double, kChoosers>;
+
+struct Shared {
+  union {
+    RadixSelect::Shared select;
+    typename FloatReduce::TempStorage reduce_float;
+    typename DoubleReduce::TempStorage reduce_double;
+  };
+  float maximum;
+  double sum;
+};
+
+/// A unit's candidates, by age.
+struct Candidates {
+  const DeviceCall& call;
+  const DeviceItem& item;
+  int n;
+  const uint32_t* tokens;
+  const int32_t* order;
+  const float* first;   // by row
+  const float* second;  // by row
+  uint8_t* chosen;
+  uint64_t* ranking;
+  float redundancy_maximum = 0;
+  double redundancy_sum = 1;
+
+  __device__ int32_t token(int i) const { return static_cast<int32_t>(tokens[i] ^ 0x80000000u); }
+
+  __device__ float pooled(int i) const {
+    const int reach = call.pooling / 2;
+    float sum = 0;
+    for (int j = max(0, i - reach); j <= min(n - 1, i + reach); ++j) sum += first[order[j]];
+    return sum / static_cast<float>(call.pooling);
+  }
+
+  __device__ float score(int i) const {
+    switch (call.recipe.score) {
+      case Score::kEqual:
+        return 1;
+      case Score::kAge:
+        return static_cast<float>(i) / static_cast<float>(n);
+      case Score::kValueRange:
+        return second[order[i]];
+      case Score::kAttention:
+        return pooled(i);
+      case Score::kRedundancy: {
+        const float e = expf(second[order[i]] - redundancy_maximum);
+        const auto share = static_cast<float>(static_cast<double>(e) / redundancy_sum);
+        return call.lambda * pooled(i) - (1.0f - call.lambda) * share;
+      }
+      case Score::kLeverage:
+        return first[order[i]] * second[order[i]];
+    }
+    return 0;
+  }
+
+  /// When candidate i's clock of rate `weight` rings: see KeepSet::add_drawn.
+  __device__ double ring_time(const PhiloxStream& random, float weight, int i) const {
+    const auto w = static_cast<double>(weight);
+    if (!(w > 0)) return INFINITY;
+    return -log(random.uniform(static_cast<uint32_t>(token(i)))) / w;
+  }
+};
+
+/// Keeps sinks and pinned rows, oldest first while there is room. Returns how many.
+__device__ int keep_fixed(const Candidates& c, int quota, RadixSelect::Shared& shared) {
+  const auto fixed = [&](int i) {
+    const int32_t token = c.token(i);
+    return token < c.call.sinks || (token >= c.item.pinned_begin && token < c.item.pinned_end);
+  };
+  int all = 0;
+  RadixSelect::for_own_range(c.n, [&](int begin, int end) {
+    int mine = 0, before = 0;
+    for (int i = begin; i < end; ++i) mine += fixed(i) ? 1 : 0;
+    RadixSelect::Scan(shared.scan).ExclusiveSum(mine, before, all);
+    for (int i = begin; i < end; ++i) c.chosen[i] = fixed(i) && before++ < quota ? 1 : 0;
+  });
+  __syncthreads();
+  return min(all, quota);
+}
+
+__device__ int sinks_among(const Candidates& c) {
+  int low = 0, high = c.n;
+  while (low < high) {
+    const int middle = (low + high) / 2;
+    if (c.token(middle) < c.call.sinks)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
+}
+
+/// Chooses the `count` candidates of the lowest key(i) among the others. Returns how many.
+template <typename Key>
+__device__ int choose_lowest(const Candidates& c, int count, int kept, RadixSelect::Shared& shared,
+                             const Key& key) {
+  count = min(count, c.n - kept);
+  if (count <= 0) return 0;
+  for (int i = static_cast<int>(threadIdx.x); i < c.n; i += kChoosers)
+    if (c.chosen[i] == 0) c.ranking[i] = key(i);
+  __syncthreads();
+  RadixSelect(shared).lowest(c.n, count, c.ranking, c.chosen);
+  return count;
+}
+
+__device__ int protect(const Candidates& c, const PhiloxStream& random, int room, int kept,
+                       RadixSelect::Shared& shared) {
+  const int count = min(c.call.protect - sinks_among(c), room);
+  switch (c.call.recipe.protect) {
+    case Protect::kNothing:
+      return 0;
+    case Protect::kWidestValues:
+      return choose_lowest(c, count, kept, shared,
+                           [&](int i) { return order_key(-c.second[c.order[i]]); });
+    case Protect::kRandom:
+      return choose_lowest(c, count, kept, shared,
+                           [&](int i) { return order_key(c.ring_time(random, 1.0f, i)); });
+  }
+  return 0;
+}
+
+/// The softmax over the mean similarities of all candidates.
+__device__ void normalise_redundancy(Candidates& c, Shared& shared) {
+  float maximum = -INFINITY;
+  for (int i = static_cast<int>(threadIdx.x); i < c.n; i += kChoosers)
+    maximum = fmaxf(maximum, c.second[c.order[i]]);
+  maximum = FloatReduce(shared.reduce_float).Reduce(maximum, [](float a, float b) {
+    return fmaxf(a, b);
+  });
+  if (threadIdx.x == 0) shared.maximum = maximum;
+  __syncthreads();
+  double sum = 0;
+  for (int i = static_cast<int>(threadIdx.x); i < c.n; i += kChoosers)
+    sum += static_cast<double>(expf(c.second[c.order[i]] - shared.maximum));
+  sum = DoubleReduce(shared.reduce_double).Sum(sum);
+  if (threadIdx.x == 0) shared.sum = sum;
+  __syncthreads();
+  c.redundancy_maximum = shared.maximum;
+  c.redundancy_sum = shared.sum;
+}
+
+__device__ void choose_by_score(const Candidates& c, const PhiloxStream& random, int room, int kept,
+                                RadixSelect::Shared& shared) {
+  switch (c.call.recipe.choose) {
+    case Choose::kHighest:
+      choose_lowest(c, room, kept, shared, [&](int i) { return order_key(-c.score(i)); });
+      break;
+    case Choose::kLowest:
+      choose_lowest(c, room, kept, shared, [&](int i) { return order_key(c.score(i)); });
+      break;
+    case Choose::kDraw:
+      choose_lowest(c, room, kept, shared,
+                    [&](int i) { return order_key(c.ring_time(random, c.score(i), i)); });
+      break;
+  }
+}
+
+/// Grid: units. One of keep and scores is null.
+__global__ __launch_bounds__(kChoosers) void choose_kernel(const __grid_constant__ DeviceCall call,
+                                                           const __grid_constant__ Scratch scratch,
+                                                           uint8_t* keep, float* scores) {
+  __shared__ Shared shared;
+  const int unit = static_cast<int>(blockIdx.x), head = unit % call.n_heads;
+  const DeviceItem& item = call.items[unit / call.n_heads];
+  const int64_t first = int64_t{unit} * call.row_capacity;
+  if (item.active == 0) {
+    for (int row = static_cast<int>(threadIdx.x); row < item.n_rows; row += kChoosers) {
+      if (keep != nullptr) keep[first + row] = 1;
+      if (scores != nullptr) scores[first + row] = INFINITY;
+    }
+    return;
+  }
+
+  Candidates c{call,
+               item,
+               candidates_of(call, item),
+               scratch.tokens + first,
+               scratch.order + first,
+               scratch.first + first,
+               scratch.second + first,
+               scratch.chosen + first,
+               scratch.ranking + first};
+  const PhiloxStream random(call.seed, PhiloxStream::Purpose::kDraw, item.sequence, item.eviction,
+                            item.layer, static_cast<uint32_t>(head));
+  const int quota = min(call.budget - call.recency, c.n);
+  int kept = keep_fixed(c, quota, shared.select);
+  kept += protect(c, random, quota - kept, kept, shared.select);
+  if (call.recipe.score == Score::kRedundancy) normalise_redundancy(c, shared);
+  if (keep != nullptr) choose_by_score(c, random, quota - kept, kept, shared.select);
+
+  for (int i = static_cast<int>(threadIdx.x); i < item.n_rows; i += kChoosers) {
+    const int64_t row = first + c.order[i];
+    const bool stays = i >= c.n || c.chosen[i] != 0;
+    if (keep != nullptr)
+      keep[row] = stays ? 1 : 0;
+    else
+      scores[row] = stays ? INFINITY : c.score(i);
+  }
+}
+
+}  // namespace
+
+void choose_rows(const DeviceCall& call, const Scratch& scratch, uint8_t* keep, float* scores,
+                 cudaStream_t stream) {
+  choose_kernel<<<static_cast<unsigned>(call.units()), kChoosers, 0, stream>>>(call, scratch, keep,
+                                                                               scores);
+}
+
+}  // namespace vase::cuda

@@ -1,0 +1,129 @@
+// In-place compaction, as core/hole_filling.cpp: the k-th kept row inside the block that is vacated
+// moves over the k-th given-up row outside.
+#include <cub/block/block_scan.cuh>
+
+#include "cuda/launch.hpp"
+#include "cuda/segment.cuh"
+
+namespace vase::cuda {
+namespace {
+
+constexpr int kPlanners = 256, kWarp = 32, kMovers = 8;  // threads; lanes; warps
+
+struct Counts {
+  int sources, holes;
+};
+struct AddCounts {
+  __device__ Counts operator()(const Counts& a, const Counts& b) const {
+    return {a.sources + b.sources, a.holes + b.holes};
+  }
+};
+
+/// Grid: units.
+__global__ __launch_bounds__(kPlanners) void plan_kernel(DeviceCall call, Scratch scratch,
+                                                         const uint8_t* keep, int vacate_first,
+                                                         int32_t* moved) {
+  using Scan = cub::BlockScan<Counts, kPlanners>;
+  __shared__ typename Scan::TempStorage scan;
+  const int unit = static_cast<int>(blockIdx.x), head = unit % call.n_heads;
+  const DeviceItem& item = call.items[unit / call.n_heads];
+  const uint8_t* own = keep + int64_t{unit} * call.row_capacity;
+  int2* moves = scratch.moves + int64_t{unit} * (call.row_capacity / 2);
+  const int vacate_end = vacate_first + item.freed;
+  const auto inside = [&](int row) { return row >= vacate_first && row < vacate_end; };
+
+  const int share = divide_up(item.n_rows, kPlanners);
+  const int begin = min(item.n_rows, static_cast<int>(threadIdx.x) * share);
+  const int end = min(item.n_rows, begin + share);
+  Counts mine{0, 0}, before, all;
+  for (int row = begin; row < end; ++row) {
+    const bool stays = own[row] != 0;
+    mine.sources += inside(row) && stays ? 1 : 0;
+    mine.holes += !inside(row) && !stays ? 1 : 0;
+  }
+  Scan(scan).ExclusiveScan(mine, before, Counts{0, 0}, AddCounts{}, all);
+
+  // As many holes as sources: so the mask gives up `freed` rows. Else nothing is touched.
+  const bool fits = all.sources == all.holes;
+  if (threadIdx.x == 0) {
+    scratch.n_moves[unit] = fits ? all.sources : 0;
+    if (moved != nullptr) moved[unit] = fits ? all.sources : -1;
+  }
+  if (!fits) return;
+  for (int row = begin; row < end; ++row) {
+    const bool stays = own[row] != 0;
+    if (inside(row) && stays) moves[before.sources++].x = row;
+    if (!inside(row) && !stays) moves[before.holes++].y = row;
+  }
+  if (item.positions == nullptr) return;
+  __syncthreads();
+  int32_t* positions = item.positions + head * item.position_stride;
+  const auto cell = [&](int row) { return item.cells != nullptr ? item.cells[row] : row; };
+  for (int m = static_cast<int>(threadIdx.x); m < all.sources; m += kPlanners)
+    positions[cell(moves[m].y)] = positions[cell(moves[m].x)];
+}
+
+/// The lanes of a warp copy a key and a value, Word by Word.
+template <typename Word>
+__global__ __launch_bounds__(kMovers* kWarp) void move_kernel(DeviceCall call, Scratch scratch,
+                                                              int key_words, int value_words) {
+  const int unit = static_cast<int>(blockIdx.y), head = unit % call.n_heads;
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  const int m = static_cast<int>(blockIdx.x) * kMovers + static_cast<int>(threadIdx.x) / kWarp;
+  if (m >= scratch.n_moves[unit]) return;
+  const DeviceItem& item = call.items[unit / call.n_heads];
+  const int2 move = scratch.moves[int64_t{unit} * (call.row_capacity / 2) + m];
+  const auto words = [&](const DeviceRows& rows, int row) {
+    return reinterpret_cast<Word*>(row_of(item, rows, head, row));
+  };
+  const Word* key = words(item.keys, move.x);
+  const Word* value = words(item.values, move.x);
+  Word* key_to = words(item.keys, move.y);
+  Word* value_to = words(item.values, move.y);
+  for (int w = lane; w < key_words + value_words; w += kWarp) {
+    if (w < key_words)
+      key_to[w] = key[w];
+    else
+      value_to[w - key_words] = value[w - key_words];
+  }
+}
+
+int bytes_of(const RowShape& shape) {
+  switch (shape.type) {
+    case VASE_F32:
+      return shape.dim * 4;
+    case VASE_Q8_0:
+      return shape.dim / 32 * 34;
+    default:
+      return shape.dim * 2;
+  }
+}
+
+template <typename Word>
+void launch(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
+  const dim3 grid(static_cast<unsigned>(divide_up(call.most_freed, kMovers)),
+                  static_cast<unsigned>(call.units()));
+  constexpr int kBytes = sizeof(Word);
+  move_kernel<Word><<<grid, kMovers * kWarp, 0, stream>>>(
+      call, scratch, bytes_of(call.keys) / kBytes, bytes_of(call.values) / kBytes);
+}
+
+}  // namespace
+
+void plan_moves(const DeviceCall& call, const Scratch& scratch, const uint8_t* keep,
+                int32_t vacate_first, int32_t* moved, cudaStream_t stream) {
+  plan_kernel<<<static_cast<unsigned>(call.units()), kPlanners, 0, stream>>>(call, scratch, keep,
+                                                                             vacate_first, moved);
+}
+
+void move_rows(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
+  if (call.most_freed == 0) return;
+  const bool wide = call.keys.vector_loads != 0 && call.values.vector_loads != 0 &&
+                    bytes_of(call.keys) % 16 == 0 && bytes_of(call.values) % 16 == 0;
+  if (wide)
+    launch<uint4>(call, scratch, stream);
+  else
+    launch<uint16_t>(call, scratch, stream);
+}
+
+}  // namespace vase::cuda

@@ -1,0 +1,128 @@
+// The lowest of many keys, chosen by one block of threads: a radix sort that follows one digit's
+// bin down instead of sorting. CUB has top-k for a whole device, not for a block with its own list.
+#ifndef VASE_CUDA_RADIX_SELECT_CUH
+#define VASE_CUDA_RADIX_SELECT_CUH
+
+#include <cstdint>
+#include <cub/block/block_scan.cuh>
+
+namespace vase::cuda {
+
+constexpr int kChoosers = 512;  // threads of the block
+
+/// Keys whose order as integers is the order of the numbers; NaN and +infinity come last and tie.
+__device__ inline uint64_t order_key(double x) {
+  if (isnan(x)) x = INFINITY;
+  const auto bits = static_cast<uint64_t>(__double_as_longlong(x + 0.0));  // -0 becomes 0
+  return (bits >> 63) != 0 ? ~bits : bits | uint64_t{1} << 63;
+}
+/// For numbers that are f32: the low half is 0, so that fewer digits need looking at.
+__device__ inline uint64_t order_key(float x) {
+  if (isnan(x)) x = INFINITY;
+  const uint32_t bits = __float_as_uint(x + 0.0f);
+  return static_cast<uint64_t>((bits >> 31) != 0 ? ~bits : bits | 0x80000000u) << 32;
+}
+
+class RadixSelect {
+ public:
+  using Scan = cub::BlockScan<int, kChoosers>;
+  struct Shared {
+    typename Scan::TempStorage scan;
+    int bins[256];
+    uint64_t prefix;
+    int needed;
+    int in_bin;
+  };
+
+  __device__ explicit RadixSelect(Shared& shared) : shared_(shared) {}
+
+  /// Sets chosen[i] for the `count` lowest keys[i] of those i < n that are not chosen yet, of equal
+  /// keys those with the lowest i. 0 < count <= candidates that are not chosen.
+  __device__ void lowest(int n, int count, const uint64_t* keys, uint8_t* chosen) {
+    uint64_t prefix = 0, mask = 0;
+    int needed = count, in_bin = 0;
+    for (int shift = 56; shift >= 0; shift -= 8) {
+      count_digits(n, keys, chosen, prefix, mask, shift);
+      if (threadIdx.x < 32) find_bin(prefix, needed, shift);
+      __syncthreads();
+      prefix = shared_.prefix;
+      needed = shared_.needed;
+      in_bin = shared_.in_bin;
+      mask |= uint64_t{0xff} << shift;
+      if (in_bin == needed) break;
+    }
+    const bool ties = in_bin != needed;
+    for_own_range(n, [&](int begin, int end) {
+      int before = 0;
+      if (ties) {
+        int mine = 0;
+        for (int i = begin; i < end; ++i)
+          mine += chosen[i] == 0 && (keys[i] & mask) == prefix ? 1 : 0;
+        Scan(shared_.scan).ExclusiveSum(mine, before);
+      }
+      for (int i = begin; i < end; ++i) {
+        if (chosen[i] != 0) continue;
+        const uint64_t digits = keys[i] & mask;
+        if (digits < prefix || (digits == prefix && (!ties || before++ < needed))) chosen[i] = 1;
+      }
+    });
+    __syncthreads();
+  }
+
+  /// Calls use(begin, end) with this thread's share of 0 .. n - 1, in the order of threads.
+  template <typename Use>
+  __device__ static void for_own_range(int n, const Use& use) {
+    const int share = (n + kChoosers - 1) / kChoosers;
+    const int begin = min(n, static_cast<int>(threadIdx.x) * share);
+    use(begin, min(n, begin + share));
+  }
+
+ private:
+  __device__ void count_digits(int n, const uint64_t* keys, const uint8_t* chosen, uint64_t prefix,
+                               uint64_t mask, int shift) {
+    if (threadIdx.x < 256) shared_.bins[threadIdx.x] = 0;
+    __syncthreads();
+    for (int first = 0; first < n; first += kChoosers) {
+      const int i = first + static_cast<int>(threadIdx.x);
+      const bool counts = i < n && chosen[i] == 0 && (keys[i] & mask) == prefix;
+      // Keys are alike in their first digits: one addition for all lanes with the same digit.
+      const unsigned active = __ballot_sync(0xffffffffu, counts);
+      if (!counts) continue;
+      const auto digit = static_cast<int>(keys[i] >> shift & 0xff);
+      const unsigned peers = __match_any_sync(active, digit);
+      if (static_cast<int>(threadIdx.x) % 32 == __ffs(static_cast<int>(peers)) - 1)
+        atomicAdd(&shared_.bins[digit], __popc(peers));
+    }
+    __syncthreads();
+  }
+
+  /// The first warp finds the bin that holds the last key needed.
+  __device__ void find_bin(uint64_t prefix, int needed, int shift) {
+    const int lane = static_cast<int>(threadIdx.x);
+    int own = 0;
+    for (int b = 0; b < 8; ++b) own += shared_.bins[lane * 8 + b];
+    int up_to = own;
+    for (int step = 1; step < 32; step *= 2) {
+      const int other = __shfl_up_sync(0xffffffffu, up_to, step);
+      if (lane >= step) up_to += other;
+    }
+    int below = up_to - own;
+    if (below >= needed || up_to < needed) return;
+    for (int b = 0;; ++b) {
+      const int in_bin = shared_.bins[lane * 8 + b];
+      if (below + in_bin >= needed) {
+        shared_.prefix = prefix | static_cast<uint64_t>(lane * 8 + b) << shift;
+        shared_.needed = needed - below;
+        shared_.in_bin = in_bin;
+        return;
+      }
+      below += in_bin;
+    }
+  }
+
+  Shared& shared_;
+};
+
+}  // namespace vase::cuda
+
+#endif

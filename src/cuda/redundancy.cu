@@ -1,0 +1,138 @@
+// Mean cosine similarity of each candidate's key to the other candidates (R-KV), through the sum of
+// the unit keys as score/redundancy.cpp has it: linear in the rows. A warp takes a row.
+#include "cuda/launch.hpp"
+#include "cuda/products.cuh"
+
+namespace vase::cuda {
+namespace {
+
+constexpr int kWarps = 8, kThreads = kWarps * kWarpLanes;
+constexpr int kSplitRows = 256;  // of a block of threads
+
+/// Arrays that nobody else uses before the choice.
+__device__ inline float* inverse_norms(const DeviceCall& call, const Scratch& scratch, int unit) {
+  return reinterpret_cast<float*>(scratch.ranking + int64_t{unit} * call.row_capacity);
+}
+__device__ inline float* squares(const DeviceCall& call, const Scratch& scratch, int unit) {
+  return inverse_norms(call, scratch, unit) + call.row_capacity;
+}
+
+__device__ inline float warp_sum(float x) {
+  for (int step = kWarpLanes / 2; step > 0; step /= 2) x += __shfl_xor_sync(kFullWarp, x, step);
+  return x;
+}
+
+/// Lane l gets segment l of the row, zeros beyond its end.
+template <vase_type T>
+__device__ inline void read_row(const DeviceCall& call, const DeviceItem& item, int head, int row,
+                                float (&x)[kSegment]) {
+  const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
+  Segment<T> segment{};
+  if (lane * kSegment < call.keys.dim)
+    segment.fetch(row_of(item, item.keys, head, row), lane, call.keys);
+  segment.values(x);
+}
+
+/// Norms, and the sum of the unit keys of a split. Grid: (splits, units).
+template <vase_type T>
+__global__ __launch_bounds__(kThreads) void sum_unit_keys(DeviceCall call, Scratch scratch) {
+  __shared__ float sums[kWarps][kMostDim];
+  const int unit = static_cast<int>(blockIdx.y), head = unit % call.n_heads;
+  const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
+  const int warp = static_cast<int>(threadIdx.x) / kWarpLanes;
+  const DeviceItem& item = call.items[unit / call.n_heads];
+  if (item.active == 0) return;
+  const int candidates = candidates_of(call, item);
+  const int32_t* age = scratch.age + int64_t{unit} * call.row_capacity;
+
+  const int begin = static_cast<int>(blockIdx.x) * kSplitRows;
+  const int end = min(item.n_rows, begin + kSplitRows);
+  float sum[kSegment] = {};
+#pragma unroll 4
+  for (int row = begin + warp; row < end; row += kWarps) {
+    float x[kSegment];
+    read_row<T>(call, item, head, row, x);
+    float square = 0;
+#pragma unroll
+    for (float v : x) square = fmaf(v, v, square);
+    square = warp_sum(square);
+    const float inverse_norm = 1.0f / (sqrtf(square) + 1e-8f);
+    if (lane == 0) {
+      inverse_norms(call, scratch, unit)[row] = inverse_norm;
+      squares(call, scratch, unit)[row] = square;
+    }
+    if (age[row] >= candidates) continue;
+#pragma unroll
+    for (int d = 0; d < kSegment; ++d) sum[d] = fmaf(inverse_norm, x[d], sum[d]);
+  }
+#pragma unroll
+  for (int d = 0; d < kSegment; ++d) sums[warp][lane * kSegment + d] = sum[d];
+  __syncthreads();
+  float total = 0;
+  for (const auto& part : sums) total += part[threadIdx.x];
+  scratch.key_sums[(int64_t{unit} * gridDim.x + blockIdx.x) * kMostDim + threadIdx.x] = total;
+}
+
+/// Grid: (splits, units).
+template <vase_type T>
+__global__ __launch_bounds__(kThreads) void similarities_kernel(DeviceCall call, Scratch scratch) {
+  __shared__ float unit_sum[kMostDim];
+  const int unit = static_cast<int>(blockIdx.y), head = unit % call.n_heads;
+  const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
+  const int warp = static_cast<int>(threadIdx.x) / kWarpLanes;
+  const DeviceItem& item = call.items[unit / call.n_heads];
+  if (item.active == 0) return;
+
+  float total = 0;
+  for (unsigned split = 0; split < gridDim.x; ++split)
+    total += scratch.key_sums[(int64_t{unit} * gridDim.x + split) * kMostDim + threadIdx.x];
+  unit_sum[threadIdx.x] = total;
+  __syncthreads();
+
+  const auto n = static_cast<float>(candidates_of(call, item));
+  const int begin = static_cast<int>(blockIdx.x) * kSplitRows;
+  const int end = min(item.n_rows, begin + kSplitRows);
+#pragma unroll 4
+  for (int row = begin + warp; row < end; row += kWarps) {
+    float x[kSegment];
+    read_row<T>(call, item, head, row, x);
+    float dot = 0;
+#pragma unroll
+    for (int d = 0; d < kSegment; ++d) dot = fmaf(x[d], unit_sum[lane * kSegment + d], dot);
+    dot = warp_sum(dot);
+    const float inverse_norm = inverse_norms(call, scratch, unit)[row];
+    const float with_itself = squares(call, scratch, unit)[row] * inverse_norm * inverse_norm;
+    if (lane == 0)
+      scratch.second[int64_t{unit} * call.row_capacity + row] =
+          (dot * inverse_norm - with_itself) / n;
+  }
+}
+
+template <vase_type T>
+void launch(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
+  const dim3 grid(static_cast<unsigned>(similarity_splits(call.most_rows)),
+                  static_cast<unsigned>(call.units()));
+  sum_unit_keys<T><<<grid, kThreads, 0, stream>>>(call, scratch);
+  similarities_kernel<T><<<grid, kThreads, 0, stream>>>(call, scratch);
+}
+
+}  // namespace
+
+static_assert(kThreads == kMostDim, "a thread for each element of the sum");
+
+int32_t similarity_splits(int32_t n_rows) { return divide_up(n_rows, kSplitRows); }
+
+void similarities(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
+  switch (call.keys.type) {
+    case VASE_F32:
+      return launch<VASE_F32>(call, scratch, stream);
+    case VASE_F16:
+      return launch<VASE_F16>(call, scratch, stream);
+    case VASE_BF16:
+      return launch<VASE_BF16>(call, scratch, stream);
+    case VASE_Q8_0:
+      return launch<VASE_Q8_0>(call, scratch, stream);
+  }
+}
+
+}  // namespace vase::cuda

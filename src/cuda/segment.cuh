@@ -1,0 +1,199 @@
+// Eight consecutive elements of a cache row: as stored, as f32, and as the 16-bit planes that the
+// tensor cores multiply.
+//
+// A plane is a term of a sum: the element is the sum of its planes, exactly for f16 and bf16 rows
+// (one plane), to 24 bits for f32 rows (three of bf16). Q8_0 rows have one plane of whole numbers;
+// the block's scale is applied to the sums of products.
+#ifndef VASE_CUDA_SEGMENT_CUH
+#define VASE_CUDA_SEGMENT_CUH
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+#include "cuda/device_call.hpp"
+
+namespace vase::cuda {
+
+constexpr int kSegment = 8;  // elements
+constexpr int kChunk = 32;   // elements that one step of the products takes; a block of q8_0
+
+inline __host__ __device__ int divide_up(int a, int b) { return (a + b - 1) / b; }
+
+/// How rows of a type meet vectors (queries, projections) in the products. Both are split until
+/// what is lost is at most f32's own rounding.
+template <vase_type T>
+struct Planes {
+  static constexpr bool kHalf = T == VASE_F16 || T == VASE_Q8_0;  // f16 planes; else bf16
+  static constexpr int kRows = T == VASE_F32 ? 3 : 1;
+  static constexpr int kVectors = kHalf ? 2 : 3;
+  static constexpr bool kScaled = T == VASE_Q8_0;
+};
+
+__device__ inline uint32_t pack_half2(float a, float b) {
+  const __half2 h = __floats2half2_rn(a, b);
+  return *reinterpret_cast<const uint32_t*>(&h);
+}
+__device__ inline uint32_t pack_bf162(float a, float b) {
+  const __nv_bfloat162 h = __floats2bfloat162_rn(a, b);
+  return *reinterpret_cast<const uint32_t*>(&h);
+}
+__device__ inline float2 unpack_half2(uint32_t bits) {
+  return __half22float2(*reinterpret_cast<const __half2*>(&bits));
+}
+__device__ inline float2 unpack_bf162(uint32_t bits) {
+  return {__uint_as_float(bits << 16), __uint_as_float(bits & 0xffff0000u)};
+}
+
+/// Takes the next plane off x[8]: rounds to 16 bits and leaves the rest in x.
+template <bool kHalf>
+__device__ inline uint4 take_plane(float (&x)[kSegment]) {
+  uint32_t bits[4];
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    bits[i] = kHalf ? pack_half2(x[2 * i], x[2 * i + 1]) : pack_bf162(x[2 * i], x[2 * i + 1]);
+    const float2 taken = kHalf ? unpack_half2(bits[i]) : unpack_bf162(bits[i]);
+    x[2 * i] -= taken.x;
+    x[2 * i + 1] -= taken.y;
+  }
+  return {bits[0], bits[1], bits[2], bits[3]};
+}
+
+template <vase_type T>
+struct Segment;
+
+/// f16, bf16: the bits are the plane.
+struct Segment16 {
+  uint4 bits{};
+
+  __device__ void fetch(const std::byte* row, int segment, const RowShape& shape) {
+    const int first = segment * kSegment;
+    const auto* at = reinterpret_cast<const uint16_t*>(row) + first;
+    if (shape.vector_loads != 0 && first + kSegment <= shape.dim) {
+      bits = *reinterpret_cast<const uint4*>(at);
+      return;
+    }
+    uint32_t half[kSegment];
+#pragma unroll
+    for (int i = 0; i < kSegment; ++i) half[i] = first + i < shape.dim ? at[i] : 0;
+    bits = {half[0] | half[1] << 16, half[2] | half[3] << 16, half[4] | half[5] << 16,
+            half[6] | half[7] << 16};
+  }
+  __device__ void planes(uint4 (&out)[1]) const { out[0] = bits; }
+  __device__ float scale() const { return 1; }
+};
+
+template <>
+struct Segment<VASE_F16> : Segment16 {
+  __device__ void values(float (&out)[kSegment]) const {
+    const uint32_t words[4] = {bits.x, bits.y, bits.z, bits.w};
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const float2 pair = unpack_half2(words[i]);
+      out[2 * i] = pair.x;
+      out[2 * i + 1] = pair.y;
+    }
+  }
+};
+
+template <>
+struct Segment<VASE_BF16> : Segment16 {
+  __device__ void values(float (&out)[kSegment]) const {
+    const uint32_t words[4] = {bits.x, bits.y, bits.z, bits.w};
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const float2 pair = unpack_bf162(words[i]);
+      out[2 * i] = pair.x;
+      out[2 * i + 1] = pair.y;
+    }
+  }
+};
+
+template <>
+struct Segment<VASE_F32> {
+  float4 low{}, high{};
+
+  __device__ void fetch(const std::byte* row, int segment, const RowShape& shape) {
+    const int first = segment * kSegment;
+    const auto* at = reinterpret_cast<const float*>(row) + first;
+    if (shape.vector_loads != 0 && first + kSegment <= shape.dim) {
+      low = *reinterpret_cast<const float4*>(at);
+      high = *reinterpret_cast<const float4*>(at + 4);
+      return;
+    }
+    float x[kSegment];
+#pragma unroll
+    for (int i = 0; i < kSegment; ++i) x[i] = first + i < shape.dim ? at[i] : 0.0f;
+    low = {x[0], x[1], x[2], x[3]};
+    high = {x[4], x[5], x[6], x[7]};
+  }
+  __device__ void values(float (&out)[kSegment]) const {
+    out[0] = low.x, out[1] = low.y, out[2] = low.z, out[3] = low.w;
+    out[4] = high.x, out[5] = high.y, out[6] = high.z, out[7] = high.w;
+  }
+  __device__ void planes(uint4 (&out)[3]) const {
+    float x[kSegment];
+    values(x);
+#pragma unroll
+    for (uint4& plane : out) plane = take_plane<false>(x);
+  }
+  __device__ float scale() const { return 1; }
+};
+
+/// A quarter of a block: eight int8, read in pairs because blocks start at any even address.
+template <>
+struct Segment<VASE_Q8_0> {
+  uint16_t pairs[4]{};
+  uint16_t scale_bits = 0;
+
+  __device__ void fetch(const std::byte* row, int segment, const RowShape& shape) {
+    if (segment * kSegment >= shape.dim) {
+      *this = Segment{};
+      return;
+    }
+    const auto* block =
+        reinterpret_cast<const uint16_t*>(row) + segment / (kChunk / kSegment) * (1 + kChunk / 2);
+    scale_bits = block[0];
+    const uint16_t* at = block + 1 + segment % (kChunk / kSegment) * (kSegment / 2);
+#pragma unroll
+    for (int i = 0; i < 4; ++i) pairs[i] = at[i];
+  }
+  __device__ float2 quants(int pair) const {
+    return {static_cast<float>(static_cast<int8_t>(pairs[pair] & 0xff)),
+            static_cast<float>(static_cast<int8_t>(pairs[pair] >> 8))};
+  }
+  __device__ float scale() const { return __half2float(__ushort_as_half(scale_bits)); }
+  __device__ void values(float (&out)[kSegment]) const {
+    const float s = scale();
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const float2 q = quants(i);
+      out[2 * i] = s * q.x;
+      out[2 * i + 1] = s * q.y;
+    }
+  }
+  __device__ void planes(uint4 (&out)[1]) const {
+    uint32_t bits[4];
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const float2 q = quants(i);
+      bits[i] = pack_half2(q.x, q.y);
+    }
+    out[0] = {bits[0], bits[1], bits[2], bits[3]};
+  }
+};
+
+/// Start of the row that `head` holds in the cell of row `row`.
+__device__ inline std::byte* row_of(const DeviceItem& item, const DeviceRows& rows, int head,
+                                    int row) {
+  const int64_t cell = item.cells != nullptr ? item.cells[row] : row;
+  return rows.data + cell * rows.row_stride + head * rows.head_stride;
+}
+
+/// Candidates of an item: all rows but the newest `recency`.
+__device__ inline int candidates_of(const DeviceCall& call, const DeviceItem& item) {
+  return item.n_rows - min(item.n_rows, call.recency);
+}
+
+}  // namespace vase::cuda
+
+#endif

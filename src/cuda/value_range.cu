@@ -1,0 +1,111 @@
+// max - min of each value row. A row is shared by as many lanes as it has segments of 8 elements,
+// so that a warp reads whole lines; each lane has several rows on the way at once.
+#include "cuda/launch.hpp"
+#include "cuda/products.cuh"
+
+namespace vase::cuda {
+namespace {
+
+constexpr int kThreads = 256;
+constexpr int kRowsInFlight = 4;
+
+/// Walsh-Hadamard over blocks of `block` elements, lane by lane 8 of them, in the order of
+/// additions that core/rows.cpp has: the results are the same bit for bit.
+__device__ inline void rotate(float (&x)[kSegment], int lane, int block) {
+#pragma unroll
+  for (int half = 1; half < kSegment; half *= 2) {
+    if (half >= block) break;
+#pragma unroll
+    for (int i = 0; i < kSegment; ++i) {
+      if ((i & half) != 0) continue;
+      const float a = x[i], b = x[i + half];
+      x[i] = a + b;
+      x[i + half] = a - b;
+    }
+  }
+  for (int half = kSegment; half < block; half *= 2) {
+    const int step = half / kSegment;
+#pragma unroll
+    for (float& v : x) {
+      const float other = __shfl_xor_sync(kFullWarp, v, step);
+      v = (lane & step) != 0 ? other - v : v + other;
+    }
+  }
+  const float norm = 1.0f / sqrtf(static_cast<float>(block));
+#pragma unroll
+  for (float& v : x) v *= norm;
+}
+
+/// Grid: (blocks of rows, units). kLanes: lanes of a row, a power of two.
+template <vase_type T, int kLanes>
+__global__ __launch_bounds__(kThreads) void value_range_kernel(DeviceCall call, Scratch scratch) {
+  constexpr int kGroups = kThreads / kLanes;
+  const int unit = static_cast<int>(blockIdx.y), head = unit % call.n_heads;
+  const DeviceItem& item = call.items[unit / call.n_heads];
+  if (item.active == 0) return;
+  const int lane = static_cast<int>(threadIdx.x) % kLanes;
+  const int first = static_cast<int>(blockIdx.x) * kGroups * kRowsInFlight +
+                    static_cast<int>(threadIdx.x) / kLanes;
+  const int valid = min(kSegment, call.values.dim - lane * kSegment);
+
+  Segment<T> segments[kRowsInFlight];
+#pragma unroll
+  for (int i = 0; i < kRowsInFlight; ++i) {
+    const int row = first + i * kGroups;
+    if (row < item.n_rows && valid > 0)
+      segments[i].fetch(row_of(item, item.values, head, row), lane, call.values);
+  }
+#pragma unroll
+  for (int i = 0; i < kRowsInFlight; ++i) {
+    float x[kSegment];
+    segments[i].values(x);
+    if (call.values.rotation != 0) rotate(x, lane, call.values.rotation);
+    float low = INFINITY, high = -INFINITY;
+#pragma unroll
+    for (int d = 0; d < kSegment; ++d)
+      if (d < valid) {
+        low = fminf(low, x[d]);
+        high = fmaxf(high, x[d]);
+      }
+#pragma unroll
+    for (int step = kLanes / 2; step > 0; step /= 2) {
+      low = fminf(low, __shfl_xor_sync(kFullWarp, low, step));
+      high = fmaxf(high, __shfl_xor_sync(kFullWarp, high, step));
+    }
+    const int row = first + i * kGroups;
+    if (lane == 0 && row < item.n_rows)
+      scratch.second[int64_t{unit} * call.row_capacity + row] = high - low;
+  }
+}
+
+template <vase_type T, int kLanes>
+void launch(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
+  const dim3 grid(
+      static_cast<unsigned>(divide_up(call.most_rows, kThreads / kLanes * kRowsInFlight)),
+      static_cast<unsigned>(call.units()));
+  value_range_kernel<T, kLanes><<<grid, kThreads, 0, stream>>>(call, scratch);
+}
+
+template <vase_type T>
+void launch(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
+  if (call.values.dim <= 64) return launch<T, 8>(call, scratch, stream);
+  if (call.values.dim <= 128) return launch<T, 16>(call, scratch, stream);
+  launch<T, 32>(call, scratch, stream);
+}
+
+}  // namespace
+
+void value_ranges(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
+  switch (call.values.type) {
+    case VASE_F32:
+      return launch<VASE_F32>(call, scratch, stream);
+    case VASE_F16:
+      return launch<VASE_F16>(call, scratch, stream);
+    case VASE_BF16:
+      return launch<VASE_BF16>(call, scratch, stream);
+    case VASE_Q8_0:
+      return launch<VASE_Q8_0>(call, scratch, stream);
+  }
+}
+
+}  // namespace vase::cuda

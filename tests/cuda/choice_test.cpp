@@ -1,0 +1,240 @@
+// Selection and scores on the device against the CPU library: all policies, types and shapes.
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "cuda/device.hpp"
+#include "cuda/same_choice.hpp"
+#include "support/random_layer.hpp"
+
+namespace vase {
+namespace {
+
+using testing::Agreement;
+using testing::DeviceLayer;
+using testing::Handle;
+using testing::params_for;
+using testing::RandomLayer;
+using testing::Shape;
+
+class CudaChoiceTest : public ::testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    if (const std::string reason = testing::no_device(); !reason.empty()) GTEST_SKIP() << reason;
+  }
+
+  void TearDown() override {
+    if (agreement_.heads == 0) return;
+    RecordProperty("heads", agreement_.heads);
+    RecordProperty("near_ties", agreement_.near_ties);
+    // Near-ties are rare, or something is systematically off.
+    EXPECT_LE(agreement_.near_ties, 1 + agreement_.heads / 50);
+  }
+
+  template <typename T>
+  T one_of(std::initializer_list<T> values) {
+    return *(values.begin() + random_() % values.size());
+  }
+
+  Shape random_shape() {
+    Shape shape;
+    shape.n_heads = 1 + static_cast<int32_t>(random_() % 3);
+    shape.group = one_of({1, 2, 3, 4, 5, 7, 8});
+    shape.dim = one_of({32, 64, 96, 128, 160, 256});
+    shape.values_dim = one_of({0, 64});
+    shape.n_rows = 66 + static_cast<int32_t>(random_() % 600);
+    shape.type = one_of({VASE_F32, VASE_F16, VASE_BF16, VASE_Q8_0});
+    shape.n_queries = one_of({1, 16, 63, 64});
+    if (shape.type != VASE_Q8_0 && random_() % 3 == 0) shape.dim = one_of({80, 40, 37, 200});
+    return shape;
+  }
+
+  vase_params random_params(int32_t n_rows) {
+    vase_params params = params_for(GetParam().c_str(), 0);
+    params.recency = one_of({0, 1, 16, 64});
+    params.sinks = one_of({0, 1, 4});
+    const int32_t smallest = params.recency + params.sinks + 1;
+    params.budget = one_of({smallest, smallest + 1, std::max(smallest, n_rows - 1),
+                            std::max(smallest, n_rows / 2), std::max(smallest, n_rows - 64), n_rows,
+                            n_rows + 5});
+    params.protect = one_of({0, 3, params.budget / 4, params.budget * 2});
+    params.pooling = one_of({1, 5, 7});
+    params.temperature = one_of({0.5f, 1.0f, 4.0f});
+    params.projections = one_of({1, 20, 33});
+    params.seed = random_();
+    return params;
+  }
+
+  /// Compares masks and scores of one layer.
+  void compare(const vase_params& params, const vase_layer& layer) {
+    const DeviceLayer device(layer, layer.n_rows);
+    const Handle handle(Handle::limits_for(layer));
+    const std::vector<uint8_t> keep = testing::select_on_device(handle, params, {device.item()});
+    testing::expect_same_choice(params, layer, keep.data(), layer.n_rows, agreement_);
+    compare_scores(params, layer, testing::scores_on_device(handle, params, {device.item()}));
+  }
+
+  void compare_scores(const vase_params& params, const vase_layer& layer,
+                      const std::vector<float>& device) {
+    const std::vector<float> host = testing::scores(params, layer);
+    float largest = 0;
+    for (const float s : host)
+      if (std::isfinite(s)) largest = std::max(largest, std::abs(s));
+    for (size_t i = 0; i < host.size(); ++i) {
+      ASSERT_EQ(std::isinf(host[i]), std::isinf(device[i])) << "row " << i;
+      if (std::isinf(host[i])) continue;
+      // Sums of many terms are right to f32's precision of the largest of them.
+      ASSERT_NEAR(host[i], device[i], 1e-4f * std::abs(host[i]) + 2e-7f * largest) << "row " << i;
+    }
+  }
+
+  std::mt19937 random_{23};
+  Agreement agreement_;
+};
+
+TEST_P(CudaChoiceTest, RandomShapesKeepTheSameRows) {
+  for (int trial = 0; trial < 60; ++trial) {
+    const Shape shape = random_shape();
+    SCOPED_TRACE(::testing::Message()
+                 << "trial " << trial << ": heads " << shape.n_heads << " group " << shape.group
+                 << " dim " << shape.dim << "/" << shape.values_dim << " rows " << shape.n_rows
+                 << " type " << shape.type << " queries " << shape.n_queries);
+    RandomLayer random(shape, random_());
+    vase_layer layer = random.view();
+    layer.pinned_begin = 5;
+    layer.pinned_end = one_of({0, 9, 40});
+    layer.scale = one_of({0.0f, 0.05f});
+    layer.sequence = static_cast<uint32_t>(random_() % 5);
+    const vase_params params = random_params(shape.n_rows);
+    compare(params, layer);
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(CudaChoiceTest, LongCaches) {
+  for (const vase_type type : {VASE_F32, VASE_F16, VASE_BF16, VASE_Q8_0}) {
+    const Shape shape{.n_heads = 2, .group = 4, .dim = 128, .n_rows = 4160, .type = type};
+    RandomLayer random(shape, 31);
+    compare(params_for(GetParam().c_str(), 4096), random.view());
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(CudaChoiceTest, RotatedRows) {
+  for (const int32_t rotation : {2, 16, 64, 128}) {
+    const Shape shape{.n_heads = 2, .group = 2, .dim = 128, .n_rows = 300, .type = VASE_Q8_0};
+    RandomLayer random(shape, 37);
+    vase_layer layer = random.view();
+    layer.keys.rotation = layer.values.rotation = rotation;
+    compare(params_for(GetParam().c_str(), 200), layer);
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(CudaChoiceTest, RowsThatStartAtOddAddresses) {
+  // Rows are an element more apart than they are long, so most start beside multiples of 16 bytes.
+  const Shape shape{.n_heads = 2, .group = 2, .dim = 72, .n_rows = 300, .type = VASE_F16};
+  RandomLayer random(shape, 41);
+  const vase_layer layer = random.view();
+  vase_layer shifted = layer;
+  shifted.keys.row_stride += 2;
+  std::vector<std::byte> keys(static_cast<size_t>(layer.n_rows * shifted.keys.row_stride));
+  shifted.keys.data = keys.data();
+  for (int32_t cell = 0; cell < layer.n_rows; ++cell)
+    std::memcpy(keys.data() + cell * shifted.keys.row_stride,
+                static_cast<std::byte*>(layer.keys.data) + cell * layer.keys.row_stride,
+                static_cast<size_t>(layer.keys.row_stride));
+  compare(params_for(GetParam().c_str(), 200), shifted);
+}
+
+TEST_P(CudaChoiceTest, NoCellsAndNoPositions) {
+  const Shape shape{.n_heads = 2, .group = 4, .dim = 64, .n_rows = 333, .type = VASE_F16};
+  RandomLayer random(shape, 43);
+  vase_layer layer = random.view();
+  layer.cells = nullptr;
+  layer.positions = nullptr;
+  compare(params_for(GetParam().c_str(), 256), layer);
+}
+
+TEST_P(CudaChoiceTest, SeveralItemsOfDifferentLengthInTurns) {
+  std::vector<std::unique_ptr<RandomLayer>> layers;
+  std::vector<std::unique_ptr<DeviceLayer>> devices;
+  std::vector<vase_cuda_item> items;
+  std::vector<vase_layer> views;
+  for (int i = 0; i < 7; ++i) {
+    const Shape shape{
+        .n_heads = 3, .group = 2, .dim = 128, .n_rows = 100 + 71 * i, .type = VASE_F16};
+    layers.push_back(std::make_unique<RandomLayer>(shape, static_cast<uint64_t>(50 + i)));
+    vase_layer layer = layers.back()->view();
+    layer.layer = static_cast<uint32_t>(i);
+    layer.sequence = static_cast<uint32_t>(i % 3);
+    layer.eviction = static_cast<uint32_t>(10 * i);
+    layer.pinned_end = 3 * i;
+    views.push_back(layer);
+    devices.push_back(std::make_unique<DeviceLayer>(layer, layer.n_rows));
+    items.push_back(devices.back()->item());
+  }
+  const vase_params params = params_for(GetParam().c_str(), 160);
+  for (const auto& [turn, lists] : {std::pair{7, 7}, {3, 3}, {4, 2}, {1, 1}}) {
+    const Handle handle(Handle::limits_for(views.back(), turn, lists));
+    const std::vector<uint8_t> keep = testing::select_on_device(handle, params, items);
+    const int32_t stride = handle.limits().n_rows;
+    for (size_t i = 0; i < views.size(); ++i) {
+      testing::expect_same_choice(
+          params, views[i], keep.data() + i * 3 * static_cast<size_t>(stride), stride, agreement_);
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
+TEST_P(CudaChoiceTest, QueriesWithStrides) {
+  // As llama.cpp's graph has them: [dim, tokens, heads], of which the last 16 tokens score.
+  const Shape shape{.n_heads = 2, .group = 3, .dim = 64, .n_rows = 300, .n_queries = 16};
+  RandomLayer random(shape, 61);
+  const vase_layer layer = random.view();
+  DeviceLayer device(layer, layer.n_rows);
+  constexpr int32_t kTokens = 21, kDim = 64, kHeads = 6;
+  std::vector<float> tensor(size_t{kTokens} * kHeads * kDim, 99.0f);
+  for (int32_t head = 0; head < kHeads; ++head)
+    for (int32_t t = 0; t < 16; ++t)
+      std::copy_n(layer.queries + (head * 16 + t) * kDim, kDim,
+                  tensor.begin() + (head * kTokens + t + kTokens - 16) * kDim);
+  const testing::DeviceArray<float> queries(tensor);
+  vase_cuda_item item = device.item();
+  item.layer.queries = queries.data() + (kTokens - 16) * kDim;
+  item.query_head_stride = int64_t{kTokens} * kDim * 4;
+  item.query_token_stride = kDim * 4;
+
+  const vase_params params = params_for(GetParam().c_str(), 200);
+  const Handle handle(Handle::limits_for(layer));
+  EXPECT_EQ(testing::select_on_device(handle, params, {item}),
+            testing::select_on_device(handle, params, {device.item()}));
+}
+
+TEST_P(CudaChoiceTest, GivenAndFixedProjections) {
+  const Shape shape{.n_heads = 2, .group = 1, .dim = 64, .n_rows = 300, .values_dim = 128};
+  RandomLayer random(shape, 67);
+  vase_layer layer = random.view();
+  vase_params params = params_for(GetParam().c_str(), 200);
+  params.resample = 0;
+  compare(params, layer);
+  if (HasFatalFailure()) return;
+
+  std::vector<float> gauss(128 * 20);
+  std::normal_distribution<float> normal;
+  for (float& g : gauss) g = normal(random_);
+  const testing::DeviceArray<float> on_device(gauss);
+  const DeviceLayer device(layer, layer.n_rows);
+  vase_cuda_item item = device.item();
+  item.layer.gauss = on_device.data();
+  layer.gauss = gauss.data();
+  const Handle handle(Handle::limits_for(layer));
+  const std::vector<uint8_t> keep = testing::select_on_device(handle, params, {item});
+  testing::expect_same_choice(params, layer, keep.data(), layer.n_rows, agreement_);
+}
+
+INSTANTIATE_TEST_SUITE_P(Policies, CudaChoiceTest, ::testing::ValuesIn(testing::policy_names()),
+                         [](const auto& policy) { return testing::test_name(policy.param); });
+
+}  // namespace
+}  // namespace vase
