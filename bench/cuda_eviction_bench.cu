@@ -302,7 +302,8 @@ nlohmann::json measure(Engine& engine, Caches& caches, const char* policy) {
   return out;
 }
 
-nlohmann::json measure_batch(int32_t batch, vase_type type, double bandwidth) {
+nlohmann::json measure_batch(int32_t batch, vase_type type, double bandwidth,
+                             const std::vector<const char*>& policies) {
   Caches caches(batch, type);
   const vase_cuda_limits limits{kLayers, 1, kHeads, kQueryHeads, kRows, kQueries, kDim, kDim};
   Engine engine(limits);
@@ -310,8 +311,7 @@ nlohmann::json measure_batch(int32_t batch, vase_type type, double bandwidth) {
 
   nlohmann::json out{{"batch", batch}, {"rows", type == VASE_F16 ? "f16" : "bf16"}};
   out["workspace_bytes"] = vase_cuda_bytes(engine.cuda);
-  for (const char* policy :
-       {"vase", "vase-cur", "snapkv", "rkv", "random", "streaming", "evict-large", "attn-random"}) {
+  for (const char* policy : policies) {
     nlohmann::json result = measure(engine, caches, policy);
     const auto& steps = result["steps_ms"];
     // Bytes that must be read, or read and written, at the speed of a copy.
@@ -335,15 +335,23 @@ nlohmann::json measure_batch(int32_t batch, vase_type type, double bandwidth) {
 
 }  // namespace
 
-int main() {
+/// Arguments: the policies to measure, all of them if there are none.
+int main(int argc, char** argv) {
+  std::vector<const char*> policies(argv + 1, argv + argc);
+  if (policies.empty())
+    policies = {"vase",   "vase-cur",  "snapkv",      "rkv",
+                "random", "streaming", "evict-large", "attn-random"};
   try {
+    for (const char* policy : policies)
+      if (vase_policy_find(policy) == nullptr)
+        throw std::runtime_error(std::string("there is no policy ") + policy);
     cudaDeviceProp device{};
     check(cudaGetDeviceProperties(&device, 0));
     const double bandwidth = copy_bandwidth();
     nlohmann::json out{{"device", device.name}, {"copy_bytes_a_second", bandwidth}};
     for (const vase_type type : {VASE_F16, VASE_BF16})
       for (const int32_t batch : {1, 8})
-        out["batches"].push_back(measure_batch(batch, type, bandwidth));
+        out["batches"].push_back(measure_batch(batch, type, bandwidth, policies));
     std::puts(out.dump(1).c_str());
   } catch (const std::exception& error) {
     std::fprintf(stderr, "cuda_eviction_bench: %s\n", error.what());

@@ -55,7 +55,7 @@ def main():
             for batch in BATCHES
         }
     torch.cuda.empty_cache()
-    ours = json.loads(subprocess.run([arguments.program], check=True, capture_output=True, text=True).stdout)
+    ours = json.loads(subprocess.run([arguments.program.resolve()], check=True, capture_output=True, text=True).stdout)
     if arguments.json:
         arguments.json.write_text(json.dumps({"published_ms": theirs, "ours": ours}, indent=1))
 

@@ -170,9 +170,10 @@ __device__ void choose_by_score(const Candidates& c, const PhiloxStream& random,
 }
 
 /// Grid: units. One of keep and scores is null.
-__global__ __launch_bounds__(kChoosers) void choose_kernel(const __grid_constant__ DeviceCall call,
-                                                           const __grid_constant__ Scratch scratch,
-                                                           uint8_t* keep, float* scores) {
+__global__ __launch_bounds__(kChoosers,
+                             3) void choose_kernel(const __grid_constant__ DeviceCall call,
+                                                   const __grid_constant__ Scratch scratch,
+                                                   uint8_t* keep, float* scores) {
   __shared__ Shared shared;
   const int unit = static_cast<int>(blockIdx.x), head = unit % call.n_heads;
   const DeviceItem& item = call.items[unit / call.n_heads];

@@ -115,7 +115,7 @@ struct Scratch {
   uint64_t* ranking;  ///< by age: sort keys of a choice
   uint8_t* chosen;    ///< by age: 1 for rows that stay
   uint8_t* keep;      ///< by row: the outcome
-  int2* moves;        ///< [units][row_capacity / 2] (from row, to row); shares memory with `age`
+  int2* moves;        ///< [units][row_capacity / 2] (from cell, to cell); shares memory with `age`
   int32_t* n_moves;   ///< [units]
 
   uint16_t* planes;   ///< packed vectors, see vectors.hpp

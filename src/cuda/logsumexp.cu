@@ -8,12 +8,20 @@ namespace vase::cuda {
 namespace {
 
 constexpr int kWarps = 8, kThreads = kWarps * kWarpLanes;
-constexpr int kQueries = 16;  // of a warp
-constexpr int kBlockQueries = kWarps * kQueries;
-constexpr int kKeys = 64;          // of a tile
-constexpr int kColumns = 32;       // of a step: 4 tiles of 8 keys
-constexpr int kSplitKeys = 1024;   // of a block of threads
-constexpr float kLowest = -1e30f;  // below any logit, and finite: differences stay numbers
+constexpr int kKeys = 64;               // of a tile in shared memory
+constexpr int kSplitKeys = 17 * kKeys;  // of a block of threads; 4096 + 64 rows make four splits
+constexpr float kLowest = -1e30f;       // below any logit, and finite: differences stay numbers
+
+/// How the work is cut for a type and dimension; measured (bench/cuda_eviction_bench).
+template <vase_type T, int kDim>
+struct Cut {
+  static constexpr int kTiles = 1;    // of 16 queries that a warp holds
+  static constexpr int kColumns = 4;  // tiles of 8 keys at a time
+  // Blocks that share a multiprocessor: two where the queries leave registers for it.
+  static constexpr int kBlocks = Planes<T>::kVectors * kDim <= 256 ? 2 : 1;
+  static constexpr int kWarpQueries = kTiles * 16;
+  static constexpr int kBlockQueries = kWarps * kWarpQueries;
+};
 
 /// A tile of keys in shared memory.
 template <vase_type T, int kDim>
@@ -21,31 +29,47 @@ struct KeyTile {
   static constexpr int kPitch = pitch_bytes(kDim), kChunks = kDim / kChunk;
   alignas(16) std::byte planes[Planes<T>::kRows][kKeys][kPitch];
   float scale[Planes<T>::kScaled ? kChunks : 1][kKeys];
-  float bias[kKeys];  // 0 for candidates, -infinity for others
+};
+
+/// What is known of the keys of a split before they are read.
+struct SplitKeys {
+  int cells[kSplitKeys];
+  alignas(8) float bias[kSplitKeys];  // 0 for candidates, -infinity for others
+  int others[kSplitKeys / kKeys];     // of a tile: whether there are any
+
+  /// Rows beyond the end stand for the last one, and are no candidates.
+  __device__ void load(const DeviceCall& call, const DeviceItem& item, const int32_t* age,
+                       int begin) {
+    if (threadIdx.x < kSplitKeys / kKeys) others[threadIdx.x] = 0;
+    __syncthreads();
+    const int candidates = candidates_of(call, item);
+    for (int i = static_cast<int>(threadIdx.x); i < kSplitKeys; i += kThreads) {
+      const int row = min(begin + i, item.n_rows - 1);
+      cells[i] = cell_of(item, row);
+      const bool candidate = begin + i < item.n_rows && age[row] < candidates;
+      bias[i] = candidate ? 0.0f : -INFINITY;
+      if (!candidate) atomicOr(&others[i / kKeys], 1);
+    }
+    __syncthreads();
+  }
 };
 
 /// Fetches a tile into registers while the one before is worked on.
-template <vase_type T, int kDim>
+template <vase_type T, int kDim, bool kFull>
 struct TileLoader {
   static constexpr int kSegments = kDim / kSegment;
   static constexpr int kPerThread = kKeys * kSegments / kThreads;
   Segment<T> segments[kPerThread];
-  float bias;
 
-  __device__ void fetch(const DeviceCall& call, const DeviceItem& item, int head,
-                        const int32_t* age, int first) {
+  /// keys: the first row of the head in cell 0; cells: of the tile.
+  __device__ void fetch(const std::byte* keys, int64_t row_stride, const RowShape& shape,
+                        const int* cells) {
 #pragma unroll
     for (int i = 0; i < kPerThread; ++i) {
       const int at = static_cast<int>(threadIdx.x) + i * kThreads;
-      const int row = first + at / kSegments;
-      segments[i] = Segment<T>{};
-      if (row < item.n_rows)
-        segments[i].fetch(row_of(item, item.keys, head, row), at % kSegments, call.keys);
+      segments[i].template fetch<kFull>(keys + cells[at / kSegments] * row_stride, at % kSegments,
+                                        shape);
     }
-    const int row = first + static_cast<int>(threadIdx.x);
-    const bool candidate = static_cast<int>(threadIdx.x) < kKeys && row < item.n_rows &&
-                           age[row] < candidates_of(call, item);
-    bias = candidate ? 0.0f : -INFINITY;
   }
 
   __device__ void store(KeyTile<T, kDim>& tile) const {
@@ -61,7 +85,6 @@ struct TileLoader {
       if (Planes<T>::kScaled && segment % 4 == 0)
         tile.scale[segment / 4][key] = segments[i].scale();
     }
-    if (threadIdx.x < kKeys) tile.bias[threadIdx.x] = bias;
   }
 };
 
@@ -69,13 +92,16 @@ struct TileLoader {
 struct Running {
   float maximum = kLowest, sum = 0;
 
-  __device__ void take(const float (&x)[kColumns / 4]) {
-    float next = maximum;
+  /// Takes products, which `scale` makes logits.
+  template <int kCount>
+  __device__ void take(const float (&products)[kCount], float scale) {
+    float largest = products[0];
 #pragma unroll
-    for (float v : x) next = fmaxf(next, v);
+    for (float p : products) largest = fmaxf(largest, p);
+    const float next = fmaxf(maximum, largest * scale);
     sum *= exp2_fast(maximum - next);
 #pragma unroll
-    for (float v : x) sum += exp2_fast(v - next);
+    for (float p : products) sum += exp2_fast(fmaf(p, scale, -next));
     maximum = next;
   }
   __device__ void merge_lanes() {
@@ -89,15 +115,95 @@ struct Running {
   }
 };
 
-/// Grid: (splits, blocks of kBlockQueries, units).
+/// A warp's queries: of each tile the rows l / 4 and 8 more.
 template <vase_type T, int kDim>
-__global__ __launch_bounds__(kThreads) void log_sum_exp_kernel(DeviceCall call, Vectors vectors,
-                                                               Scratch scratch) {
+struct Queries {
   using P = Planes<T>;
+  using C = Cut<T, kDim>;
+  static constexpr int kChunks = kDim / kChunk;
+  uint4 planes[P::kVectors][C::kTiles][kChunks][2];
+  float scale[C::kTiles][2];
+
+  __device__ void load(const Vectors& vectors, const Scratch& scratch, int unit, int first) {
+    const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
+#pragma unroll
+    for (int t = 0; t < C::kTiles; ++t)
+#pragma unroll
+      for (int r = 0; r < 2; ++r) {
+        const int query = first + t * 16 + lane / 4 + r * 8;
+        const bool there = query < vectors.padded;
+        scale[t][r] = there ? scratch.constants[int64_t{unit} * vectors.padded + query].x : 0.0f;
+#pragma unroll
+        for (int p = 0; p < P::kVectors; ++p)
+#pragma unroll
+          for (int c = 0; c < kChunks; ++c)
+            planes[p][t][c][r] =
+                there ? *reinterpret_cast<const uint4*>(
+                            scratch.planes +
+                            ((int64_t{unit} * vectors.planes + p) * vectors.padded + query) * kDim +
+                            c * kChunk + lane % 4 * kSegment)
+                      : uint4{};
+      }
+  }
+};
+
+/// products = a warp's queries times keys [first, first + 8 * kColumns) of a tile.
+template <vase_type T, int kDim>
+__device__ inline void multiply(
+    const Queries<T, kDim>& queries, const KeyTile<T, kDim>& tile, int first,
+    float (&products)[Cut<T, kDim>::kTiles][Cut<T, kDim>::kColumns][4]) {
+  using P = Planes<T>;
+  using C = Cut<T, kDim>;
+  const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
+#pragma unroll
+  for (int c = 0; c < kDim / kChunk; ++c) {
+    uint4 keys[P::kRows][C::kColumns];
+#pragma unroll
+    for (int k = 0; k < P::kRows; ++k)
+#pragma unroll
+      for (int n = 0; n < C::kColumns; ++n)
+        keys[k][n] = *reinterpret_cast<const uint4*>(
+            &tile.planes[k][first + n * 8 + lane / 4][c * kChunk * 2 + lane % 4 * 16]);
+    float parts[C::kTiles][C::kColumns][4] = {};
+    auto& sums = P::kScaled ? parts : products;
+    // Products that follow each other go to different sums: none waits for the one before.
+#pragma unroll
+    for (int half = 0; half < 2; ++half)
+#pragma unroll
+      for (int k = 0; k < P::kRows; ++k)
+#pragma unroll
+        for (int p = 0; p + k < P::kVectors; ++p)
+#pragma unroll
+          for (int n = 0; n < C::kColumns; ++n)
+#pragma unroll
+            for (int t = 0; t < C::kTiles; ++t)
+              multiply_add_half<P::kHalf>(sums[t][n], queries.planes[p][t][c][0],
+                                          queries.planes[p][t][c][1], keys[k][n], half);
+    if constexpr (P::kScaled)
+#pragma unroll
+      for (int n = 0; n < C::kColumns; ++n) {
+        const float2 scale =
+            *reinterpret_cast<const float2*>(&tile.scale[c][first + n * 8 + lane % 4 * 2]);
+#pragma unroll
+        for (int t = 0; t < C::kTiles; ++t)
+#pragma unroll
+          for (int i = 0; i < 4; ++i)
+            products[t][n][i] += parts[t][n][i] * (i % 2 == 0 ? scale.x : scale.y);
+      }
+  }
+}
+
+/// Grid: (splits, blocks of queries, units).
+template <vase_type T, int kDim, bool kFull>
+__global__ __launch_bounds__(kThreads,
+                             (Cut<T, kDim>::kBlocks)) void log_sum_exp_kernel(DeviceCall call,
+                                                                              Vectors vectors,
+                                                                              Scratch scratch) {
+  using C = Cut<T, kDim>;
   using Tile = KeyTile<T, kDim>;
-  constexpr int kChunks = kDim / kChunk;
   extern __shared__ __align__(16) std::byte shared[];
   Tile* tiles = reinterpret_cast<Tile*>(shared);
+  __shared__ SplitKeys keys;
 
   const int unit = static_cast<int>(blockIdx.z), split = static_cast<int>(blockIdx.x);
   const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
@@ -106,88 +212,69 @@ __global__ __launch_bounds__(kThreads) void log_sum_exp_kernel(DeviceCall call, 
   if (item.active == 0) return;
   const int head = unit % call.n_heads;
   const int32_t* age = scratch.age + int64_t{unit} * call.row_capacity;
-  const int first_query = static_cast<int>(blockIdx.y) * kBlockQueries + warp * kQueries;
+  const int first_query = static_cast<int>(blockIdx.y) * C::kBlockQueries + warp * C::kWarpQueries;
   const bool working = first_query < vectors.padded;
+  Queries<T, kDim> queries;
+  queries.load(vectors, scratch, unit, first_query);
 
-  // Rows l / 4 and 8 more of this warp's 16 queries.
-  uint4 queries[P::kVectors][kChunks][2];
-  float scale[2] = {0, 0};
-  if (working) {
-#pragma unroll
-    for (int r = 0; r < 2; ++r) {
-      const int query = first_query + lane / 4 + r * 8;
-      scale[r] = scratch.constants[int64_t{unit} * vectors.padded + query].x;
-#pragma unroll
-      for (int p = 0; p < P::kVectors; ++p)
-#pragma unroll
-        for (int c = 0; c < kChunks; ++c)
-          queries[p][c][r] = *reinterpret_cast<const uint4*>(
-              scratch.planes +
-              ((int64_t{unit} * vectors.planes + p) * vectors.padded + query) * kDim + c * kChunk +
-              lane % 4 * kSegment);
-    }
+  const int begin = split * kSplitKeys, count = min(kSplitKeys, item.n_rows - begin);
+  const std::byte* rows = item.keys.data + head * item.keys.head_stride;
+  const int64_t row_stride = item.keys.row_stride;
+  Running running[C::kTiles][2];
+  TileLoader<T, kDim, kFull> loader;
+  if (count > 0) {
+    keys.load(call, item, age, begin);
+    loader.fetch(rows, row_stride, call.keys, keys.cells);
   }
-
-  const int begin = split * kSplitKeys, end = min(item.n_rows, begin + kSplitKeys);
-  Running running[2];
-  TileLoader<T, kDim> loader;
-  if (begin < end) loader.fetch(call, item, head, age, begin);
-  for (int first = begin, stage = 0; first < end; first += kKeys, stage ^= 1) {
+  for (int first = 0, stage = 0; first < count; first += kKeys, stage ^= 1) {
     Tile& tile = tiles[stage];
     loader.store(tile);
     __syncthreads();  // the other stage is free too: all have passed their work on it
-    if (first + kKeys < end) loader.fetch(call, item, head, age, first + kKeys);
+    if (first + kKeys < count)
+      loader.fetch(rows, row_stride, call.keys, keys.cells + first + kKeys);
     if (!working) continue;
+    const bool others = keys.others[first / kKeys] != 0;
 #pragma unroll
-    for (int column = 0; column < kKeys; column += kColumns) {
-      float logits[4][4] = {};
+    for (int column = 0; column < kKeys; column += C::kColumns * 8) {
+      float products[C::kTiles][C::kColumns][4] = {};
+      multiply<T, kDim>(queries, tile, column, products);
+      if (others)
 #pragma unroll
-      for (int c = 0; c < kChunks; ++c)
+        for (int n = 0; n < C::kColumns; ++n) {
+          const float2 bias =
+              *reinterpret_cast<const float2*>(&keys.bias[first + column + n * 8 + lane % 4 * 2]);
 #pragma unroll
-        for (int n = 0; n < 4; ++n) {
-          const int key = column + n * 8 + lane / 4;
-          float part[4] = {};
-          float(&sum)[4] = P::kScaled ? part : logits[n];
+          for (int t = 0; t < C::kTiles; ++t)
 #pragma unroll
-          for (int k = 0; k < P::kRows; ++k) {
-            const uint4 keys = *reinterpret_cast<const uint4*>(
-                &tile.planes[k][key][c * kChunk * 2 + lane % 4 * 16]);
-#pragma unroll
-            for (int p = 0; p + k < P::kVectors; ++p)
-              multiply_add_chunk<P::kHalf>(sum, queries[p][c][0], queries[p][c][1], keys);
-          }
-          if constexpr (P::kScaled) {
-            const float2 s =
-                *reinterpret_cast<const float2*>(&tile.scale[c][column + n * 8 + lane % 4 * 2]);
-            logits[n][0] += part[0] * s.x, logits[n][1] += part[1] * s.y;
-            logits[n][2] += part[2] * s.x, logits[n][3] += part[3] * s.y;
-          }
+            for (int i = 0; i < 4; ++i) products[t][n][i] += i % 2 == 0 ? bias.x : bias.y;
         }
-      float x[2][kColumns / 4];
 #pragma unroll
-      for (int n = 0; n < 4; ++n) {
-        const float2 bias =
-            *reinterpret_cast<const float2*>(&tile.bias[column + n * 8 + lane % 4 * 2]);
+      for (int t = 0; t < C::kTiles; ++t)
 #pragma unroll
         for (int r = 0; r < 2; ++r) {
-          x[r][2 * n] = fmaf(logits[n][2 * r], scale[r], bias.x);
-          x[r][2 * n + 1] = fmaf(logits[n][2 * r + 1], scale[r], bias.y);
+          float own[C::kColumns * 2];
+#pragma unroll
+          for (int n = 0; n < C::kColumns; ++n) {
+            own[2 * n] = products[t][n][2 * r];
+            own[2 * n + 1] = products[t][n][2 * r + 1];
+          }
+          running[t][r].take(own, queries.scale[t][r]);
         }
-      }
-      running[0].take(x[0]);
-      running[1].take(x[1]);
     }
   }
 
   if (!working) return;
   const auto splits = static_cast<int>(gridDim.x);
 #pragma unroll
-  for (int r = 0; r < 2; ++r) {
-    running[r].merge_lanes();
-    if (lane % 4 == 0)
-      scratch.partials[(int64_t{unit} * splits + split) * vectors.padded + first_query + lane / 4 +
-                       r * 8] = {running[r].maximum, running[r].sum};
-  }
+  for (int t = 0; t < C::kTiles; ++t)
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      running[t][r].merge_lanes();
+      const int query = first_query + t * 16 + lane / 4 + r * 8;
+      if (lane % 4 == 0 && query < vectors.padded)
+        scratch.partials[(int64_t{unit} * splits + split) * vectors.padded + query] = {
+            running[t][r].maximum, running[t][r].sum};
+    }
 }
 
 /// Joins the splits: constants = (scale, maximum, share / sum). Grid: (vectors, units).
@@ -206,16 +293,26 @@ __global__ void join_splits(DeviceCall call, Vectors vectors, int splits, Scratc
   constants.z = v < vectors.count ? share / sum : 0.0f;
 }
 
-template <vase_type T, int kDim>
+template <vase_type T, int kDim, bool kFull>
 void launch(const DeviceCall& call, const Vectors& vectors, const Scratch& scratch,
             cudaStream_t stream) {
   constexpr size_t kBytes = 2 * sizeof(KeyTile<T, kDim>);
-  cudaFuncSetAttribute(log_sum_exp_kernel<T, kDim>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+  constexpr auto kernel = log_sum_exp_kernel<T, kDim, kFull>;
+  cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                        static_cast<int>(kBytes));
   const dim3 grid(static_cast<unsigned>(key_splits(call.most_rows)),
-                  static_cast<unsigned>(divide_up(vectors.padded, kBlockQueries)),
+                  static_cast<unsigned>(divide_up(vectors.padded, Cut<T, kDim>::kBlockQueries)),
                   static_cast<unsigned>(call.units()));
-  log_sum_exp_kernel<T, kDim><<<grid, kThreads, kBytes, stream>>>(call, vectors, scratch);
+  kernel<<<grid, kThreads, kBytes, stream>>>(call, vectors, scratch);
+}
+
+template <vase_type T, int kDim>
+void launch(const DeviceCall& call, const Vectors& vectors, const Scratch& scratch,
+            cudaStream_t stream) {
+  if (full_rows(call.keys, kDim))
+    launch<T, kDim, true>(call, vectors, scratch, stream);
+  else
+    launch<T, kDim, false>(call, vectors, scratch, stream);
 }
 
 template <vase_type T>

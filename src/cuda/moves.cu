@@ -8,7 +8,8 @@
 namespace vase::cuda {
 namespace {
 
-constexpr int kPlanners = 256, kWarp = 32, kMovers = 8;  // threads; lanes; warps
+constexpr int kPlanners = 256, kWarp = 32;
+constexpr int kMovers = 4, kMoves = 4;  // warps of a block; moves of a warp
 
 struct Counts {
   int sources, holes;
@@ -31,6 +32,7 @@ __global__ __launch_bounds__(kPlanners) void plan_kernel(DeviceCall call, Scratc
   int2* moves = scratch.moves + int64_t{unit} * (call.row_capacity / 2);
   const int vacate_end = vacate_first + item.freed;
   const auto inside = [&](int row) { return row >= vacate_first && row < vacate_end; };
+  const auto cell = [&](int row) { return item.cells != nullptr ? item.cells[row] : row; };
 
   const int share = divide_up(item.n_rows, kPlanners);
   const int begin = min(item.n_rows, static_cast<int>(threadIdx.x) * share);
@@ -52,39 +54,42 @@ __global__ __launch_bounds__(kPlanners) void plan_kernel(DeviceCall call, Scratc
   if (!fits) return;
   for (int row = begin; row < end; ++row) {
     const bool stays = own[row] != 0;
-    if (inside(row) && stays) moves[before.sources++].x = row;
-    if (!inside(row) && !stays) moves[before.holes++].y = row;
+    if (inside(row) && stays) moves[before.sources++].x = cell(row);
+    if (!inside(row) && !stays) moves[before.holes++].y = cell(row);
   }
   if (item.positions == nullptr) return;
   __syncthreads();
   int32_t* positions = item.positions + head * item.position_stride;
-  const auto cell = [&](int row) { return item.cells != nullptr ? item.cells[row] : row; };
   for (int m = static_cast<int>(threadIdx.x); m < all.sources; m += kPlanners)
-    positions[cell(moves[m].y)] = positions[cell(moves[m].x)];
+    positions[moves[m].y] = positions[moves[m].x];
 }
 
-/// The lanes of a warp copy a key and a value, Word by Word.
+/// The lanes of a warp copy keys and values of kMoves moves, Word by Word, several on the way at
+/// once.
 template <typename Word>
 __global__ __launch_bounds__(kMovers* kWarp) void move_kernel(DeviceCall call, Scratch scratch,
                                                               int key_words, int value_words) {
   const int unit = static_cast<int>(blockIdx.y), head = unit % call.n_heads;
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
-  const int m = static_cast<int>(blockIdx.x) * kMovers + static_cast<int>(threadIdx.x) / kWarp;
-  if (m >= scratch.n_moves[unit]) return;
+  const int first =
+      (static_cast<int>(blockIdx.x) * kMovers + static_cast<int>(threadIdx.x) / kWarp) * kMoves;
+  const int count = min(kMoves, scratch.n_moves[unit] - first);
   const DeviceItem& item = call.items[unit / call.n_heads];
-  const int2 move = scratch.moves[int64_t{unit} * (call.row_capacity / 2) + m];
-  const auto words = [&](const DeviceRows& rows, int row) {
-    return reinterpret_cast<Word*>(row_of(item, rows, head, row));
+  const int2* moves = scratch.moves + int64_t{unit} * (call.row_capacity / 2) + first;
+  const auto word = [&](int64_t cell, int w) {
+    const bool key = w < key_words;
+    const DeviceRows& rows = key ? item.keys : item.values;
+    return reinterpret_cast<Word*>(rows.data + cell * rows.row_stride + head * rows.head_stride) +
+           (key ? w : w - key_words);
   };
-  const Word* key = words(item.keys, move.x);
-  const Word* value = words(item.values, move.x);
-  Word* key_to = words(item.keys, move.y);
-  Word* value_to = words(item.values, move.y);
   for (int w = lane; w < key_words + value_words; w += kWarp) {
-    if (w < key_words)
-      key_to[w] = key[w];
-    else
-      value_to[w - key_words] = value[w - key_words];
+    Word carried[kMoves];
+#pragma unroll
+    for (int m = 0; m < kMoves; ++m)
+      if (m < count) carried[m] = *word(moves[m].x, w);
+#pragma unroll
+    for (int m = 0; m < kMoves; ++m)
+      if (m < count) *word(moves[m].y, w) = carried[m];
   }
 }
 
@@ -101,7 +106,7 @@ int bytes_of(const RowShape& shape) {
 
 template <typename Word>
 void launch(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
-  const dim3 grid(static_cast<unsigned>(divide_up(call.most_freed, kMovers)),
+  const dim3 grid(static_cast<unsigned>(divide_up(call.most_freed, kMovers * kMoves)),
                   static_cast<unsigned>(call.units()));
   constexpr int kBytes = sizeof(Word);
   move_kernel<Word><<<grid, kMovers * kWarp, 0, stream>>>(

@@ -29,12 +29,15 @@ __device__ inline void multiply_add(float (&c)[4], uint32_t a0, uint32_t a1, uin
         : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
 }
 
-/// c += a chunk of 16 rows (low: rows 0 - 7, high: rows 8 - 15) times the chunk of 8 columns.
+/// c += half a chunk (16 elements) of 16 rows (low: rows 0 - 7, high: rows 8 - 15) times that of 8
+/// columns.
 template <bool kHalf>
-__device__ inline void multiply_add_chunk(float (&c)[4], const uint4& low, const uint4& high,
-                                          const uint4& column) {
-  multiply_add<kHalf>(c, low.x, high.x, low.y, high.y, column.x, column.y);
-  multiply_add<kHalf>(c, low.z, high.z, low.w, high.w, column.z, column.w);
+__device__ inline void multiply_add_half(float (&c)[4], const uint4& low, const uint4& high,
+                                         const uint4& column, int half) {
+  if (half == 0)
+    multiply_add<kHalf>(c, low.x, high.x, low.y, high.y, column.x, column.y);
+  else
+    multiply_add<kHalf>(c, low.z, high.z, low.w, high.w, column.z, column.w);
 }
 
 /// 2^x as the hardware has it, off by at most 2 units in the last place.

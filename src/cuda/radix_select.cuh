@@ -82,18 +82,31 @@ class RadixSelect {
                                uint64_t mask, int shift) {
     if (threadIdx.x < 256) shared_.bins[threadIdx.x] = 0;
     __syncthreads();
-    for (int first = 0; first < n; first += kChoosers) {
-      const int i = first + static_cast<int>(threadIdx.x);
-      const bool counts = i < n && chosen[i] == 0 && (keys[i] & mask) == prefix;
-      // Keys are alike in their first digits: one addition for all lanes with the same digit.
-      const unsigned active = __ballot_sync(0xffffffffu, counts);
-      if (!counts) continue;
-      const auto digit = static_cast<int>(keys[i] >> shift & 0xff);
-      const unsigned peers = __match_any_sync(active, digit);
-      if (static_cast<int>(threadIdx.x) % 32 == __ffs(static_cast<int>(peers)) - 1)
-        atomicAdd(&shared_.bins[digit], __popc(peers));
+    constexpr int kAhead = 4;  // keys on the way at once
+    for (int first = static_cast<int>(threadIdx.x); first - static_cast<int>(threadIdx.x) < n;
+         first += kAhead * kChoosers) {
+      uint64_t key[kAhead];
+      bool counts[kAhead];
+#pragma unroll
+      for (int a = 0; a < kAhead; ++a) {
+        const int i = first + a * kChoosers;
+        counts[a] = i < n && chosen[i] == 0;
+        key[a] = counts[a] ? keys[i] : 0;
+      }
+#pragma unroll
+      for (int a = 0; a < kAhead; ++a)
+        add_digit(counts[a] && (key[a] & mask) == prefix, static_cast<int>(key[a] >> shift & 0xff));
     }
     __syncthreads();
+  }
+
+  /// Keys are alike in their first digits: one addition for all lanes with the same digit.
+  __device__ void add_digit(bool counts, int digit) {
+    const unsigned active = __ballot_sync(0xffffffffu, counts);
+    if (!counts) return;
+    const unsigned peers = __match_any_sync(active, digit);
+    if (static_cast<int>(threadIdx.x) % 32 == __ffs(static_cast<int>(peers)) - 1)
+      atomicAdd(&shared_.bins[digit], __popc(peers));
   }
 
   /// The first warp finds the bin that holds the last key needed.

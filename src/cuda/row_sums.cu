@@ -3,6 +3,8 @@
 // warp holds its rows in registers, vectors stream by through shared memory.
 #include <cuda_pipeline.h>
 
+#include <type_traits>
+
 #include "cuda/launch.hpp"
 #include "cuda/products.cuh"
 
@@ -54,13 +56,18 @@ struct VectorTile {
   }
 };
 
-/// 16-row tiles that a warp holds: as many as leave registers for the rest.
-template <vase_type T, int kDim>
-constexpr int kRowTiles = Planes<T>::kRows* kDim <= 128 ? 2 : 1;
-
-/// Blocks that share a multiprocessor: two where the rows leave registers for it.
-template <vase_type T, int kDim>
-constexpr int kBlocks = kRowTiles<T, kDim> == 2 ? 2 : 1;
+/// How the work is cut for a type and dimension; measured (bench/cuda_eviction_bench). The energies
+/// wait for rows, not for the tensor cores, so more and smaller blocks do better.
+template <vase_type T, int kDim, typename Use>
+struct Cut {
+  static constexpr int kRowElements = Planes<T>::kRows * kDim;
+  static constexpr bool kWaits = std::is_same_v<Use, Energy>;
+  static constexpr int kTiles = kRowElements <= 128 && !kWaits ? 2 : 1;  // of 16 rows, of a warp
+  static constexpr int kColumns = kWaits ? 2 : 4;  // tiles of 8 vectors at a time
+  // Blocks that share a multiprocessor, as many as their rows leave registers for.
+  static constexpr int kBlocks = kRowElements > 256 ? 1 : kWaits&& kRowElements <= 128 ? 3 : 2;
+  static constexpr int kBlockRows = kWarps * kTiles * 16;
+};
 
 /// Whose rows, and where the sums go.
 struct Target {
@@ -70,15 +77,99 @@ struct Target {
   float* out;
 };
 
-/// Grid: (blocks of rows, units).
+/// A warp's rows: of each tile the rows l / 4 and 8 more.
 template <vase_type T, int kDim, typename Use>
-__global__ __launch_bounds__(kThreads, (kBlocks<T, kDim>)) void row_sums_kernel(DeviceCall call,
-                                                                                Vectors vectors,
-                                                                                Target target,
-                                                                                Scratch scratch) {
+struct Rows {
   using P = Planes<T>;
+  using C = Cut<T, kDim, Use>;
+  static constexpr int kChunks = kDim / kChunk;
+  uint4 planes[P::kRows][C::kTiles][kChunks][2];
+  float scale[P::kScaled ? C::kTiles : 1][P::kScaled ? kChunks : 1][2];
+
+  /// Rows beyond the last stand for it, so that nothing branches between the loads.
+  template <bool kFull>
+  __device__ void load(const DeviceItem& item, const Target& target, int head, int first) {
+    const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
+    const DeviceRows source = target.values ? item.values : item.keys;
+    const std::byte* at[C::kTiles][2];
+#pragma unroll
+    for (int t = 0; t < C::kTiles; ++t)
+#pragma unroll
+      for (int r = 0; r < 2; ++r)
+        at[t][r] = source.data + head * source.head_stride +
+                   cell_of(item, min(first + t * 16 + r * 8, item.n_rows - 1)) * source.row_stride;
+    Segment<T> segments[C::kTiles][2][kChunks];
+#pragma unroll
+    for (int t = 0; t < C::kTiles; ++t)
+#pragma unroll
+      for (int r = 0; r < 2; ++r)
+#pragma unroll
+        for (int c = 0; c < kChunks; ++c)
+          segments[t][r][c].template fetch<kFull>(at[t][r], c * (kChunk / kSegment) + lane % 4,
+                                                  target.shape);
+#pragma unroll
+    for (int t = 0; t < C::kTiles; ++t)
+#pragma unroll
+      for (int r = 0; r < 2; ++r)
+#pragma unroll
+        for (int c = 0; c < kChunks; ++c) {
+          uint4 split[P::kRows];
+          segments[t][r][c].planes(split);
+#pragma unroll
+          for (int p = 0; p < P::kRows; ++p) planes[p][t][c][r] = split[p];
+          if constexpr (P::kScaled) scale[t][c][r] = segments[t][r][c].scale();
+        }
+  }
+};
+
+/// products = a warp's rows times vectors [first, first + 8 * kColumns) of a tile.
+template <vase_type T, int kDim, typename Use>
+__device__ inline void multiply(
+    const Rows<T, kDim, Use>& rows, const VectorTile<T, kDim>& tile, int first,
+    float (&products)[Cut<T, kDim, Use>::kTiles][Cut<T, kDim, Use>::kColumns][4]) {
+  using P = Planes<T>;
+  using C = Cut<T, kDim, Use>;
+  const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
+#pragma unroll
+  for (int c = 0; c < kDim / kChunk; ++c) {
+    uint4 columns[P::kVectors][C::kColumns];
+#pragma unroll
+    for (int p = 0; p < P::kVectors; ++p)
+#pragma unroll
+      for (int n = 0; n < C::kColumns; ++n)
+        columns[p][n] = *reinterpret_cast<const uint4*>(
+            &tile.planes[p][first + n * 8 + lane / 4][c * kChunk * 2 + lane % 4 * 16]);
+    float parts[C::kTiles][C::kColumns][4] = {};
+    auto& sums = P::kScaled ? parts : products;
+    // Products that follow each other go to different sums: none waits for the one before.
+#pragma unroll
+    for (int half = 0; half < 2; ++half)
+#pragma unroll
+      for (int k = 0; k < P::kRows; ++k)
+#pragma unroll
+        for (int p = 0; p + k < P::kVectors; ++p)
+#pragma unroll
+          for (int n = 0; n < C::kColumns; ++n)
+#pragma unroll
+            for (int t = 0; t < C::kTiles; ++t)
+              multiply_add_half<P::kHalf>(sums[t][n], rows.planes[k][t][c][0],
+                                          rows.planes[k][t][c][1], columns[p][n], half);
+    if constexpr (P::kScaled)
+#pragma unroll
+      for (int n = 0; n < C::kColumns; ++n)
+#pragma unroll
+        for (int t = 0; t < C::kTiles; ++t)
+#pragma unroll
+          for (int i = 0; i < 4; ++i) products[t][n][i] += parts[t][n][i] * rows.scale[t][c][i / 2];
+  }
+}
+
+/// Grid: (blocks of rows, units).
+template <vase_type T, int kDim, typename Use, bool kFull>
+__global__ __launch_bounds__(kThreads, (Cut<T, kDim, Use>::kBlocks)) void row_sums_kernel(
+    DeviceCall call, Vectors vectors, Target target, Scratch scratch) {
+  using C = Cut<T, kDim, Use>;
   using Tile = VectorTile<T, kDim>;
-  constexpr int kTiles = kRowTiles<T, kDim>, kChunks = kDim / kChunk;
   extern __shared__ __align__(16) std::byte shared[];
   Tile* tiles = reinterpret_cast<Tile*>(shared);
 
@@ -86,83 +177,42 @@ __global__ __launch_bounds__(kThreads, (kBlocks<T, kDim>)) void row_sums_kernel(
   const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
   const int warp = static_cast<int>(threadIdx.x) / kWarpLanes;
   const DeviceItem& item = call.items[unit / call.n_heads];
-  const int block_first = static_cast<int>(blockIdx.x) * kWarps * kTiles * 16;
+  const int block_first = static_cast<int>(blockIdx.x) * C::kBlockRows;
   if (item.active == 0 || block_first >= item.n_rows) return;
   const int set = target.set_per_item ? unit / call.n_heads : unit;
   tiles[0].load(vectors, scratch, set, 0);
+  const int first_row = block_first + warp * C::kTiles * 16 + lane / 4;
+  Rows<T, kDim, Use> rows;
+  rows.template load<kFull>(item, target, head, first_row);
 
-  // Rows l / 4 and 8 more of each tile.
-  const int first_row = block_first + warp * kTiles * 16 + lane / 4;
-  uint4 rows[P::kRows][kTiles][kChunks][2];
-  float scale[P::kScaled ? kTiles : 1][P::kScaled ? kChunks : 1][2];
-#pragma unroll
-  for (int t = 0; t < kTiles; ++t)
-#pragma unroll
-    for (int r = 0; r < 2; ++r) {
-      const int row = first_row + t * 16 + r * 8;
-      const bool there = row < item.n_rows;
-      const std::byte* at =
-          there ? row_of(item, target.values ? item.values : item.keys, head, row) : nullptr;
-#pragma unroll
-      for (int c = 0; c < kChunks; ++c) {
-        Segment<T> segment{};
-        if (there) segment.fetch(at, c * (kChunk / kSegment) + lane % 4, target.shape);
-        uint4 planes[P::kRows];
-        segment.planes(planes);
-#pragma unroll
-        for (int p = 0; p < P::kRows; ++p) rows[p][t][c][r] = planes[p];
-        if constexpr (P::kScaled) scale[t][c][r] = segment.scale();
-      }
-    }
-
-  float sums[kTiles][2] = {};
+  float sums[C::kTiles][2] = {};
   for (int first = 0, stage = 0; first < vectors.padded; first += kVectorTile, stage ^= 1) {
     __pipeline_wait_prior(0);
     __syncthreads();  // this tile has come for all threads, and all are through with the other
     if (first + kVectorTile < vectors.padded)
       tiles[stage ^ 1].load(vectors, scratch, set, first + kVectorTile);
     const Tile& tile = tiles[stage];
-
-    float products[kTiles][4][4] = {};
 #pragma unroll
-    for (int c = 0; c < kChunks; ++c)
+    for (int column = 0; column < kVectorTile; column += C::kColumns * 8) {
+      float products[C::kTiles][C::kColumns][4] = {};
+      multiply<T, kDim, Use>(rows, tile, column, products);
 #pragma unroll
-      for (int n = 0; n < 4; ++n) {
-        uint4 columns[P::kVectors];
+      for (int n = 0; n < C::kColumns; ++n) {
+        const float4 even = tile.constants[column + n * 8 + lane % 4 * 2];
+        const float4 odd = tile.constants[column + n * 8 + lane % 4 * 2 + 1];
 #pragma unroll
-        for (int p = 0; p < P::kVectors; ++p)
-          columns[p] = *reinterpret_cast<const uint4*>(
-              &tile.planes[p][n * 8 + lane / 4][c * kChunk * 2 + lane % 4 * 16]);
+        for (int t = 0; t < C::kTiles; ++t)
 #pragma unroll
-        for (int t = 0; t < kTiles; ++t) {
-          float part[4] = {};
-          float(&sum)[4] = P::kScaled ? part : products[t][n];
-#pragma unroll
-          for (int k = 0; k < P::kRows; ++k)
-#pragma unroll
-            for (int p = 0; p + k < P::kVectors; ++p)
-              multiply_add_chunk<P::kHalf>(sum, rows[k][t][c][0], rows[k][t][c][1], columns[p]);
-          if constexpr (P::kScaled)
-#pragma unroll
-            for (int i = 0; i < 4; ++i) products[t][n][i] += part[i] * scale[t][c][i / 2];
-        }
+          for (int r = 0; r < 2; ++r) {
+            sums[t][r] = Use::add(sums[t][r], products[t][n][2 * r], even);
+            sums[t][r] = Use::add(sums[t][r], products[t][n][2 * r + 1], odd);
+          }
       }
-#pragma unroll
-    for (int n = 0; n < 4; ++n) {
-      const float4 even = tile.constants[n * 8 + lane % 4 * 2];
-      const float4 odd = tile.constants[n * 8 + lane % 4 * 2 + 1];
-#pragma unroll
-      for (int t = 0; t < kTiles; ++t)
-#pragma unroll
-        for (int r = 0; r < 2; ++r) {
-          sums[t][r] = Use::add(sums[t][r], products[t][n][2 * r], even);
-          sums[t][r] = Use::add(sums[t][r], products[t][n][2 * r + 1], odd);
-        }
     }
   }
 
 #pragma unroll
-  for (int t = 0; t < kTiles; ++t)
+  for (int t = 0; t < C::kTiles; ++t)
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       float sum = sums[t][r];
@@ -174,16 +224,25 @@ __global__ __launch_bounds__(kThreads, (kBlocks<T, kDim>)) void row_sums_kernel(
     }
 }
 
-template <vase_type T, int kDim, typename Use>
+template <vase_type T, int kDim, typename Use, bool kFull>
 void launch(const DeviceCall& call, const Vectors& vectors, const Target& target,
             const Scratch& scratch, cudaStream_t stream) {
   constexpr size_t kBytes = 2 * sizeof(VectorTile<T, kDim>);
-  constexpr int kBlockRows = kWarps * kRowTiles<T, kDim> * 16;
-  cudaFuncSetAttribute(row_sums_kernel<T, kDim, Use>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+  constexpr auto kernel = row_sums_kernel<T, kDim, Use, kFull>;
+  cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                        static_cast<int>(kBytes));
-  const dim3 grid(static_cast<unsigned>(divide_up(call.most_rows, kBlockRows)),
+  const dim3 grid(static_cast<unsigned>(divide_up(call.most_rows, Cut<T, kDim, Use>::kBlockRows)),
                   static_cast<unsigned>(call.units()));
-  row_sums_kernel<T, kDim, Use><<<grid, kThreads, kBytes, stream>>>(call, vectors, target, scratch);
+  kernel<<<grid, kThreads, kBytes, stream>>>(call, vectors, target, scratch);
+}
+
+template <vase_type T, int kDim, typename Use>
+void launch(const DeviceCall& call, const Vectors& vectors, const Target& target,
+            const Scratch& scratch, cudaStream_t stream) {
+  if (full_rows(target.shape, kDim))
+    launch<T, kDim, Use, true>(call, vectors, target, scratch, stream);
+  else
+    launch<T, kDim, Use, false>(call, vectors, target, scratch, stream);
 }
 
 template <vase_type T, typename Use>

@@ -1,9 +1,10 @@
 // Eight consecutive elements of a cache row: as stored, as f32, and as the 16-bit planes that the
 // tensor cores multiply.
 //
-// A plane is a term of a sum: the element is the sum of its planes, exactly for f16 and bf16 rows
-// (one plane), to 24 bits for f32 rows (three of bf16). Q8_0 rows have one plane of whole numbers;
-// the block's scale is applied to the sums of products.
+// A plane is a term of a sum: the element is the sum of its planes. f16 rows are their own plane,
+// f32 rows take three of bf16 (24 bits). bf16 rows become f16, which has more bits: nothing is lost
+// between 2^-14 and 65504, 2^-25 at most below, and what is above is taken for 65504. Q8_0 rows
+// have one plane of whole numbers; the block's scale is applied to the sums of products.
 #ifndef VASE_CUDA_SEGMENT_CUH
 #define VASE_CUDA_SEGMENT_CUH
 
@@ -23,7 +24,7 @@ inline __host__ __device__ int divide_up(int a, int b) { return (a + b - 1) / b;
 /// what is lost is at most f32's own rounding.
 template <vase_type T>
 struct Planes {
-  static constexpr bool kHalf = T == VASE_F16 || T == VASE_Q8_0;  // f16 planes; else bf16
+  static constexpr bool kHalf = T != VASE_F32;  // f16 planes; else bf16
   static constexpr int kRows = T == VASE_F32 ? 3 : 1;
   static constexpr int kVectors = kHalf ? 2 : 3;
   static constexpr bool kScaled = T == VASE_Q8_0;
@@ -58,32 +59,38 @@ __device__ inline uint4 take_plane(float (&x)[kSegment]) {
   return {bits[0], bits[1], bits[2], bits[3]};
 }
 
+/// fetch<kFull>: kFull promises that the row has the segment and that it starts at a multiple of 16
+/// bytes (q8_0: anywhere), so that the loads of many segments can be on the way at once.
 template <vase_type T>
 struct Segment;
 
-/// f16, bf16: the bits are the plane.
 struct Segment16 {
   uint4 bits{};
 
+  template <bool kFull = false>
   __device__ void fetch(const std::byte* row, int segment, const RowShape& shape) {
     const int first = segment * kSegment;
     const auto* at = reinterpret_cast<const uint16_t*>(row) + first;
-    if (shape.vector_loads != 0 && first + kSegment <= shape.dim) {
+    if constexpr (kFull)
       bits = *reinterpret_cast<const uint4*>(at);
-      return;
-    }
+    else if (shape.vector_loads != 0 && first + kSegment <= shape.dim)
+      bits = *reinterpret_cast<const uint4*>(at);
+    else
+      fetch_one_by_one(at, shape.dim - first);
+  }
+  __device__ void fetch_one_by_one(const uint16_t* at, int count) {
     uint32_t half[kSegment];
 #pragma unroll
-    for (int i = 0; i < kSegment; ++i) half[i] = first + i < shape.dim ? at[i] : 0;
+    for (int i = 0; i < kSegment; ++i) half[i] = i < count ? at[i] : 0;
     bits = {half[0] | half[1] << 16, half[2] | half[3] << 16, half[4] | half[5] << 16,
             half[6] | half[7] << 16};
   }
-  __device__ void planes(uint4 (&out)[1]) const { out[0] = bits; }
   __device__ float scale() const { return 1; }
 };
 
 template <>
 struct Segment<VASE_F16> : Segment16 {
+  __device__ void planes(uint4 (&out)[1]) const { out[0] = bits; }
   __device__ void values(float (&out)[kSegment]) const {
     const uint32_t words[4] = {bits.x, bits.y, bits.z, bits.w};
 #pragma unroll
@@ -97,6 +104,14 @@ struct Segment<VASE_F16> : Segment16 {
 
 template <>
 struct Segment<VASE_BF16> : Segment16 {
+  __device__ void planes(uint4 (&out)[1]) const {
+    constexpr float kMost = 65504;
+    float x[kSegment];
+    values(x);
+#pragma unroll
+    for (float& v : x) v = fminf(fmaxf(v, -kMost), kMost);
+    out[0] = take_plane<true>(x);
+  }
   __device__ void values(float (&out)[kSegment]) const {
     const uint32_t words[4] = {bits.x, bits.y, bits.z, bits.w};
 #pragma unroll
@@ -112,17 +127,25 @@ template <>
 struct Segment<VASE_F32> {
   float4 low{}, high{};
 
+  template <bool kFull = false>
   __device__ void fetch(const std::byte* row, int segment, const RowShape& shape) {
     const int first = segment * kSegment;
     const auto* at = reinterpret_cast<const float*>(row) + first;
-    if (shape.vector_loads != 0 && first + kSegment <= shape.dim) {
-      low = *reinterpret_cast<const float4*>(at);
-      high = *reinterpret_cast<const float4*>(at + 4);
-      return;
-    }
+    if constexpr (kFull)
+      fetch_wide(at);
+    else if (shape.vector_loads != 0 && first + kSegment <= shape.dim)
+      fetch_wide(at);
+    else
+      fetch_one_by_one(at, shape.dim - first);
+  }
+  __device__ void fetch_wide(const float* at) {
+    low = *reinterpret_cast<const float4*>(at);
+    high = *reinterpret_cast<const float4*>(at + 4);
+  }
+  __device__ void fetch_one_by_one(const float* at, int count) {
     float x[kSegment];
 #pragma unroll
-    for (int i = 0; i < kSegment; ++i) x[i] = first + i < shape.dim ? at[i] : 0.0f;
+    for (int i = 0; i < kSegment; ++i) x[i] = i < count ? at[i] : 0.0f;
     low = {x[0], x[1], x[2], x[3]};
     high = {x[4], x[5], x[6], x[7]};
   }
@@ -145,8 +168,9 @@ struct Segment<VASE_Q8_0> {
   uint16_t pairs[4]{};
   uint16_t scale_bits = 0;
 
+  template <bool kFull = false>
   __device__ void fetch(const std::byte* row, int segment, const RowShape& shape) {
-    if (segment * kSegment >= shape.dim) {
+    if (!kFull && segment * kSegment >= shape.dim) {
       *this = Segment{};
       return;
     }
@@ -182,11 +206,20 @@ struct Segment<VASE_Q8_0> {
   }
 };
 
+/// The cell of row `row`.
+__device__ inline int cell_of(const DeviceItem& item, int row) {
+  return item.cells != nullptr ? item.cells[row] : row;
+}
+
 /// Start of the row that `head` holds in the cell of row `row`.
 __device__ inline std::byte* row_of(const DeviceItem& item, const DeviceRows& rows, int head,
                                     int row) {
-  const int64_t cell = item.cells != nullptr ? item.cells[row] : row;
-  return rows.data + cell * rows.row_stride + head * rows.head_stride;
+  return rows.data + cell_of(item, row) * rows.row_stride + head * rows.head_stride;
+}
+
+/// Whether rows of `shape` can be fetched with kFull by kernels for `dim` elements.
+inline bool full_rows(const RowShape& shape, int dim) {
+  return shape.dim == dim && (shape.vector_loads != 0 || shape.type == VASE_Q8_0);
 }
 
 /// Candidates of an item: all rows but the newest `recency`.

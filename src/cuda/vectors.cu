@@ -107,8 +107,6 @@ __global__ void pack_projections_kernel(DeviceCall call, Vectors vectors, bool h
   store_vector(x, vectors, half, static_cast<int>(blockIdx.y), v, scratch);
 }
 
-bool takes_half(vase_type rows) { return rows == VASE_F16 || rows == VASE_Q8_0; }
-
 dim3 grid_of(const Vectors& vectors) {
   return {static_cast<unsigned>(divide_up(vectors.padded, kWarps)),
           static_cast<unsigned>(vectors.sets)};

@@ -16,9 +16,9 @@ constexpr int32_t kMostProjections = 64;
 /// Elements that the kernels are compiled for.
 constexpr int32_t padded_dim(int32_t dim) { return dim <= 64 ? 64 : dim <= 128 ? 128 : 256; }
 
-constexpr int32_t vector_planes(vase_type rows) {
-  return rows == VASE_F16 || rows == VASE_Q8_0 ? 2 : 3;
-}
+/// Whether vectors beside rows of this type are split into f16 (two planes), else bf16 (three).
+constexpr bool takes_half(vase_type rows) { return rows != VASE_F32; }
+constexpr int32_t vector_planes(vase_type rows) { return takes_half(rows) ? 2 : 3; }
 
 /// Sets of vectors: planes [sets][planes][padded][dim] of 16 bits, constants [sets][padded].
 struct Vectors {

@@ -16,6 +16,13 @@ namespace vase::testing {
 /// Sums of f32 differ by their order: scores within this of each other may change places.
 constexpr double kNearTie = 1e-4;
 
+/// R-KV subtracts numbers of the order of 1 / n from each other: what is lost of those does not
+/// shrink with the difference.
+inline double cancellation(const vase_params& params, const vase_layer& layer) {
+  const bool subtracts = std::string_view(vase_policy_name(params.policy)) == "rkv";
+  return subtracts ? 1e-5 / layer.n_rows : 0;
+}
+
 /// How many heads were compared and how many of them differ, by near-ties.
 struct Agreement {
   int heads = 0;
@@ -59,7 +66,7 @@ inline void expect_same_choice(const vase_params& params, const vase_layer& laye
     if (changed.empty()) continue;
     ++agreement.near_ties;
     const auto [low, high] = std::minmax_element(changed.begin(), changed.end());
-    ASSERT_LE(*high - *low, kNearTie * std::max(1e-6, std::abs(*high)))
+    ASSERT_LE(*high - *low, kNearTie * std::abs(*high) + cancellation(params, layer))
         << vase_policy_name(params.policy) << ": head " << h << " keeps other rows, "
         << changed.size() << " of them, ranked from " << *low << " to " << *high;
   }
