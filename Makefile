@@ -8,7 +8,7 @@
 
 PREFIX ?= /usr/local
 
-.PHONY: help demo test build model asan tsan bench format lint install clean
+.PHONY: help demo test build cuda model asan tsan bench format lint install clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -22,6 +22,9 @@ test: ## install what is missing, build, and run all tests
 
 build: ## install what is missing and build everything into build/release
 	@scripts/build.sh release
+
+cuda: ## the same with the evictions on CUDA devices into build/cuda (needs nvcc)
+	@scripts/build.sh cuda
 
 model: ## fetch the default model
 	@scripts/fetch-model.sh

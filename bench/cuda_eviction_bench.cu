@@ -302,14 +302,16 @@ nlohmann::json measure(Engine& engine, Caches& caches, const char* policy) {
   return out;
 }
 
-nlohmann::json measure_batch(int32_t batch, vase_type type, double bandwidth,
+nlohmann::json measure_batch(int32_t batch, int32_t turn, vase_type type, double bandwidth,
                              const std::vector<const char*>& policies) {
   Caches caches(batch, type);
-  const vase_cuda_limits limits{kLayers, 1, kHeads, kQueryHeads, kRows, kQueries, kDim, kDim};
+  const vase_cuda_limits limits{turn,  turn / kLayers, kHeads, kQueryHeads,
+                                kRows, kQueries,       kDim,   kDim};
   Engine engine(limits);
   const double units = static_cast<double>(caches.items()) * kHeads;
 
   nlohmann::json out{{"batch", batch}, {"rows", type == VASE_F16 ? "f16" : "bf16"}};
+  out["items_a_turn"] = turn;
   out["workspace_bytes"] = vase_cuda_bytes(engine.cuda);
   for (const char* policy : policies) {
     nlohmann::json result = measure(engine, caches, policy);
@@ -350,8 +352,8 @@ int main(int argc, char** argv) {
     const double bandwidth = copy_bandwidth();
     nlohmann::json out{{"device", device.name}, {"copy_bytes_a_second", bandwidth}};
     for (const vase_type type : {VASE_F16, VASE_BF16})
-      for (const int32_t batch : {1, 8})
-        out["batches"].push_back(measure_batch(batch, type, bandwidth, policies));
+      for (const auto& [batch, turn] : {std::pair{1, kLayers}, {8, kLayers}, {8, 4 * kLayers}})
+        out["batches"].push_back(measure_batch(batch, turn, type, bandwidth, policies));
     std::puts(out.dump(1).c_str());
   } catch (const std::exception& error) {
     std::fprintf(stderr, "cuda_eviction_bench: %s\n", error.what());

@@ -4,9 +4,9 @@
     git clone https://github.com/terarachang/VaSE /tmp/VaSE
     python3 bench/cuda_vs_published.py --peer /tmp/VaSE --program build/cuda/bench/cuda_eviction_bench
 
-Needs torch with CUDA and transformers. Both at the size of cuda_eviction_bench, bf16, 1 and 8 sequences. The published code
-evicts one layer at a time; its time is a layer's, ours that of all 36 layers divided by 36. Prints a table, the programs' own
-measurements go to the file named by --json.
+Needs torch with CUDA and transformers. Both at the size of cuda_eviction_bench, 1 and 8 sequences. The published code
+evicts one layer at a time; its time is a layer's, ours that of all 36 layers divided by 36. Ours is also given for f16, what
+llama.cpp's caches hold. Prints a table; all measurements go to the file named by --json.
 """
 
 import argparse
@@ -59,17 +59,23 @@ def main():
     if arguments.json:
         arguments.json.write_text(json.dumps({"published_ms": theirs, "ours": ours}, indent=1))
 
-    print(f"{ours['device']}, milliseconds a layer, bf16\n")
-    print("| policy | sequences | published | ours | times faster |")
-    print("| --- | --- | --- | --- | --- |")
-    for measured in ours["batches"]:
-        if measured["rows"] != "bf16":
+    print(f"{ours['device']}, milliseconds a layer\n")
+    print("| policy | sequences | items a turn | published, bf16 | ours, bf16 | times faster | ours, f16 | times faster |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    mine = {
+        (measured["batch"], measured["items_a_turn"], result["policy"], measured["rows"]): result["ms_a_layer"]
+        for measured in ours["batches"]
+        for result in measured["policies"]
+    }
+    for batch, turn, policy, rows in mine:
+        peer = theirs[batch].get(policy)
+        if rows != "f16" or peer is None:
             continue
-        for result in measured["policies"]:
-            peer = theirs[measured["batch"]].get(result["policy"])
-            if peer is not None:
-                mine = result["ms_a_layer"]
-                print(f"| `{result['policy']}` | {measured['batch']} | {peer:.2f} | {mine:.4f} | {peer / mine:.1f} |")
+        row = f"| `{policy}` | {batch} | {turn} | {peer:.2f} |"
+        for rows in ("bf16", "f16"):
+            ms = mine[batch, turn, policy, rows]
+            row += f" {ms:.4f} | {peer / ms:.1f} |"
+        print(row)
 
 
 if __name__ == "__main__":

@@ -9,16 +9,17 @@ namespace {
 
 constexpr int kWarps = 8, kThreads = kWarps * kWarpLanes;
 constexpr int kKeys = 64;               // of a tile in shared memory
-constexpr int kSplitKeys = 17 * kKeys;  // of a block of threads; 4096 + 64 rows make four splits
+constexpr int kSplitKeys = 17 * kKeys;  // of a block of threads: 4096 + 64 rows make four splits
 constexpr float kLowest = -1e30f;       // below any logit, and finite: differences stay numbers
 
 /// How the work is cut for a type and dimension; measured (bench/cuda_eviction_bench).
 template <vase_type T, int kDim>
 struct Cut {
-  static constexpr int kTiles = 1;    // of 16 queries that a warp holds
-  static constexpr int kColumns = 4;  // tiles of 8 keys at a time
+  static constexpr int kRegisters = Planes<T>::kVectors * kDim / 4;  // of a lane, for 16 queries
+  static constexpr int kTiles = kRegisters <= 64 ? 2 : 1;            // of 16 queries, of a warp
+  static constexpr int kColumns = 2;                                 // tiles of 8 keys at a time
   // Blocks that share a multiprocessor: two where the queries leave registers for it.
-  static constexpr int kBlocks = Planes<T>::kVectors * kDim <= 256 ? 2 : 1;
+  static constexpr int kBlocks = kTiles * kRegisters <= 64 ? 2 : 1;
   static constexpr int kWarpQueries = kTiles * 16;
   static constexpr int kBlockQueries = kWarps * kWarpQueries;
 };

@@ -65,7 +65,8 @@ struct Cut {
   static constexpr int kTiles = kRowElements <= 128 && !kWaits ? 2 : 1;  // of 16 rows, of a warp
   static constexpr int kColumns = kWaits ? 2 : 4;  // tiles of 8 vectors at a time
   // Blocks that share a multiprocessor, as many as their rows leave registers for.
-  static constexpr int kBlocks = kRowElements > 256 ? 1 : kWaits&& kRowElements <= 128 ? 3 : 2;
+  static constexpr int kMost = kWaits ? 3 : 2;
+  static constexpr int kBlocks = kRowElements > 256 ? 1 : kRowElements > 128 ? 2 : kMost;
   static constexpr int kBlockRows = kWarps * kTiles * 16;
 };
 

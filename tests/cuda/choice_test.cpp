@@ -27,8 +27,9 @@ class CudaChoiceTest : public ::testing::TestWithParam<std::string> {
     if (agreement_.heads == 0) return;
     RecordProperty("heads", agreement_.heads);
     RecordProperty("near_ties", agreement_.near_ties);
-    std::printf("             %d heads, %d of them differ in near-ties\n", agreement_.heads,
-                agreement_.near_ties);
+    if (agreement_.near_ties > 0)
+      std::printf("             %d heads, %d of them differ in near-ties\n", agreement_.heads,
+                  agreement_.near_ties);
     // Near-ties are rare, or something is systematically off.
     EXPECT_LE(agreement_.near_ties, 1 + agreement_.heads / 50);
   }
@@ -79,12 +80,16 @@ class CudaChoiceTest : public ::testing::TestWithParam<std::string> {
   void compare_scores(const vase_params& params, const vase_layer& layer,
                       const std::vector<float>& device) {
     const std::vector<float> host = testing::scores(params, layer);
+    // A projection may cancel: its square is right to f32's precision of those that do not.
+    double largest = 0;
+    for (const float s : host)
+      if (std::isfinite(s)) largest = std::max(largest, std::abs(static_cast<double>(s)));
     for (size_t i = 0; i < host.size(); ++i) {
       ASSERT_EQ(std::isinf(host[i]), std::isinf(device[i])) << "row " << i;
       if (std::isinf(host[i])) continue;
       ASSERT_NEAR(host[i], device[i],
                   testing::kNearTie * std::abs(static_cast<double>(host[i])) +
-                      testing::cancellation(params, layer))
+                      testing::cancellation(params, layer) + 1e-6 * largest)
           << "row " << i;
     }
   }
