@@ -1,16 +1,14 @@
 // The first pass of the attention score: for each query the maximum of its logits over the
 // candidates and the sum of their exponentials. A warp holds 16 queries in registers, keys stream
 // by through shared memory; the logits are never stored.
+#include "cuda/key_tiles.cuh"
 #include "cuda/launch.hpp"
 #include "cuda/products.cuh"
 
 namespace vase::cuda {
 namespace {
 
-constexpr int kWarps = 8, kThreads = kWarps * kWarpLanes;
-constexpr int kKeys = 64;               // of a tile in shared memory
-constexpr int kSplitKeys = 17 * kKeys;  // of a block of threads: 4096 + 64 rows make four splits
-constexpr float kLowest = -1e30f;       // below any logit, and finite: differences stay numbers
+constexpr float kLowest = -1e30f;  // below any logit, and finite: differences stay numbers
 
 /// How the work is cut for a type and dimension; measured (bench/cuda_eviction_bench).
 template <vase_type T, int kDim>
@@ -22,71 +20,6 @@ struct Cut {
   static constexpr int kBlocks = kTiles * kRegisters <= 64 ? 2 : 1;
   static constexpr int kWarpQueries = kTiles * 16;
   static constexpr int kBlockQueries = kWarps * kWarpQueries;
-};
-
-/// A tile of keys in shared memory.
-template <vase_type T, int kDim>
-struct KeyTile {
-  static constexpr int kPitch = pitch_bytes(kDim), kChunks = kDim / kChunk;
-  alignas(16) std::byte planes[Planes<T>::kRows][kKeys][kPitch];
-  float scale[Planes<T>::kScaled ? kChunks : 1][kKeys];
-};
-
-/// What is known of the keys of a split before they are read.
-struct SplitKeys {
-  int cells[kSplitKeys];
-  alignas(8) float bias[kSplitKeys];  // 0 for candidates, -infinity for others
-  int others[kSplitKeys / kKeys];     // of a tile: whether there are any
-
-  /// Rows beyond the end stand for the last one, and are no candidates.
-  __device__ void load(const DeviceCall& call, const DeviceItem& item, const int32_t* age,
-                       int begin) {
-    if (threadIdx.x < kSplitKeys / kKeys) others[threadIdx.x] = 0;
-    __syncthreads();
-    const int candidates = candidates_of(call, item);
-    for (int i = static_cast<int>(threadIdx.x); i < kSplitKeys; i += kThreads) {
-      const int row = min(begin + i, item.n_rows - 1);
-      cells[i] = cell_of(item, row);
-      const bool candidate = begin + i < item.n_rows && age[row] < candidates;
-      bias[i] = candidate ? 0.0f : -INFINITY;
-      if (!candidate) atomicOr(&others[i / kKeys], 1);
-    }
-    __syncthreads();
-  }
-};
-
-/// Fetches a tile into registers while the one before is worked on.
-template <vase_type T, int kDim, bool kFull>
-struct TileLoader {
-  static constexpr int kSegments = kDim / kSegment;
-  static constexpr int kPerThread = kKeys * kSegments / kThreads;
-  Segment<T> segments[kPerThread];
-
-  /// keys: the first row of the head in cell 0; cells: of the tile.
-  __device__ void fetch(const std::byte* keys, int64_t row_stride, const RowShape& shape,
-                        const int* cells) {
-#pragma unroll
-    for (int i = 0; i < kPerThread; ++i) {
-      const int at = static_cast<int>(threadIdx.x) + i * kThreads;
-      segments[i].template fetch<kFull>(keys + cells[at / kSegments] * row_stride, at % kSegments,
-                                        shape);
-    }
-  }
-
-  __device__ void store(KeyTile<T, kDim>& tile) const {
-#pragma unroll
-    for (int i = 0; i < kPerThread; ++i) {
-      const int at = static_cast<int>(threadIdx.x) + i * kThreads;
-      const int key = at / kSegments, segment = at % kSegments;
-      uint4 planes[Planes<T>::kRows];
-      segments[i].planes(planes);
-#pragma unroll
-      for (int p = 0; p < Planes<T>::kRows; ++p)
-        *reinterpret_cast<uint4*>(&tile.planes[p][key][segment * 16]) = planes[p];
-      if (Planes<T>::kScaled && segment % 4 == 0)
-        tile.scale[segment / 4][key] = segments[i].scale();
-    }
-  }
 };
 
 /// The softmax of one query in the making, over the columns that this lane sees.
@@ -159,27 +92,9 @@ __device__ inline void multiply(
 #pragma unroll
   for (int c = 0; c < kDim / kChunk; ++c) {
     uint4 keys[P::kRows][C::kColumns];
-#pragma unroll
-    for (int k = 0; k < P::kRows; ++k)
-#pragma unroll
-      for (int n = 0; n < C::kColumns; ++n)
-        keys[k][n] = *reinterpret_cast<const uint4*>(
-            &tile.planes[k][first + n * 8 + lane / 4][c * kChunk * 2 + lane % 4 * 16]);
+    load_columns(tile.planes, first, c, keys);
     float parts[C::kTiles][C::kColumns][4] = {};
-    auto& sums = P::kScaled ? parts : products;
-    // Products that follow each other go to different sums: none waits for the one before.
-#pragma unroll
-    for (int half = 0; half < 2; ++half)
-#pragma unroll
-      for (int k = 0; k < P::kRows; ++k)
-#pragma unroll
-        for (int p = 0; p + k < P::kVectors; ++p)
-#pragma unroll
-          for (int n = 0; n < C::kColumns; ++n)
-#pragma unroll
-            for (int t = 0; t < C::kTiles; ++t)
-              multiply_add_half<P::kHalf>(sums[t][n], queries.planes[p][t][c][0],
-                                          queries.planes[p][t][c][1], keys[k][n], half);
+    multiply_chunk<P::kHalf, P::kVectors>(queries.planes, c, keys, P::kScaled ? parts : products);
     if constexpr (P::kScaled)
 #pragma unroll
       for (int n = 0; n < C::kColumns; ++n) {
@@ -307,48 +222,15 @@ void launch(const DeviceCall& call, const Vectors& vectors, const Scratch& scrat
   kernel<<<grid, kThreads, kBytes, stream>>>(call, vectors, scratch);
 }
 
-template <vase_type T, int kDim>
-void launch(const DeviceCall& call, const Vectors& vectors, const Scratch& scratch,
-            cudaStream_t stream) {
-  if (full_rows(call.keys, kDim))
-    launch<T, kDim, true>(call, vectors, scratch, stream);
-  else
-    launch<T, kDim, false>(call, vectors, scratch, stream);
-}
-
-template <vase_type T>
-void launch(const DeviceCall& call, const Vectors& vectors, const Scratch& scratch,
-            cudaStream_t stream) {
-  switch (vectors.dim) {
-    case 64:
-      return launch<T, 64>(call, vectors, scratch, stream);
-    case 128:
-      return launch<T, 128>(call, vectors, scratch, stream);
-    default:
-      return launch<T, 256>(call, vectors, scratch, stream);
-  }
-}
-
 }  // namespace
 
 int32_t key_splits(int32_t n_rows) { return divide_up(n_rows, kSplitKeys); }
 
 void log_sum_exp(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
   const Vectors vectors = queries_of(call);
-  switch (call.keys.type) {
-    case VASE_F32:
-      launch<VASE_F32>(call, vectors, scratch, stream);
-      break;
-    case VASE_F16:
-      launch<VASE_F16>(call, vectors, scratch, stream);
-      break;
-    case VASE_BF16:
-      launch<VASE_BF16>(call, vectors, scratch, stream);
-      break;
-    case VASE_Q8_0:
-      launch<VASE_Q8_0>(call, vectors, scratch, stream);
-      break;
-  }
+  with_row_shape(call.keys, vectors.dim, [&]<vase_type T, int kDim, bool kFull>() {
+    launch<T, kDim, kFull>(call, vectors, scratch, stream);
+  });
   constexpr unsigned kJoiners = 128;
   const dim3 grid((static_cast<unsigned>(vectors.padded) + kJoiners - 1) / kJoiners,
                   static_cast<unsigned>(call.units()));

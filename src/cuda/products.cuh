@@ -42,11 +42,65 @@ __device__ inline void multiply_add_half(float (&c)[4], const uint4& low, const 
     multiply_add<kHalf>(c, low.z, high.z, low.w, high.w, column.z, column.w);
 }
 
+/// The streamed operand in shared memory: out = this lane's segments of chunk `chunk` of kColumns
+/// tiles of 8 columns from `first` on.
+template <int kPlanes, int kColumns, int kCount, int kPitch>
+__device__ inline void load_columns(const std::byte (&planes)[kPlanes][kCount][kPitch], int first,
+                                    int chunk, uint4 (&out)[kPlanes][kColumns]) {
+  const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
+#pragma unroll
+  for (int p = 0; p < kPlanes; ++p)
+#pragma unroll
+    for (int n = 0; n < kColumns; ++n)
+      out[p][n] = *reinterpret_cast<const uint4*>(
+          &planes[p][first + n * 8 + lane / 4][chunk * kChunk * 2 + lane % 4 * 16]);
+}
+
+/// sums += a chunk of the operand held in registers (16 rows a tile) times that of the streamed one
+/// (8 columns a tile), over the pairs of planes that count. Products that follow each other go to
+/// different sums, so that none need wait for the one before.
+template <bool kHalf, int kPairs, int kHeld, int kTiles, int kChunks, int kStreamed, int kColumns>
+__device__ inline void multiply_chunk(const uint4 (&held)[kHeld][kTiles][kChunks][2], int chunk,
+                                      const uint4 (&streamed)[kStreamed][kColumns],
+                                      float (&sums)[kTiles][kColumns][4]) {
+#pragma unroll
+  for (int half = 0; half < 2; ++half)
+#pragma unroll
+    for (int a = 0; a < kHeld; ++a)
+#pragma unroll
+      for (int b = 0; b < kStreamed && a + b < kPairs; ++b)
+#pragma unroll
+        for (int n = 0; n < kColumns; ++n)
+#pragma unroll
+          for (int t = 0; t < kTiles; ++t)
+            multiply_add_half<kHalf>(sums[t][n], held[a][t][chunk][0], held[a][t][chunk][1],
+                                     streamed[b][n], half);
+}
+
 /// 2^x as the hardware has it, off by at most 2 units in the last place.
 __device__ inline float exp2_fast(float x) {
   float y;
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
+}
+
+/// Calls use.operator()<T, dim, full>() for rows of `shape` beside vectors of `dim` elements.
+template <typename Use>
+void with_row_shape(const RowShape& shape, int dim, const Use& use) {
+  const auto with_dim = [&]<vase_type T, int kDim>() {
+    if (full_rows(shape, kDim))
+      use.template operator()<T, kDim, true>();
+    else
+      use.template operator()<T, kDim, false>();
+  };
+  with_type(shape.type, [&]<vase_type T>() {
+    if (dim == 64)
+      with_dim.template operator()<T, 64>();
+    else if (dim == 128)
+      with_dim.template operator()<T, 128>();
+    else
+      with_dim.template operator()<T, 256>();
+  });
 }
 
 /// Bytes from vector to vector in shared memory: two neighbours share no bank.

@@ -123,16 +123,7 @@ static_assert(kThreads == kMostDim, "a thread for each element of the sum");
 int32_t similarity_splits(int32_t n_rows) { return divide_up(n_rows, kSplitRows); }
 
 void similarities(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
-  switch (call.keys.type) {
-    case VASE_F32:
-      return launch<VASE_F32>(call, scratch, stream);
-    case VASE_F16:
-      return launch<VASE_F16>(call, scratch, stream);
-    case VASE_BF16:
-      return launch<VASE_BF16>(call, scratch, stream);
-    case VASE_Q8_0:
-      return launch<VASE_Q8_0>(call, scratch, stream);
-  }
+  with_type(call.keys.type, [&]<vase_type T>() { launch<T>(call, scratch, stream); });
 }
 
 }  // namespace vase::cuda

@@ -130,31 +130,12 @@ __device__ inline void multiply(
     float (&products)[Cut<T, kDim, Use>::kTiles][Cut<T, kDim, Use>::kColumns][4]) {
   using P = Planes<T>;
   using C = Cut<T, kDim, Use>;
-  const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
 #pragma unroll
   for (int c = 0; c < kDim / kChunk; ++c) {
     uint4 columns[P::kVectors][C::kColumns];
-#pragma unroll
-    for (int p = 0; p < P::kVectors; ++p)
-#pragma unroll
-      for (int n = 0; n < C::kColumns; ++n)
-        columns[p][n] = *reinterpret_cast<const uint4*>(
-            &tile.planes[p][first + n * 8 + lane / 4][c * kChunk * 2 + lane % 4 * 16]);
+    load_columns(tile.planes, first, c, columns);
     float parts[C::kTiles][C::kColumns][4] = {};
-    auto& sums = P::kScaled ? parts : products;
-    // Products that follow each other go to different sums: none waits for the one before.
-#pragma unroll
-    for (int half = 0; half < 2; ++half)
-#pragma unroll
-      for (int k = 0; k < P::kRows; ++k)
-#pragma unroll
-        for (int p = 0; p + k < P::kVectors; ++p)
-#pragma unroll
-          for (int n = 0; n < C::kColumns; ++n)
-#pragma unroll
-            for (int t = 0; t < C::kTiles; ++t)
-              multiply_add_half<P::kHalf>(sums[t][n], rows.planes[k][t][c][0],
-                                          rows.planes[k][t][c][1], columns[p][n], half);
+    multiply_chunk<P::kHalf, P::kVectors>(rows.planes, c, columns, P::kScaled ? parts : products);
     if constexpr (P::kScaled)
 #pragma unroll
       for (int n = 0; n < C::kColumns; ++n)
@@ -237,41 +218,12 @@ void launch(const DeviceCall& call, const Vectors& vectors, const Target& target
   kernel<<<grid, kThreads, kBytes, stream>>>(call, vectors, target, scratch);
 }
 
-template <vase_type T, int kDim, typename Use>
-void launch(const DeviceCall& call, const Vectors& vectors, const Target& target,
-            const Scratch& scratch, cudaStream_t stream) {
-  if (full_rows(target.shape, kDim))
-    launch<T, kDim, Use, true>(call, vectors, target, scratch, stream);
-  else
-    launch<T, kDim, Use, false>(call, vectors, target, scratch, stream);
-}
-
-template <vase_type T, typename Use>
-void launch(const DeviceCall& call, const Vectors& vectors, const Target& target,
-            const Scratch& scratch, cudaStream_t stream) {
-  switch (vectors.dim) {
-    case 64:
-      return launch<T, 64, Use>(call, vectors, target, scratch, stream);
-    case 128:
-      return launch<T, 128, Use>(call, vectors, target, scratch, stream);
-    default:
-      return launch<T, 256, Use>(call, vectors, target, scratch, stream);
-  }
-}
-
 template <typename Use>
 void launch(const DeviceCall& call, const Vectors& vectors, const Target& target,
             const Scratch& scratch, cudaStream_t stream) {
-  switch (target.shape.type) {
-    case VASE_F32:
-      return launch<VASE_F32, Use>(call, vectors, target, scratch, stream);
-    case VASE_F16:
-      return launch<VASE_F16, Use>(call, vectors, target, scratch, stream);
-    case VASE_BF16:
-      return launch<VASE_BF16, Use>(call, vectors, target, scratch, stream);
-    case VASE_Q8_0:
-      return launch<VASE_Q8_0, Use>(call, vectors, target, scratch, stream);
-  }
+  with_row_shape(target.shape, vectors.dim, [&]<vase_type T, int kDim, bool kFull>() {
+    launch<T, kDim, Use, kFull>(call, vectors, target, scratch, stream);
+  });
 }
 
 }  // namespace

@@ -217,6 +217,21 @@ __device__ inline std::byte* row_of(const DeviceItem& item, const DeviceRows& ro
   return rows.data + cell_of(item, row) * rows.row_stride + head * rows.head_stride;
 }
 
+/// Calls use.operator()<T>() for the row type.
+template <typename Use>
+void with_type(vase_type type, const Use& use) {
+  switch (type) {
+    case VASE_F32:
+      return use.template operator()<VASE_F32>();
+    case VASE_F16:
+      return use.template operator()<VASE_F16>();
+    case VASE_BF16:
+      return use.template operator()<VASE_BF16>();
+    case VASE_Q8_0:
+      return use.template operator()<VASE_Q8_0>();
+  }
+}
+
 /// Whether rows of `shape` can be fetched with kFull by kernels for `dim` elements.
 inline bool full_rows(const RowShape& shape, int dim) {
   return shape.dim == dim && (shape.vector_loads != 0 || shape.type == VASE_Q8_0);

@@ -96,16 +96,7 @@ void launch(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream)
 }  // namespace
 
 void value_ranges(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
-  switch (call.values.type) {
-    case VASE_F32:
-      return launch<VASE_F32>(call, scratch, stream);
-    case VASE_F16:
-      return launch<VASE_F16>(call, scratch, stream);
-    case VASE_BF16:
-      return launch<VASE_BF16>(call, scratch, stream);
-    case VASE_Q8_0:
-      return launch<VASE_Q8_0>(call, scratch, stream);
-  }
+  with_type(call.values.type, [&]<vase_type T>() { launch<T>(call, scratch, stream); });
 }
 
 }  // namespace vase::cuda
