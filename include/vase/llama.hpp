@@ -55,8 +55,8 @@ struct BoundedOptions {
   Capture capture = Capture::kAuto;
   /// llama.cpp computes sequences together only if their numbers follow each other. Where up to so
   /// many sequences in a row sit a step out, each is given a token, which is taken back after the
-  /// step, so that the step stays one batch. -1: 64 where llama.cpp has a GPU, on which such a token
-  /// costs next to nothing and another batch milliseconds; 0 elsewhere.
+  /// step, so that the step stays one batch. -1: 64 where llama.cpp has a GPU, on which such a
+  /// token costs next to nothing and another batch milliseconds; 0 elsewhere.
   int32_t bridge = -1;
   /// Threads of the eviction; 0: as many as context.n_threads.
   int32_t n_threads = 0;
@@ -117,7 +117,8 @@ class BoundedContext {
   /// what is longer than the room or the batch, so any length is accepted. Returns false if
   /// `progress` stopped it (all parts already decoded stay; statistics().tokens says how far it
   /// came). Throws Error if llama_decode fails: the sequences are as they were, but those whose
-  /// newest tokens were being decoded again (Capture::kReplay) lack them; statistics().tokens tells.
+  /// newest tokens were being decoded again (Capture::kReplay) lack them; statistics().tokens
+  /// tells.
   bool decode(std::span<const SequenceInput> inputs, const Progress &progress = {});
   bool decode(std::initializer_list<SequenceInput> inputs, const Progress &progress = {});
 
