@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <random>
 #include <string>
 #include <vector>
@@ -72,6 +73,19 @@ inline std::vector<std::vector<int32_t>> kept(const BoundedContext &context, int
       std::ranges::sort(kept.back());
     }
   return kept;
+}
+
+/// Share of the rows of `a` that `b` keeps too.
+inline double overlap(const BoundedContext &a, const BoundedContext &b, int32_t sequence) {
+  const auto rows_a = kept(a, sequence), rows_b = kept(b, sequence);
+  size_t both = 0, all = 0;
+  for (size_t head = 0; head < rows_a.size(); ++head) {
+    std::vector<int32_t> common;
+    std::ranges::set_intersection(rows_a[head], rows_b[head], std::back_inserter(common));
+    both += common.size();
+    all += rows_a[head].size();
+  }
+  return static_cast<double>(both) / static_cast<double>(all);
 }
 
 }  // namespace vase::tests

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <iterator>
 #include <map>
 
 #include "contexts.hpp"
@@ -45,18 +44,6 @@ class CudaContext : public testing::Test {
       if (i >= 10) inputs.push_back({.sequence = 2, .tokens = {&tokens[i - 10], 1}});
       context.decode(inputs);
     }
-  }
-
-  static double overlap(const BoundedContext &a, const BoundedContext &b, int32_t sequence) {
-    const auto rows_a = kept(a, sequence), rows_b = kept(b, sequence);
-    size_t both = 0, all = 0;
-    for (size_t head = 0; head < rows_a.size(); ++head) {
-      std::vector<int32_t> common;
-      std::ranges::set_intersection(rows_a[head], rows_b[head], std::back_inserter(common));
-      both += common.size();
-      all += rows_a[head].size();
-    }
-    return static_cast<double>(both) / static_cast<double>(all);
   }
 
   TemporaryFolder folder_;

@@ -1,9 +1,6 @@
 // Queries captured by decoding the newest tokens again, in place of a stop in every step.
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <iterator>
-
 #include "contexts.hpp"
 
 namespace vase::tests {
@@ -14,19 +11,6 @@ BoundedOptions options_with(Capture capture, const std::string &policy = "vase")
   options.capture = capture;
   options.n_sequences = 2;
   return options;
-}
-
-// Share of the rows of `a` that `b` keeps too.
-double overlap(const BoundedContext &a, const BoundedContext &b, int32_t sequence) {
-  const auto rows_a = kept(a, sequence), rows_b = kept(b, sequence);
-  size_t both = 0, all = 0;
-  for (size_t head = 0; head < rows_a.size(); ++head) {
-    std::vector<int32_t> common;
-    std::ranges::set_intersection(rows_a[head], rows_b[head], std::back_inserter(common));
-    both += common.size();
-    all += rows_a[head].size();
-  }
-  return static_cast<double>(both) / static_cast<double>(all);
 }
 
 // The queries are the same up to the rounding of another batch shape, so with few exceptions the
