@@ -25,6 +25,13 @@
 namespace vase::cli {
 namespace {
 
+const std::map<std::string, Capture> kCaptures = {
+    {"auto", Capture::kAuto}, {"step", Capture::kEachStep}, {"replay", Capture::kReplay}};
+
+std::string check_capture(const std::string &name) {
+  return kCaptures.contains(name) ? "" : fmt::format("must be auto, step or replay, not {}", name);
+}
+
 struct BenchArguments {
   ModelArguments model;
   ContextArguments context;
@@ -33,7 +40,7 @@ struct BenchArguments {
   std::int32_t tokens = 0;  // 0: two evictions
   std::int32_t sequences = 1;
   bool stagger = false;
-  Capture capture = Capture::kAuto;
+  std::string capture = "auto";
   std::int64_t seed = 1;
   std::string json;
   bool force = false;
@@ -48,7 +55,7 @@ BenchPlan make_plan(const BenchArguments &arguments) {
   plan.bounded = {.policy = arguments.policy.params(static_cast<std::uint64_t>(arguments.seed)),
                   .n_sequences = arguments.sequences,
                   .pin_prompt = arguments.policy.pin_prompt,
-                  .capture = arguments.capture,
+                  .capture = kCaptures.at(arguments.capture),
                   .context = arguments.context.params()};
   // Whole intervals, so that each window pays for its share of evictions.
   if (plan.tokens == 0) plan.tokens = 2 * plan.bounded.policy.interval;
@@ -124,14 +131,12 @@ void add_bench_command(CLI::App &app) {
       ->capture_default_str();
   command->add_flag("--stagger", arguments->stagger,
                     "sequences of different lengths, so that they evict at different steps");
-  const std::map<std::string, Capture> captures = {
-      {"auto", Capture::kAuto}, {"step", Capture::kEachStep}, {"replay", Capture::kReplay}};
   command
       ->add_option(
           "--capture", arguments->capture,
           "how queries are taken: at each `step`, by a `replay` before each eviction, `auto`")
-      ->transform(CLI::CheckedTransformer(captures))
-      ->default_str("auto");
+      ->check(CLI::Validator(check_capture, ""))
+      ->capture_default_str();
   command->add_option("--json", arguments->json, "also write the numbers to this file");
   command->add_option("-s,--seed", arguments->seed, "of the evictions' draws")
       ->check(at_least(0))
