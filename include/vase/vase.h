@@ -89,15 +89,22 @@ VASE_API vase_status vase_params_check(const vase_params *params);
 
 /* ---- rows ---------------------------------------------------------------------------------- */
 
-typedef enum vase_type { VASE_F32 = 0, VASE_F16 = 1, VASE_BF16 = 2, VASE_Q8_0 = 3 } vase_type;
+typedef enum vase_type {
+  VASE_F32 = 0,
+  VASE_F16 = 1,
+  VASE_BF16 = 2,
+  VASE_Q8_0 = 3, /* blocks of 32 elements: an f16 scale d, then 32 int8 q; values d q */
+  VASE_Q4_0 = 4 /* blocks of 32 elements: an f16 scale d, then 16 bytes of nibbles q, the first half
+                   of the block in the low ones; values d (q - 8) */
+} vase_type;
 
 /** Strided rows: the row of cell `c` and head `h` starts c * row_stride + h * head_stride bytes
  *  behind `data`. */
 typedef struct vase_rows {
   void *data;
-  /* VASE_Q8_0: blocks of 32 int8 behind one f16 scale, as ggml lays them out. */
+  /* Blocks lie as ggml has them, without gaps. */
   vase_type type;
-  /* Elements of a row; a multiple of 32 for VASE_Q8_0. */
+  /* Elements of a row; a multiple of 32 for types in blocks. */
   int32_t dim;
   /* Bytes from cell to cell and from head to head. */
   int64_t row_stride;

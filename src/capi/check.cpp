@@ -31,15 +31,16 @@ bool known_policy(const vase_policy* handle) {
 
 vase_status check_rows(const char* name, const vase_rows& rows) {
   if (rows.data == nullptr) return fail(VASE_INVALID_ARGUMENT, "%s.data is null", name);
-  if (rows.type < VASE_F32 || rows.type > VASE_Q8_0)
-    return fail(VASE_INVALID_ARGUMENT, "%s.type is %d; known are f32, f16, bf16, q8_0 (0 .. 3)",
-                name, static_cast<int>(rows.type));
+  if (rows.type < VASE_F32 || rows.type > VASE_Q4_0)
+    return fail(VASE_INVALID_ARGUMENT,
+                "%s.type is %d; known are f32, f16, bf16, q8_0, q4_0 (0 .. 4)", name,
+                static_cast<int>(rows.type));
   if (rows.dim < 1 || rows.dim > kMaxDim)
     return fail(VASE_INVALID_ARGUMENT, "%s.dim is %d; it must be in 1 .. %d", name, rows.dim,
                 kMaxDim);
-  if (rows.type == VASE_Q8_0 && rows.dim % kQ8BlockElements != 0)
-    return fail(VASE_INVALID_ARGUMENT, "%s.dim is %d; q8_0 rows come in blocks of 32", name,
-                rows.dim);
+  if (has_blocks(rows.type) && rows.dim % kBlockElements != 0)
+    return fail(VASE_INVALID_ARGUMENT, "%s.dim is %d; %s rows come in blocks of 32", name, rows.dim,
+                rows.type == VASE_Q8_0 ? "q8_0" : "q4_0");
   if (rows.rotation != 0 &&
       (rows.rotation < 0 || !std::has_single_bit(static_cast<uint32_t>(rows.rotation)) ||
        rows.dim % rows.rotation != 0))

@@ -26,7 +26,8 @@ constexpr const char *kSamplingGroup = "Sampling";
 const std::map<std::string, ggml_type> kCacheTypes = {{"f32", GGML_TYPE_F32},
                                                       {"f16", GGML_TYPE_F16},
                                                       {"bf16", GGML_TYPE_BF16},
-                                                      {"q8_0", GGML_TYPE_Q8_0}};
+                                                      {"q8_0", GGML_TYPE_Q8_0},
+                                                      {"q4_0", GGML_TYPE_Q4_0}};
 
 // Parses all of `text`; nullopt if it is not such a number or out of range.
 template <typename Number>
@@ -157,7 +158,7 @@ void ContextArguments::add_to(CLI::App &app) {
       ->capture_default_str();
   for (auto [name, value] :
        {std::pair{"--cache-type-k,--ctk", &type_k}, std::pair{"--cache-type-v,--ctv", &type_v}}) {
-    option(name, *value, "type of the cache's rows: f32, f16, bf16, q8_0")
+    option(name, *value, "type of the cache's rows: f32, f16, bf16, q8_0, q4_0")
         ->check(CLI::Validator(check_cache_type, ""))
         ->capture_default_str();
   }

@@ -13,11 +13,23 @@ uint16_t read_u16(const std::byte* at) {
 }
 
 void read_q8_0(const std::byte* row, int32_t dim, float* out) {
-  for (int32_t first = 0; first < dim; first += kQ8BlockElements, row += kQ8BlockBytes) {
+  for (int32_t first = 0; first < dim; first += kBlockElements, row += kQ8BlockBytes) {
     const float scale = f16_to_f32(read_u16(row));
     const auto* quants = reinterpret_cast<const int8_t*>(row + 2);
-    for (int32_t i = 0; i < kQ8BlockElements; ++i)
+    for (int32_t i = 0; i < kBlockElements; ++i)
       out[first + i] = scale * static_cast<float>(quants[i]);
+  }
+}
+
+void read_q4_0(const std::byte* row, int32_t dim, float* out) {
+  constexpr int32_t kHalf = kBlockElements / 2;
+  for (int32_t first = 0; first < dim; first += kBlockElements, row += kQ4BlockBytes) {
+    const float scale = f16_to_f32(read_u16(row));
+    for (int32_t i = 0; i < kHalf; ++i) {
+      const auto pair = std::to_integer<int32_t>(row[2 + i]);
+      out[first + i] = scale * static_cast<float>((pair & 15) - 8);
+      out[first + kHalf + i] = scale * static_cast<float>((pair >> 4) - 8);
+    }
   }
 }
 
@@ -32,7 +44,9 @@ size_t row_bytes(vase_type type, int32_t dim) {
     case VASE_BF16:
       return n * 2;
     case VASE_Q8_0:
-      return n / kQ8BlockElements * kQ8BlockBytes;
+      return n / kBlockElements * kQ8BlockBytes;
+    case VASE_Q4_0:
+      return n / kBlockElements * kQ4BlockBytes;
   }
   return 0;
 }
@@ -50,6 +64,9 @@ void read_row(const std::byte* row, vase_type type, int32_t dim, float* out) {
       return;
     case VASE_Q8_0:
       read_q8_0(row, dim, out);
+      return;
+    case VASE_Q4_0:
+      read_q4_0(row, dim, out);
       return;
   }
 }

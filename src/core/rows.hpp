@@ -10,10 +10,14 @@
 
 namespace vase {
 
-/// Elements of a block of VASE_Q8_0 and the bytes it takes: one f16 scale, then 32 int8 (ggml's
-/// block_q8_0).
-inline constexpr int32_t kQ8BlockElements = 32;
+/// Elements of a block of VASE_Q8_0 and VASE_Q4_0, and the bytes it takes: one f16 scale, then 32
+/// int8 (ggml's block_q8_0) or 16 bytes of nibbles (block_q4_0).
+inline constexpr int32_t kBlockElements = 32;
 inline constexpr int32_t kQ8BlockBytes = 34;
+inline constexpr int32_t kQ4BlockBytes = 18;
+
+/// Whether rows of `type` are made of blocks: quantised, starting at any even address.
+constexpr bool has_blocks(vase_type type) { return type == VASE_Q8_0 || type == VASE_Q4_0; }
 
 /// Bytes of one row of `dim` elements.
 size_t row_bytes(vase_type type, int32_t dim);

@@ -26,7 +26,7 @@ vase_status check_limit(const char* name, int64_t value, int64_t limit, int32_t 
               static_cast<long long>(value), static_cast<long long>(limit));
 }
 
-/// Rows are read in whole elements, and q8_0 blocks in pairs of bytes.
+/// Rows are read in whole elements, and blocks in pairs of bytes.
 vase_status check_alignment(const char* name, const vase_rows& rows, int32_t index) {
   const int64_t unit = rows.type == VASE_F32 ? 4 : 2;
   if (reinterpret_cast<intptr_t>(rows.data) % unit == 0 && rows.row_stride % unit == 0 &&

@@ -2,6 +2,7 @@
 // moves over the k-th given-up row outside.
 #include <cub/block/block_scan.cuh>
 
+#include "core/rows.hpp"
 #include "cuda/launch.hpp"
 #include "cuda/segment.cuh"
 
@@ -93,16 +94,7 @@ __global__ __launch_bounds__(kMovers* kWarp) void move_kernel(DeviceCall call, S
   }
 }
 
-int bytes_of(const RowShape& shape) {
-  switch (shape.type) {
-    case VASE_F32:
-      return shape.dim * 4;
-    case VASE_Q8_0:
-      return shape.dim / 32 * 34;
-    default:
-      return shape.dim * 2;
-  }
-}
+int bytes_of(const RowShape& shape) { return static_cast<int>(row_bytes(shape.type, shape.dim)); }
 
 template <typename Word>
 void launch(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {

@@ -3,20 +3,22 @@
 //
 // A plane is a term of a sum: the element is the sum of its planes. f16 rows are their own plane,
 // f32 rows take three of bf16 (24 bits). bf16 rows become f16, which has more bits: nothing is lost
-// between 2^-14 and 65504, 2^-25 at most below, and what is above is taken for 65504. Q8_0 rows
-// have one plane of whole numbers; the block's scale is applied to the sums of products.
+// between 2^-14 and 65504, 2^-25 at most below, and what is above is taken for 65504. Quantised
+// rows have one plane of whole numbers; the block's scale is applied to the sums of products.
 #ifndef VASE_CUDA_SEGMENT_CUH
 #define VASE_CUDA_SEGMENT_CUH
 
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
+#include "core/rows.hpp"
 #include "cuda/device_call.hpp"
 
 namespace vase::cuda {
 
 constexpr int kSegment = 8;  // elements
-constexpr int kChunk = 32;   // elements that one step of the products takes; a block of q8_0
+constexpr int kChunk = 32;   // elements that one step of the products takes
+static_assert(kChunk == kBlockElements);
 
 inline __host__ __device__ int divide_up(int a, int b) { return (a + b - 1) / b; }
 
@@ -27,7 +29,7 @@ struct Planes {
   static constexpr bool kHalf = T != VASE_F32;  // f16 planes; else bf16
   static constexpr int kRows = T == VASE_F32 ? 3 : 1;
   static constexpr int kVectors = kHalf ? 2 : 3;
-  static constexpr bool kScaled = T == VASE_Q8_0;
+  static constexpr bool kScaled = has_blocks(T);
 };
 
 __device__ inline uint32_t pack_half2(float a, float b) {
@@ -60,7 +62,7 @@ __device__ inline uint4 take_plane(float (&x)[kSegment]) {
 }
 
 /// fetch<kFull>: kFull promises that the row has the segment and that it starts at a multiple of 16
-/// bytes (q8_0: anywhere), so that the loads of many segments can be on the way at once.
+/// bytes (blocks: anywhere), so that the loads of many segments can be on the way at once.
 template <vase_type T>
 struct Segment;
 
@@ -162,35 +164,33 @@ struct Segment<VASE_F32> {
   __device__ float scale() const { return 1; }
 };
 
-/// A quarter of a block: eight int8, read in pairs because blocks start at any even address.
-template <>
-struct Segment<VASE_Q8_0> {
+/// A quarter of a block, read in pairs of bytes because blocks start at any even address. Own says
+/// which two elements of the segment a pair of bytes holds.
+template <typename Own, int kBlockBytes>
+struct BlockSegment {
+  static constexpr int kQuarters = kChunk / kSegment;
   uint16_t pairs[4]{};
   uint16_t scale_bits = 0;
 
   template <bool kFull = false>
   __device__ void fetch(const std::byte* row, int segment, const RowShape& shape) {
     if (!kFull && segment * kSegment >= shape.dim) {
-      *this = Segment{};
+      own() = Own{};
       return;
     }
     const auto* block =
-        reinterpret_cast<const uint16_t*>(row) + segment / (kChunk / kSegment) * (1 + kChunk / 2);
+        reinterpret_cast<const uint16_t*>(row) + segment / kQuarters * (kBlockBytes / 2);
     scale_bits = block[0];
-    const uint16_t* at = block + 1 + segment % (kChunk / kSegment) * (kSegment / 2);
+    const uint16_t* at = block + 1 + own().begin_quarter(segment % kQuarters);
 #pragma unroll
     for (int i = 0; i < 4; ++i) pairs[i] = at[i];
-  }
-  __device__ float2 quants(int pair) const {
-    return {static_cast<float>(static_cast<int8_t>(pairs[pair] & 0xff)),
-            static_cast<float>(static_cast<int8_t>(pairs[pair] >> 8))};
   }
   __device__ float scale() const { return __half2float(__ushort_as_half(scale_bits)); }
   __device__ void values(float (&out)[kSegment]) const {
     const float s = scale();
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      const float2 q = quants(i);
+      const float2 q = own().quants(i);
       out[2 * i] = s * q.x;
       out[2 * i + 1] = s * q.y;
     }
@@ -199,10 +199,39 @@ struct Segment<VASE_Q8_0> {
     uint32_t bits[4];
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      const float2 q = quants(i);
+      const float2 q = own().quants(i);
       bits[i] = pack_half2(q.x, q.y);
     }
     out[0] = {bits[0], bits[1], bits[2], bits[3]};
+  }
+
+ private:
+  __device__ Own& own() { return static_cast<Own&>(*this); }
+  __device__ const Own& own() const { return static_cast<const Own&>(*this); }
+};
+
+template <>
+struct Segment<VASE_Q8_0> : BlockSegment<Segment<VASE_Q8_0>, kQ8BlockBytes> {
+  /// Where the quarter's pairs of bytes start behind the scale.
+  __device__ int begin_quarter(int quarter) { return quarter * (kSegment / 2); }
+  __device__ float2 quants(int pair) const {
+    return {static_cast<float>(static_cast<int8_t>(pairs[pair] & 0xff)),
+            static_cast<float>(static_cast<int8_t>(pairs[pair] >> 8))};
+  }
+};
+
+/// Quarters 0 and 1 are the low nibbles of the bytes of which 2 and 3 are the high ones.
+template <>
+struct Segment<VASE_Q4_0> : BlockSegment<Segment<VASE_Q4_0>, kQ4BlockBytes> {
+  int shift = 0;
+
+  __device__ int begin_quarter(int quarter) {
+    shift = quarter / 2 * 4;
+    return quarter % 2 * (kSegment / 2);
+  }
+  __device__ float2 quants(int pair) const {
+    const int nibbles = pairs[pair] >> shift;
+    return {static_cast<float>((nibbles & 15) - 8), static_cast<float>((nibbles >> 8 & 15) - 8)};
   }
 };
 
@@ -229,12 +258,14 @@ void with_type(vase_type type, const Use& use) {
       return use.template operator()<VASE_BF16>();
     case VASE_Q8_0:
       return use.template operator()<VASE_Q8_0>();
+    case VASE_Q4_0:
+      return use.template operator()<VASE_Q4_0>();
   }
 }
 
 /// Whether rows of `shape` can be fetched with kFull by kernels for `dim` elements.
 inline bool full_rows(const RowShape& shape, int dim) {
-  return shape.dim == dim && (shape.vector_loads != 0 || shape.type == VASE_Q8_0);
+  return shape.dim == dim && (shape.vector_loads != 0 || has_blocks(shape.type));
 }
 
 /// Candidates of an item: all rows but the newest `recency`.

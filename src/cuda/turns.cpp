@@ -6,6 +6,7 @@
 #include <numbers>
 #include <vector>
 
+#include "core/rows.hpp"
 #include "cuda/check.hpp"
 #include "cuda/launch.hpp"
 #include "cuda/recipe.hpp"
@@ -15,7 +16,7 @@ namespace vase::cuda {
 namespace {
 
 bool starts_at_16(const vase_rows& rows) {
-  return rows.type != VASE_Q8_0 && reinterpret_cast<uintptr_t>(rows.data) % 16 == 0 &&
+  return !has_blocks(rows.type) && reinterpret_cast<uintptr_t>(rows.data) % 16 == 0 &&
          rows.row_stride % 16 == 0 && rows.head_stride % 16 == 0;
 }
 

@@ -83,9 +83,11 @@ vase_type row_type(ggml_type type, const char *what) {
       return VASE_BF16;
     case GGML_TYPE_Q8_0:
       return VASE_Q8_0;
+    case GGML_TYPE_Q4_0:
+      return VASE_Q4_0;
     default:
       throw Error("cache type " + std::string(ggml_type_name(type)) + " of the " + what +
-                  " cannot be evicted from; use f32, f16, bf16 or q8_0");
+                  " cannot be evicted from; use f32, f16, bf16, q8_0 or q4_0");
   }
 }
 

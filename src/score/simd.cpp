@@ -52,17 +52,41 @@ void read_bf16(const std::byte* row, int32_t dim, float* out) {
   if (d < dim) read_row(row + 2 * d, VASE_BF16, dim - d, out + d);
 }
 
+/// The scale of the block of VASE_Q8_0 or VASE_Q4_0 that starts at `block`.
+HWY_INLINE V block_scale(const std::byte* block) {
+  uint16_t bits;
+  std::memcpy(&bits, block, sizeof bits);
+  return hn::Set(f32, f16_to_f32(bits));
+}
+
 void read_q8_0(const std::byte* row, int32_t dim, float* out) {
   const hn::Rebind<int8_t, F32> i8;
   const hn::Rebind<int32_t, F32> i32;
-  for (int32_t first = 0; first < dim; first += kQ8BlockElements, row += kQ8BlockBytes) {
-    uint16_t bits;
-    std::memcpy(&bits, row, sizeof bits);
-    const V scale = hn::Set(f32, f16_to_f32(bits));
-    const auto* quants = reinterpret_cast<const int8_t*>(row + sizeof bits);
-    for (int32_t i = 0; i < kQ8BlockElements; i += kWidth)
+  for (int32_t first = 0; first < dim; first += kBlockElements, row += kQ8BlockBytes) {
+    const V scale = block_scale(row);
+    const auto* quants = reinterpret_cast<const int8_t*>(row + 2);
+    for (int32_t i = 0; i < kBlockElements; i += kWidth)
       hn::StoreU(hn::Mul(scale, hn::ConvertTo(f32, hn::PromoteTo(i32, hn::LoadU(i8, quants + i)))),
                  f32, out + first + i);
+  }
+}
+
+void read_q4_0(const std::byte* row, int32_t dim, float* out) {
+  constexpr int32_t kHalf = kBlockElements / 2;
+  const hn::Rebind<uint8_t, F32> u8;
+  const hn::Rebind<int32_t, F32> i32;
+  const auto low_bits = hn::Set(i32, 15), middle = hn::Set(i32, 8);
+  for (int32_t first = 0; first < dim; first += kBlockElements, row += kQ4BlockBytes) {
+    const V scale = block_scale(row);
+    const auto* nibbles = reinterpret_cast<const uint8_t*>(row + 2);
+    const auto store = [&](auto quants, int32_t at) HWY_ATTR {
+      hn::StoreU(hn::Mul(scale, hn::ConvertTo(f32, hn::Sub(quants, middle))), f32, out + at);
+    };
+    for (int32_t i = 0; i < kHalf; i += kWidth) {
+      const auto pairs = hn::PromoteTo(i32, hn::LoadU(u8, nibbles + i));
+      store(hn::And(pairs, low_bits), first + i);
+      store(hn::ShiftRight<4>(pairs), first + kHalf + i);
+    }
   }
 }
 
@@ -91,6 +115,9 @@ void read_rows(const vase_rows& rows, int32_t head, const int32_t* cells, DenseR
         break;
       case VASE_Q8_0:
         read_q8_0(row, rows.dim, to);
+        break;
+      case VASE_Q4_0:
+        read_q4_0(row, rows.dim, to);
         break;
     }
     std::fill(to + rows.dim, to + out.stride, 0.0f);

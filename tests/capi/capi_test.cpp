@@ -98,7 +98,8 @@ TEST_F(CapiTest, RefusesBadLayers) {
   };
   with([](vase_layer& l) { l.keys.data = nullptr; }, "keys.data");
   with([](vase_layer& l) { l.values.dim = 0; }, "values.dim");
-  with([](vase_layer& l) { l.keys.type = VASE_Q8_0, l.keys.dim = 40; }, "blocks of 32");
+  with([](vase_layer& l) { l.keys.type = VASE_Q8_0, l.keys.dim = 40; }, "q8_0 rows come in blocks");
+  with([](vase_layer& l) { l.values.type = VASE_Q4_0, l.values.dim = 40; }, "q4_0 rows come in");
   with([](vase_layer& l) { l.values.rotation = 48; }, "rotation");
   with([](vase_layer& l) { l.n_heads = 0; }, "n_heads");
   with([](vase_layer& l) { l.n_rows = 0; }, "n_rows");

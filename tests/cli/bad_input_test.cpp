@@ -53,7 +53,7 @@ TEST_F(BadInput, PolicyUnknown) {
 
 TEST_F(BadInput, CacheTypeUnknown) {
   expect_one_line({"run", "-p", "x", "-ctk", "q5"}, kWrongUsage,
-                  "unknown cache type \"q5\" (known: bf16, f16, f32, q8_0)");
+                  "unknown cache type \"q5\" (known: bf16, f16, f32, q4_0, q8_0)");
 }
 
 TEST_F(BadInput, NumbersOutOfRangeOrNone) {

@@ -41,6 +41,7 @@ TEST(Rows, BytesOfARow) {
   EXPECT_EQ(row_bytes(VASE_F16, 64), 128u);
   EXPECT_EQ(row_bytes(VASE_BF16, 64), 128u);
   EXPECT_EQ(row_bytes(VASE_Q8_0, 64), 68u);
+  EXPECT_EQ(row_bytes(VASE_Q4_0, 64), 36u);
 }
 
 TEST(Rows, Q8BlocksCarryTheirOwnScale) {
@@ -56,6 +57,24 @@ TEST(Rows, Q8BlocksCarryTheirOwnScale) {
   for (int i = 0; i < 32; ++i) {
     EXPECT_EQ(out[i], 0.5f * static_cast<float>(i - 16));
     EXPECT_EQ(out[32 + i], 2.0f * static_cast<float>(i - 16));
+  }
+}
+
+TEST(Rows, Q4BlocksHoldTheirFirstHalfInTheLowNibbles) {
+  std::vector<std::byte> row(row_bytes(VASE_Q4_0, 64));
+  const uint16_t scales[] = {0x3800, 0xc000};  // 0.5 and -2
+  for (size_t block = 0; block < 2; ++block) {
+    std::memcpy(&row[block * 18], &scales[block], 2);
+    for (size_t i = 0; i < 16; ++i)
+      row[block * 18 + 2 + i] = static_cast<std::byte>(i | (15 - i) << 4);
+  }
+  float out[64];
+  read_row(row.data(), VASE_Q4_0, 64, out);
+  for (int i = 0; i < 16; ++i) {
+    EXPECT_EQ(out[i], 0.5f * static_cast<float>(i - 8));
+    EXPECT_EQ(out[16 + i], 0.5f * static_cast<float>(7 - i));
+    EXPECT_EQ(out[32 + i], -2.0f * static_cast<float>(i - 8));
+    EXPECT_EQ(out[48 + i], -2.0f * static_cast<float>(7 - i));
   }
 }
 

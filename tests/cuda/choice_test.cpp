@@ -3,6 +3,7 @@
 
 #include <random>
 
+#include "core/rows.hpp"
 #include "cuda/device.hpp"
 #include "cuda/same_choice.hpp"
 #include "support/random_layer.hpp"
@@ -46,9 +47,9 @@ class CudaChoiceTest : public ::testing::TestWithParam<std::string> {
     shape.dim = one_of({32, 64, 96, 128, 160, 256});
     shape.values_dim = one_of({0, 64});
     shape.n_rows = 66 + static_cast<int32_t>(random_() % 600);
-    shape.type = one_of({VASE_F32, VASE_F16, VASE_BF16, VASE_Q8_0});
+    shape.type = one_of({VASE_F32, VASE_F16, VASE_BF16, VASE_Q8_0, VASE_Q4_0});
     shape.n_queries = one_of({1, 16, 63, 64});
-    if (shape.type != VASE_Q8_0 && random_() % 3 == 0) shape.dim = one_of({80, 40, 37, 200});
+    if (!has_blocks(shape.type) && random_() % 3 == 0) shape.dim = one_of({80, 40, 37, 200});
     return shape;
   }
 
@@ -118,7 +119,7 @@ TEST_P(CudaChoiceTest, RandomShapesKeepTheSameRows) {
 }
 
 TEST_P(CudaChoiceTest, LongCaches) {
-  for (const vase_type type : {VASE_F32, VASE_F16, VASE_BF16, VASE_Q8_0}) {
+  for (const vase_type type : {VASE_F32, VASE_F16, VASE_BF16, VASE_Q8_0, VASE_Q4_0}) {
     const Shape shape{.n_heads = 2, .group = 4, .dim = 128, .n_rows = 4160, .type = type};
     RandomLayer random(shape, 31);
     compare(params_for(GetParam().c_str(), 4096), random.view());
@@ -127,14 +128,15 @@ TEST_P(CudaChoiceTest, LongCaches) {
 }
 
 TEST_P(CudaChoiceTest, RotatedRows) {
-  for (const int32_t rotation : {2, 16, 64, 128}) {
-    const Shape shape{.n_heads = 2, .group = 2, .dim = 128, .n_rows = 300, .type = VASE_Q8_0};
-    RandomLayer random(shape, 37);
-    vase_layer layer = random.view();
-    layer.keys.rotation = layer.values.rotation = rotation;
-    compare(params_for(GetParam().c_str(), 200), layer);
-    if (HasFatalFailure()) return;
-  }
+  for (const vase_type type : {VASE_Q8_0, VASE_Q4_0})
+    for (const int32_t rotation : {2, 16, 64, 128}) {
+      const Shape shape{.n_heads = 2, .group = 2, .dim = 128, .n_rows = 300, .type = type};
+      RandomLayer random(shape, 37);
+      vase_layer layer = random.view();
+      layer.keys.rotation = layer.values.rotation = rotation;
+      compare(params_for(GetParam().c_str(), 200), layer);
+      if (HasFatalFailure()) return;
+    }
 }
 
 TEST_P(CudaChoiceTest, RowsThatStartAtOddAddresses) {

@@ -92,7 +92,8 @@ TEST_P(Policy, KeepsDistinctTokensWithSinksAndTheNewest) {
 
 TEST_P(Policy, WorksOnEveryRowType) {
   const Model model = tiny_model("qwen3");
-  for (const ggml_type type : {GGML_TYPE_F32, GGML_TYPE_F16, GGML_TYPE_BF16, GGML_TYPE_Q8_0}) {
+  for (const ggml_type type :
+       {GGML_TYPE_F32, GGML_TYPE_F16, GGML_TYPE_BF16, GGML_TYPE_Q8_0, GGML_TYPE_Q4_0}) {
     SCOPED_TRACE(ggml_type_name(type));
     BoundedOptions options = options_for(GetParam(), 96);
     options.context.type_k = options.context.type_v = type;

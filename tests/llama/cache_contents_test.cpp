@@ -96,7 +96,7 @@ class HandDriven {
 // wherever eviction has put it.
 TEST(CacheContents, KeptRowsAreThoseTokensRows) {
   for (const char *architecture : {"llama", "qwen2", "qwen3"})
-    for (const ggml_type type : {GGML_TYPE_F16, GGML_TYPE_Q8_0}) {
+    for (const ggml_type type : {GGML_TYPE_F16, GGML_TYPE_Q8_0, GGML_TYPE_Q4_0}) {
       SCOPED_TRACE(std::string(architecture) + " " + ggml_type_name(type));
       const Model model = tiny_model(architecture);
       BoundedOptions options = options_for("vase", 96);
@@ -122,7 +122,7 @@ TEST(CacheContents, KeptRowsAreThoseTokensRows) {
 TEST(Watcher, SeesTheShapeOfALayer) {
   const Model model = tiny_model("qwen3");
   BoundedOptions options = options_for("vase", 96);
-  for (const ggml_type type : {GGML_TYPE_F16, GGML_TYPE_F32, GGML_TYPE_Q8_0}) {
+  for (const ggml_type type : {GGML_TYPE_F16, GGML_TYPE_F32, GGML_TYPE_Q8_0, GGML_TYPE_Q4_0}) {
     options.context.type_k = options.context.type_v = type;
     const HandDriven driven(model.get(), options);
     const CacheLayer &layer = driven.watcher().layers().front();
@@ -132,7 +132,7 @@ TEST(Watcher, SeesTheShapeOfALayer) {
     for (const CacheRows &rows : {layer.keys, layer.values}) {
       EXPECT_EQ(rows.rows.dim, kHeadDim);
       EXPECT_EQ(rows.rows.type, row_type(type, ""));
-      EXPECT_EQ(rows.rows.rotation, type == GGML_TYPE_Q8_0 ? 64 : 0);
+      EXPECT_EQ(rows.rows.rotation, ggml_is_quantized(type) ? 64 : 0);
       EXPECT_EQ(rows.rows.head_stride, static_cast<int64_t>(ggml_row_size(type, kHeadDim)));
       EXPECT_EQ(rows.rows.row_stride, kHeads * rows.rows.head_stride);
     }

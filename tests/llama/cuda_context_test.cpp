@@ -55,7 +55,7 @@ class CudaPolicy : public CudaContext, public testing::WithParamInterface<const 
 // The activations differ in their last bits, so a draw near a tie may fall otherwise.
 TEST_P(CudaPolicy, KeepsWhatTheCpuKeeps) {
   for (const Capture capture : {Capture::kEachStep, Capture::kReplay})
-    for (const ggml_type type : {GGML_TYPE_F16, GGML_TYPE_Q8_0}) {
+    for (const ggml_type type : {GGML_TYPE_F16, GGML_TYPE_Q8_0, GGML_TYPE_Q4_0}) {
       SCOPED_TRACE(std::string(ggml_type_name(type)) +
                    (capture == Capture::kReplay ? ", replay" : ", each step"));
       BoundedContext gpu(on_gpu_.get(), options(GetParam(), capture, type));
@@ -81,7 +81,7 @@ INSTANTIATE_TEST_SUITE_P(Policies, CudaPolicy,
 // The range of a value row of the first layer depends on its token alone: wherever eviction has put
 // the row, the range found there must be that token's.
 TEST_F(CudaContext, RowsStayThoseOfTheirTokens) {
-  for (const ggml_type type : {GGML_TYPE_F16, GGML_TYPE_Q8_0}) {
+  for (const ggml_type type : {GGML_TYPE_F16, GGML_TYPE_Q8_0, GGML_TYPE_Q4_0}) {
     SCOPED_TRACE(ggml_type_name(type));
     BoundedContext bounded(on_gpu_.get(), options("vase", Capture::kAuto, type));
     BoundedOptions large = options("vase", Capture::kAuto, type);

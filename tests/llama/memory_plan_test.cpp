@@ -15,15 +15,21 @@ using testing::ThrowsMessage;
 
 constexpr size_t kMebibyte = size_t{1} << 20;
 
-class PlanOf : public testing::TestWithParam<std::string> {};
-INSTANTIATE_TEST_SUITE_P(, PlanOf, testing::Values("llama", "qwen3", "gemma3"));
+class PlanOf : public testing::TestWithParam<std::pair<std::string, ggml_type>> {};
+INSTANTIATE_TEST_SUITE_P(, PlanOf,
+                         testing::Values(std::pair("llama", GGML_TYPE_F16),
+                                         std::pair("qwen3", GGML_TYPE_F16),
+                                         std::pair("qwen3", GGML_TYPE_Q4_0),
+                                         std::pair("gemma3", GGML_TYPE_F16)));
 
 TEST_P(PlanOf, ACacheIsWhatTheContextTakes) {
   const TemporaryFolder folder;
-  write_tiny_model(GetParam(), folder / "model.gguf");
+  const auto &[architecture, type] = GetParam();
+  write_tiny_model(architecture, folder / "model.gguf");
   const MemoryPlanner planner(folder / "model.gguf");
   const Model model = load_model(folder / "model.gguf");
   BoundedOptions options = options_for("vase", 1000);
+  options.context.type_k = options.context.type_v = type;
   options.n_sequences = 3;
   const MemoryPlan plan = planner.plan(options);
   const BoundedContext context(model.get(), options);

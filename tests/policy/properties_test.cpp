@@ -34,7 +34,7 @@ class PropertiesTest : public ::testing::TestWithParam<std::string> {
     shape.group = one_of({1, 2, 3, 4, 7, 8});
     shape.dim = one_of({64, 96, 128, 256});
     shape.n_rows = 66 + static_cast<int32_t>(random_() % 240);
-    shape.type = one_of({VASE_F32, VASE_F16, VASE_BF16, VASE_Q8_0});
+    shape.type = one_of({VASE_F32, VASE_F16, VASE_BF16, VASE_Q8_0, VASE_Q4_0});
     shape.n_queries = one_of({1, 16, 63, 64});
     return shape;
   }
@@ -151,7 +151,7 @@ std::vector<std::byte> in_token_order(const vase_layer& layer, const vase_rows& 
 }
 
 TEST_P(PropertiesTest, LayoutDoesNotMatter) {
-  for (const vase_type type : {VASE_F32, VASE_F16, VASE_Q8_0}) {
+  for (const vase_type type : {VASE_F32, VASE_F16, VASE_Q8_0, VASE_Q4_0}) {
     const Shape shape{.n_heads = 2, .group = 2, .dim = 64, .n_rows = 200, .type = type};
     RandomLayer random(shape, 6);
     const vase_layer layer = random.view();
@@ -187,7 +187,7 @@ std::vector<float> as_f32(const vase_layer& layer, const vase_rows& rows) {
 }
 
 TEST_P(PropertiesTest, RowTypesAreReadAsTheValuesTheyStandFor) {
-  for (const vase_type type : {VASE_F16, VASE_BF16, VASE_Q8_0}) {
+  for (const vase_type type : {VASE_F16, VASE_BF16, VASE_Q8_0, VASE_Q4_0}) {
     const Shape shape{.n_heads = 2, .group = 4, .dim = 128, .n_rows = 180, .type = type};
     RandomLayer random(shape, 8);
     const vase_layer layer = random.view();

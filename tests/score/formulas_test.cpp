@@ -29,11 +29,13 @@ class HeadOf {
   }
   const Head& head() const { return head_; }
 
+  /// The true rows: as stored, turned back if they are rotated.
   Matrix matrix(const vase_rows& rows) const {
     Matrix m;
     std::vector<float> row(static_cast<size_t>(rows.dim));
     for (int32_t cell : cells_) {
       read_row(row_at(rows, cell, head_.index), rows.type, rows.dim, row.data());
+      if (rows.rotation != 0) rotate_row(row.data(), rows.dim, rows.rotation);
       m.emplace_back(row.begin(), row.end());
     }
     return m;
@@ -115,13 +117,18 @@ TEST_P(FormulasTest, AttentionWeights) {
 }
 
 TEST_P(FormulasTest, ValueRange) {
-  const auto found = run(head_, value_range_bytes(layer_), [&](Arena& arena, std::span<float> out) {
-    value_range(head_, kernels_, arena, out);
-  });
-  const Matrix values = head_of_.matrix(layer_.values);
-  for (size_t i = 0; i < found.size(); ++i) {
-    const auto [low, high] = std::minmax_element(values[i].begin(), values[i].end());
-    EXPECT_FLOAT_EQ(found[i], static_cast<float>(*high - *low));
+  for (const int32_t rotation : {0, 16}) {
+    layer_.values.rotation = rotation;
+    const HeadOf head_of(layer_, 0);
+    const auto found =
+        run(head_of.head(), value_range_bytes(layer_), [&](Arena& arena, std::span<float> out) {
+          value_range(head_of.head(), kernels_, arena, out);
+        });
+    const Matrix values = head_of.matrix(layer_.values);
+    for (size_t i = 0; i < found.size(); ++i) {
+      const auto [low, high] = std::minmax_element(values[i].begin(), values[i].end());
+      EXPECT_FLOAT_EQ(found[i], static_cast<float>(*high - *low)) << "rotation " << rotation;
+    }
   }
 }
 
@@ -182,6 +189,7 @@ INSTANTIATE_TEST_SUITE_P(
         testing::Shape{.n_heads = 3, .group = 2, .dim = 80, .n_rows = 129, .n_queries = 17},
         testing::Shape{.n_heads = 1, .group = 8, .dim = 256, .n_rows = 90, .n_queries = 100},
         testing::Shape{.n_heads = 2, .group = 2, .dim = 64, .n_rows = 100, .type = VASE_Q8_0},
+        testing::Shape{.n_heads = 2, .group = 2, .dim = 96, .n_rows = 100, .type = VASE_Q4_0},
         testing::Shape{.n_heads = 2, .group = 1, .dim = 192, .n_rows = 65, .values_dim = 128}));
 
 TEST(Cur, ProjectionIsNormalAndRenewed) {

@@ -62,7 +62,7 @@ const int32_t kCounts[] = {1, 5, 6, 7, 48, 61};
 const int32_t kDims[] = {16, 40, 64, 80, 128, 256};
 
 TEST_P(KernelsTest, ReadRows) {
-  for (const vase_type type : {VASE_F32, VASE_F16, VASE_BF16, VASE_Q8_0})
+  for (const vase_type type : {VASE_F32, VASE_F16, VASE_BF16, VASE_Q8_0, VASE_Q4_0})
     for (const int32_t dim : {32, 64, 96, 256}) {
       testing::RandomLayer layer({.n_heads = 2, .group = 1, .dim = dim, .n_rows = 37, .type = type},
                                  random_());

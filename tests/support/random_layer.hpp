@@ -116,18 +116,32 @@ class RandomLayer {
           append_bits(static_cast<uint16_t>(std::bit_cast<uint32_t>(x) >> 16), data);
         break;
       case VASE_Q8_0:
-        for (size_t first = 0; first < row.size(); first += 32) {
-          float largest = 0;
-          for (size_t i = 0; i < 32; ++i) largest = std::max(largest, std::abs(row[first + i]));
-          const float scale = largest / 127;
-          append_bits(to_f16(scale), data);
-          for (size_t i = 0; i < 32; ++i)
-            append_bits(
-                static_cast<uint8_t>(static_cast<int8_t>(std::lround(row[first + i] / scale))),
-                data);
-        }
+        for (size_t first = 0; first < row.size(); first += 32) append_q8_0(&row[first], data);
+        break;
+      case VASE_Q4_0:
+        for (size_t first = 0; first < row.size(); first += 32) append_q4_0(&row[first], data);
         break;
     }
+  }
+
+  /// Of a block's 32 elements, the one farthest from 0.
+  static float farthest(const float* block) {
+    return *std::max_element(block, block + 32,
+                             [](float a, float b) { return std::abs(a) < std::abs(b); });
+  }
+  static void append_q8_0(const float* block, std::vector<std::byte>& data) {
+    const float scale = std::abs(farthest(block)) / 127;
+    append_bits(to_f16(scale), data);
+    for (int i = 0; i < 32; ++i)
+      append_bits(static_cast<uint8_t>(static_cast<int8_t>(std::lround(block[i] / scale))), data);
+  }
+  /// The farthest element becomes -8 scale, so that scales of both signs occur, as in ggml.
+  static void append_q4_0(const float* block, std::vector<std::byte>& data) {
+    const float scale = farthest(block) / -8;
+    append_bits(to_f16(scale), data);
+    const auto nibble = [&](int i) { return std::min(15L, std::lround(block[i] / scale) + 8); };
+    for (int i = 0; i < 16; ++i)
+      append_bits(static_cast<uint8_t>(nibble(i) | nibble(i + 16) << 4), data);
   }
   template <typename Bits>
   static void append_bits(Bits bits, std::vector<std::byte>& data) {
