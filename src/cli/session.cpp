@@ -31,6 +31,11 @@ const char *in_words(engine::Finish finish) {
   return "interrupted";
 }
 
+// False for the token that ends a text, which is never decoded, and for events without a token.
+bool continues_text(const engine::Event &event) {
+  return event.finish != engine::Finish::end_of_text && event.finish != engine::Finish::cache_full;
+}
+
 SessionArguments prepared(SessionArguments arguments) {
   engine::init_llama(arguments.model.verbose);
   if (arguments.n_ctx && arguments.policy.evicts()) {
@@ -110,8 +115,10 @@ engine::Conversation Session::conversation() const {
 }
 
 std::string Session::answer(const std::string &prompt) {
+  std::vector<llama_token> tokens = tokenize(prompt);
+  tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
   generator_.start(
-      0, {.prompt = tokenize(prompt), .sampling = sampling_, .n_predict = arguments_.n_predict});
+      0, {.prompt = std::move(tokens), .sampling = sampling_, .n_predict = arguments_.n_predict});
   at_start_ = false;
   answering_ = true;
   std::string text = stream();
@@ -143,6 +150,7 @@ std::string Session::stream() {
   while (generator_.busy() && !interrupted()) {
     for (const engine::Event &event : generator_.step()) {
       emit(event.text);
+      if (continues_text(event)) tokens_.push_back(event.token);
       if (event.finish != engine::Finish::none) past_.finish = in_words(event.finish);
     }
     if (status_.due()) status_.show(status_text(report()));
@@ -154,6 +162,7 @@ std::string Session::stream() {
 
 void Session::clear() {
   generator_.clear(0);
+  tokens_.clear();
   at_start_ = true;
 }
 

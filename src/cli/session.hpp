@@ -10,6 +10,7 @@
 #include "cli/arguments.hpp"
 #include "cli/memory.hpp"
 #include "cli/report.hpp"
+#include "cli/rows_file.hpp"
 #include "cli/status_line.hpp"
 #include "engine/chat.hpp"
 #include "engine/generator.hpp"
@@ -50,6 +51,8 @@ class Session {
   /// Prints the summary on stderr if someone reads along there, or asked for it.
   void print_summary() const;
   Report report() const;
+  /// What each head holds of the conversation.
+  KeptRows rows() const { return kept_rows(context_, 0, tokens_); }
 
  private:
   BoundedOptions bounded_options();
@@ -65,7 +68,8 @@ class Session {
   engine::Model model_;
   BoundedContext context_;
   engine::Generator generator_;
-  Report past_;  // sums over the turns that are over
+  std::vector<llama_token> tokens_;  // of the conversation, the newest of them not decoded yet
+  Report past_;                      // sums over the turns that are over
   bool answering_ = false;
   bool at_start_ = true;  // nothing was given to the model yet
 };

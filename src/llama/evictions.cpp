@@ -13,8 +13,9 @@ std::pair<int32_t, int32_t> ContextState::pinned(const Sequence &s) {
       std::min<int64_t>(static_cast<int64_t>(static_cast<double>(s.pin_prompt) * s.params.budget),
                         s.params.budget - s.params.recency - s.params.sinks);
   if (share <= 0) return {0, 0};
-  return {static_cast<int32_t>(std::max<int64_t>(0, s.prompt_end - share)),
-          static_cast<int32_t>(s.prompt_end)};
+  // What has been read of the prompt so far, so that it does not matter how the prompt was cut.
+  const int64_t end = std::min(s.prompt_end, s.rows.tokens());
+  return {static_cast<int32_t>(std::max<int64_t>(0, end - share)), static_cast<int32_t>(end)};
 }
 
 int32_t ContextState::room(const Sequence &s, bool evicts) const {

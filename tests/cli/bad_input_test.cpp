@@ -113,6 +113,13 @@ TEST_F(BadInput, UnwritableJson) {
   expect_one_line({"bench", "--json", folder_ + "/none/x.json"}, kFailed, "cannot write");
 }
 
+TEST_F(BadInput, RowsFile) {
+  expect_one_line({"run", "-p", "x", "--rows", folder_ + "/none/x"}, kFailed, "cannot write");
+  expect_one_line({"run", "-p", "x", "--rows", folder_}, kFailed, "cannot write");
+  expect_one_line({"run", "-p", "x", "--policy", "full", "--rows", folder_ + "/x"}, kFailed,
+                  "--rows is for policies that evict");
+}
+
 TEST_F(BadInput, BenchOfTheFullCacheAgainstItself) {
   expect_one_line({"bench", "--policy", "full"}, kFailed, "choose another --policy");
 }

@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "../engine/text_model.hpp"
@@ -80,6 +82,46 @@ TEST_F(SessionTest, VerboseAddsTheSummary) {
   EXPECT_THAT(outcome.err, HasSubstr("generated  300 tokens"));
   EXPECT_THAT(outcome.err, HasSubstr("a full cache would hold"));
   EXPECT_THAT(outcome.err, HasSubstr("seed       7"));
+}
+
+std::vector<nlohmann::json> read_lines(const std::string &path) {
+  std::ifstream file(path);
+  std::vector<nlohmann::json> lines;
+  for (std::string line; std::getline(file, line);) lines.push_back(nlohmann::json::parse(line));
+  return lines;
+}
+
+TEST_F(SessionTest, RunWritesTheRowsThatStayed) {
+  const std::string file = path("rows.jsonl");
+  const Outcome outcome = run_vase(
+      command("run", {"-p", "Once", "-n", "300", "--ignore-eos", "-s", "7", "--rows", file}));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  const std::vector<nlohmann::json> lines = read_lines(file);
+  ASSERT_GE(lines.size(), 2U);
+  const auto n_tokens = lines[0]["tokens"].get<std::vector<int>>().size();
+  EXPECT_GE(n_tokens, 300U) << "the prompt and all but the last of the 300";
+  EXPECT_EQ(lines[0]["policy"], "vase");
+  EXPECT_EQ(lines[0]["seed"], 7);
+  EXPECT_GT(lines[0]["evictions"], 0);
+  for (std::size_t layer = 0; layer + 1 < lines.size(); ++layer) {
+    EXPECT_EQ(lines[layer + 1]["layer"], layer);
+    for (const auto &head : lines[layer + 1]["heads"]) {
+      const auto positions = head.get<std::vector<std::size_t>>();
+      EXPECT_GE(positions.size(), 128U);
+      EXPECT_LE(positions.size(), 160U);
+      EXPECT_EQ(std::ranges::adjacent_find(positions, std::greater_equal{}), positions.end());
+      EXPECT_EQ(positions.front(), 0U) << "a sink";
+      EXPECT_EQ(positions.back(), n_tokens - 1) << "the newest";
+    }
+  }
+}
+
+TEST_F(SessionTest, InterruptedRunsWriteTheirRowsToo) {
+  const std::string file = path("interrupted.jsonl");
+  const Outcome outcome = run_vase(command("run", {"-p", "Once", "--ignore-eos", "--rows", file}),
+                                   {.on_output = [](pid_t child) { kill(child, SIGINT); }});
+  EXPECT_EQ(outcome.exit_code, 130);
+  EXPECT_GE(read_lines(file).size(), 2U);
 }
 
 TEST_F(SessionTest, InterruptStopsWithItsOwnExitCode) {

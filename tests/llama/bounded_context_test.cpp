@@ -304,5 +304,22 @@ TEST(Prompt, OfALongOneTheNewestShareStays) {
     for (int32_t i = 600 - 32; i < 600; ++i) EXPECT_THAT(positions, testing::Contains(i));
 }
 
+TEST(Prompt, IsPinnedTheSameHoweverItIsCut) {
+  const Model model = tiny_model("llama");
+  BoundedOptions options = options_for("random", 128);
+  options.pin_prompt = 0.5f;
+  BoundedContext whole(model.get(), options), pieces(model.get(), options);
+  const std::vector<llama_token> prompt = random_tokens(600);
+  whole.decode({{.sequence = 0, .tokens = prompt}});
+  for (std::span<const llama_token> left = prompt; !left.empty();) {
+    const auto most = static_cast<size_t>(std::min(50, pieces.prompt_room(0)));
+    const auto now = left.first(std::min(left.size(), most));
+    pieces.decode({{.sequence = 0, .tokens = now, .fill = true}});
+    pieces.set_prompt_end(0);
+    left = left.subspan(now.size());
+  }
+  EXPECT_EQ(kept(pieces, 0), kept(whole, 0));
+}
+
 }  // namespace
 }  // namespace vase::tests

@@ -80,7 +80,7 @@ class VaseCache(Cache):
             raise ValueError(f"pin_prompt is {pin_prompt}; it must be in 0 .. 0.9 of the budget")
         self.parameters = parameters(policy, budget=budget, **options)
         self._options = options
-        self._pin_prompt = pin_prompt
+        self._pin_prompt = float(np.float32(pin_prompt))  # single precision, as in llama.hpp: the same number of rows
         self._draw_streams = None if draw_streams is None else list(draw_streams)
 
         capacity = budget + self.parameters["interval"] if self.parameters["evicts"] else None
@@ -144,14 +144,15 @@ class VaseCache(Cache):
             "n_new": s.rows - s.settled,
             "new_position": s.tokens - (s.rows - s.settled),
             "scale": layer.scaling,
-            "prompt": self._pinned(s.prompt_end),
+            "prompt": self._pinned(min(s.prompt_end, s.tokens)),
             "sequence": sequence if self._draw_streams is None else self._draw_streams[sequence],
             "eviction": s.evictions,
             "layer": index,
         }
 
     def _pinned(self, prompt_end: int) -> tuple[int, int]:
-        """Token positions that stay. The share never crowds out sinks and recency window."""
+        """Token positions that stay, of a prompt of which ``prompt_end`` tokens have been read. The share never crowds out sinks
+        and recency window."""
         p = self.parameters
         share = min(int(self._pin_prompt * p["budget"]), p["budget"] - p["recency"] - p["sinks"])
         return (max(0, prompt_end - share), prompt_end) if share > 0 else (0, 0)
