@@ -1,25 +1,28 @@
 #!/usr/bin/env python3
 """model.generate with VaseCache against DynamicCache, on a random model of the shape of Qwen3-4B.
 
-    PYTHONPATH=build/release/python python3 bench/generate_vs_dynamic.py                    # one GPU, 16k and 32k tokens deep
-    ... --depths 16384 --batch 8
-    ... --shape tiny --device cpu --depths 300 --budget 128 --tokens 80 --read-prompt        # to try it out
+    PYTHONPATH=build/release/python python3 bench/generate_vs_dynamic.py --json FILE        # one GPU, 16k and 32k tokens deep
+    ... --batches 1 8 --prompts 32768                                                       # also time the reading of prompts
+    ... --shape tiny --device cpu --depths 300 --budget 128 --tokens 80                     # to try it out
+    python3 bench/generate_vs_dynamic.py --tables FILE                                      # prints the tables again
 
 Needs torch, transformers and the package vase, built with VASE_CUDA=ON for a GPU. Throughput does not depend on the weights, so
-they are random; nor does it depend on what the cache holds, so unless --read-prompt is given the DynamicCache is filled with
-random rows to the depth, and the VaseCache reads a prompt of its budget, after which it is as full as it ever gets. Prints a
-table: milliseconds a token as the median over the generated ones, evictions included in the mean beside it, tokens a second, and
-the bytes of the cache and of the device at most.
+they are random; nor does it depend on what the cache holds, so the DynamicCache is filled with random rows to the depth, and the
+VaseCache reads a prompt of its budget, after which it is as full as it ever gets. Tables: milliseconds a generated token (median, and
+mean, in which evictions show), tokens a second of all sequences, bytes of the cache and, at most, of the device; then the seconds
+that a prompt takes.
 """
 
 import argparse
+import json
 import statistics
 import time
+from pathlib import Path
 
 import torch
 import transformers
-from transformers import DynamicCache
-from transformers.generation.streamers import BaseStreamer
+from recording import Measurement, Recording, markdown
+from transformers import DynamicCache, StoppingCriteria, StoppingCriteriaList
 
 from vase.hf import VaseCache
 
@@ -48,19 +51,6 @@ SHAPES = {
 }
 
 
-class Clock(BaseStreamer):
-    """Notes when each token of a generation is known. put() brings the prompt first."""
-
-    def __init__(self):
-        self.times: list[float] = []
-
-    def put(self, value):
-        self.times.append(time.perf_counter())
-
-    def end(self):
-        pass
-
-
 def random_model(shape: str, device: str, dtype: torch.dtype):
     config = transformers.Qwen3Config(**SHAPES[shape], pad_token_id=0, bos_token_id=1, eos_token_id=None)
     with torch.device(device):
@@ -81,50 +71,106 @@ def random_ids(model, batch: int, tokens: int):
     return torch.randint(3, model.config.vocab_size, (batch, tokens), device=model.device)
 
 
-def generate(model, cache, ids, tokens: int) -> list[float]:
+class Clock(StoppingCriteria):
+    """Never stops a generation; notes when each token is known."""
+
+    def __init__(self):
+        self.times: list[float] = []
+
+    def __call__(self, input_ids, scores, **kwargs):
+        input_ids[:, -1].cpu()  # waits for it
+        self.times.append(time.perf_counter())
+        return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
+
+
+def step_seconds(model, cache, ids, tokens: int) -> list[float]:
     """Seconds of each generated token but the first, which includes what of the prompt the cache has not seen."""
     clock = Clock()
-    # One sequence's streamer would do, but transformers streams batches of one alone: time the others with their own loop.
-    if ids.shape[0] == 1:
-        model.generate(ids, past_key_values=cache, max_new_tokens=tokens, do_sample=False, streamer=clock)
-        return [b - a for a, b in zip(clock.times[1:], clock.times[2:])]
-    token = ids[:, cache.get_seq_length() :]
-    for _ in range(tokens):
-        token = model(token, past_key_values=cache, logits_to_keep=1).logits[:, -1:].argmax(-1)
-        token.cpu()
-        clock.put(None)
+    criteria = StoppingCriteriaList([clock])
+    model.generate(ids, past_key_values=cache, max_new_tokens=tokens, do_sample=False, stopping_criteria=criteria)
     return [b - a for a, b in zip(clock.times, clock.times[1:])]
 
 
-def measure(model, kind: str, depth: int, arguments) -> dict[str, float]:
-    on_gpu = arguments.device == "cuda"
-    if on_gpu:
+def empty_cache(model, kind: str, arguments):
+    """kind: "dynamic", or a policy. Also sets the attention that goes with it, and the device's memory counter back."""
+    if arguments.device == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    batch = arguments.batch
     model.set_attn_implementation("sdpa" if kind == "dynamic" else arguments.attention)
-    start = time.perf_counter()
     if kind == "dynamic":
-        cache = DynamicCache(config=model.config)
-        ids = random_ids(model, batch, depth)
-        if not arguments.read_prompt:
-            fill(model, cache, depth - 1, batch)
+        return DynamicCache(config=model.config)
+    return VaseCache(model.config, budget=arguments.budget, policy=kind)
+
+
+def peak_bytes(arguments) -> int | None:
+    return torch.cuda.max_memory_allocated() if arguments.device == "cuda" else None
+
+
+def measure_decoding(model, kind: str, depth: int | None, batch: int, arguments) -> Measurement:
+    """depth: of the DynamicCache; None for a policy, whose cache is full after a prompt of the budget."""
+    cache = empty_cache(model, kind, arguments)
+    ids = random_ids(model, batch, depth or arguments.budget)
+    if depth:
+        fill(model, cache, depth - 1, batch)
     else:
-        cache = VaseCache(model.config, budget=arguments.budget, policy=kind)
-        ids = random_ids(model, batch, depth if arguments.read_prompt else arguments.budget)
-    if cache.get_seq_length() == 0:
-        model(ids[:, :-1], past_key_values=cache, logits_to_keep=1).logits.cpu()
-    reading = time.perf_counter() - start
-    seconds = generate(model, cache, ids, arguments.tokens)
+        model(ids[:, :-1], past_key_values=cache, logits_to_keep=1)
+    seconds = step_seconds(model, cache, ids, arguments.tokens)
     tensors = [t for layer in cache.layers for t in (layer.keys, layer.values)]
     return {
-        "reading": reading,
-        "median": statistics.median(seconds) * 1e3,
-        "mean": statistics.fmean(seconds) * 1e3,
-        "rate": batch / statistics.fmean(seconds),
-        "cache": sum(t.numel() * t.element_size() for t in tensors) / 2**20,
-        "peak": torch.cuda.max_memory_allocated() / 2**20 if on_gpu else float("nan"),
+        "cache": kind,
+        "depth": depth,
+        "batch": batch,
+        "median_ms": statistics.median(seconds) * 1e3,
+        "mean_ms": statistics.fmean(seconds) * 1e3,
+        "tokens_per_second": batch / statistics.fmean(seconds),
+        "evictions": 0 if depth else cache.statistics().evictions,
+        "cache_bytes": sum(t.numel() * t.element_size() for t in tensors),
+        "peak_bytes": peak_bytes(arguments),
     }
+
+
+def measure_prompt(model, kind: str, tokens: int, arguments) -> Measurement:
+    """Seconds to read a prompt of one sequence; a bounded cache reads it in parts of `interval` tokens."""
+    cache = empty_cache(model, kind, arguments)
+    ids = random_ids(model, 1, tokens)
+    start = time.perf_counter()
+    model(ids, past_key_values=cache, logits_to_keep=1).logits.cpu()
+    return {"cache": kind, "prompt": tokens, "seconds": time.perf_counter() - start, "peak_bytes": peak_bytes(arguments)}
+
+
+def run(model, arguments, recording: Recording):
+    for kind in ["dynamic", *arguments.policies]:  # warms up
+        measure_decoding(model, kind, 256 if kind == "dynamic" else None, 1, arguments)
+    for batch in arguments.batches:
+        for depth in arguments.depths:
+            recording.add(measure_decoding(model, "dynamic", depth, batch, arguments))
+        for policy in arguments.policies:
+            recording.add(measure_decoding(model, policy, None, batch, arguments))
+    for tokens in arguments.prompts:
+        for kind in ["dynamic", *arguments.policies]:
+            recording.add(measure_prompt(model, kind, tokens, arguments))
+
+
+def mebibytes(count: int | None) -> str:
+    return "-" if count is None else f"{count / 2**20:,.0f}"
+
+
+def tables(content: dict) -> str:
+    s = content["settings"]
+    decoding = [m for m in content["measurements"] if "median_ms" in m]
+    prompts = [m for m in content["measurements"] if "prompt" in m]
+    columns = ["sequences", "cache", "depth", "ms a token, median", "mean", "tokens/s", "cache, MiB", "device at most, MiB"]
+    rows = [
+        [str(m["batch"]), f"`{m['cache']}`", f"{m['depth']:,}" if m["depth"] else "any"]
+        + [f"{m['median_ms']:.1f}", f"{m['mean_ms']:.1f}", f"{m['tokens_per_second']:.1f}"]
+        + [mebibytes(m["cache_bytes"]), mebibytes(m["peak_bytes"])]
+        for m in decoding
+    ]
+    text = f"{s['machine']}, {s['shape']}, {s['dtype']}, budget {s['budget']}\n\n{markdown(columns, rows)}"
+    if prompts:
+        rows = [[f"{m['prompt']:,}", f"`{m['cache']}`", f"{m['seconds']:.2f}", mebibytes(m["peak_bytes"])] for m in prompts]
+        text += "\n\n" + markdown(["prompt, tokens", "cache", "seconds", "device at most, MiB"], rows)
+    return text
 
 
 def main():
@@ -133,31 +179,27 @@ def main():
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
     parser.add_argument("--depths", type=int, nargs="+", default=[16384, 32768])
     parser.add_argument("--budget", type=int, default=4096)
-    parser.add_argument("--batch", type=int, default=1, help="sequences")
-    parser.add_argument("--tokens", type=int, default=320, help="generated per measurement; several evictions")
+    parser.add_argument("--batches", type=int, nargs="+", default=[1], help="sequences")
+    parser.add_argument("--tokens", type=int, default=192, help="generated per measurement; several evictions")
+    parser.add_argument("--prompts", type=int, nargs="*", default=[], help="also time the reading of prompts of these lengths")
     parser.add_argument("--policies", nargs="+", default=["vase", "vase-cur"])
     parser.add_argument("--attention", default="vase_sdpa", choices=["vase_sdpa", "vase_fa2"])
-    parser.add_argument("--read-prompt", action="store_true", help="read prompts of the whole depth and show how long it takes")
+    parser.add_argument("--json", type=Path, help="file for all measurements")
+    parser.add_argument("--tables", type=Path, help="a file that --json wrote: print its tables, measure nothing")
     arguments = parser.parse_args()
+    if arguments.tables:
+        print(tables(json.loads(arguments.tables.read_text())))
+        return
 
     torch.manual_seed(1)
     dtype = torch.bfloat16 if arguments.device == "cuda" else torch.float32
-    model = random_model(arguments.shape, arguments.device, dtype)
-    where = torch.cuda.get_device_name() if arguments.device == "cuda" else "CPU"
-    print(f"{where}, {arguments.shape}, {dtype}, {arguments.batch} sequence(s), budget {arguments.budget}\n")
-    print("| depth | cache | ms a token, median | mean | tokens/s | cache, MiB | device at most, MiB | prompt, s |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
+    settings = {name: getattr(arguments, name) for name in ("shape", "device", "budget", "tokens", "attention")}
+    settings["machine"] = torch.cuda.get_device_name() if arguments.device == "cuda" else "CPU"
+    settings |= {"dtype": str(dtype).removeprefix("torch."), "torch": torch.__version__, "transformers": transformers.__version__}
+    recording = Recording(arguments.json, settings)
     with torch.inference_mode():
-        measure(model, "dynamic", 256, arguments)  # warms up
-        for depth in arguments.depths:
-            for kind in ["dynamic", *arguments.policies]:
-                m = measure(model, kind, depth, arguments)
-                read = f"{m['reading']:.1f}" if arguments.read_prompt else "-"
-                print(
-                    f"| {depth} | {kind} | {m['median']:.2f} | {m['mean']:.2f} | {m['rate']:.1f} | {m['cache']:.0f} "
-                    f"| {m['peak']:.0f} | {read} |",
-                    flush=True,
-                )
+        run(random_model(arguments.shape, arguments.device, dtype), arguments, recording)
+    print(tables(recording.content))
 
 
 if __name__ == "__main__":

@@ -89,8 +89,13 @@ def attend_flash(
 ) -> torch.Tensor:
     """The flash-attn library on the rows where they lie. It aligns the causal mask with the end of each sequence, so padding
     must be on the left."""
-    from flash_attn import flash_attn_with_kvcache  # type: ignore[import-not-found]
-
+    try:
+        from flash_attn import flash_attn_with_kvcache  # type: ignore[import-not-found]
+    except ImportError as error:
+        raise ImportError(
+            f"the attention implementation 'vase_fa2' needs the flash-attn library ({error}): install it, or call "
+            "model.set_attn_implementation('vase_sdpa')"
+        ) from error
     if not visibility.padding_is_left():
         raise ValueError("attention_mask has padding behind tokens; vase_fa2 takes padding on the left alone (or use vase_sdpa)")
     output: torch.Tensor = flash_attn_with_kvcache(

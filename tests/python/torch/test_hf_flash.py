@@ -61,6 +61,13 @@ def test_padding_behind_tokens_is_refused(flash_attn):
         model(ids, attention_mask=mask, past_key_values=VaseCache(model.config, **SMALL))
 
 
+def test_without_the_library_the_message_names_what_to_do(monkeypatch):
+    monkeypatch.setitem(sys.modules, "flash_attn", None)  # as if it were not installed
+    model = tiny_model("Llama", "vase_fa2")
+    with pytest.raises(ImportError, match="'vase_fa2' needs the flash-attn library.*vase_sdpa"):
+        generate(model, padded_prompts([6]), VaseCache(model.config, **SMALL))
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_the_library_itself():
     pytest.importorskip("flash_attn")
