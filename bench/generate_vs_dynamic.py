@@ -139,8 +139,8 @@ def measure_prompt(model, kind: str, tokens: int, arguments) -> Measurement:
 
 
 def run(model, arguments, recording: Recording):
-    for kind in ["dynamic", *arguments.policies]:  # warms up
-        measure_decoding(model, kind, 256 if kind == "dynamic" else None, 1, arguments)
+    for kind in ["dynamic", *arguments.policies]:  # warms up, evictions included
+        measure_prompt(model, kind, arguments.budget + 256, arguments)
     for batch in arguments.batches:
         for depth in arguments.depths:
             recording.add(measure_decoding(model, "dynamic", depth, batch, arguments))
