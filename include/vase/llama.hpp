@@ -89,6 +89,8 @@ struct SequenceStatistics {
 struct HeadRows {
   std::vector<int32_t> positions;   ///< [rows] token position of each row, in cell order
   std::vector<float> value_ranges;  ///< [rows] max - min of each row's value
+  int32_t n_protected = 0;          ///< rows that the policy would protect from its choice if it
+                                    ///< evicted now, sinks and pinned rows not counted
   int32_t pinned_begin = 0;         ///< token positions [begin, end) are never evicted now
   int32_t pinned_end = 0;
 };
@@ -171,7 +173,8 @@ class BoundedContext {
   /// Token positions of the rows that a head holds, in cell order: [statistics(sequence).rows].
   /// `layer` counts bounded layers.
   std::vector<int32_t> positions(int32_t sequence, int32_t layer, int32_t head) const;
-  /// The same with the range of each row's values. Reads the cache, so not during decode().
+  /// The same with the range of each row's values, and how many rows are protected for theirs.
+  /// Reads the cache, so not during decode().
   HeadRows inspect(int32_t sequence, int32_t layer, int32_t head) const;
   /// KV heads of a bounded layer.
   int32_t heads(int32_t layer) const;

@@ -63,6 +63,10 @@ VASE_API int32_t vase_policy_needs_queries(const vase_policy *policy);
 /** 0 for the policy that keeps everything. */
 VASE_API int32_t vase_policy_evicts(const vase_policy *policy);
 
+/** For vase_params.protect: P is found for each layer and head from the value ranges of the
+ * candidates, between budget / 32 and budget / 2 (docs/algorithm.md). */
+#define VASE_PROTECT_AUTO (-1)
+
 /** Parameters of an eviction. Row counts are per KV head. */
 typedef struct vase_params {
   const vase_policy *policy;
@@ -71,7 +75,8 @@ typedef struct vase_params {
   int32_t interval; /* an eviction is due at budget + interval rows (published: 64) */
   int32_t window;   /* newest queries that score the rows (published: 64) */
   int32_t sinks;    /* first tokens of the sequence, always kept (published: 4) */
-  int32_t protect;  /* P: rows protected by value range, sinks included (published: budget / 4) */
+  int32_t protect;  /* P: rows protected by value range, sinks included (published: budget / 4), or
+                       VASE_PROTECT_AUTO */
   int32_t pooling;  /* width of the average pooling of attention weights, odd (published: 5) */
   int32_t projections; /* columns of the Gaussian projection of CUR (published: 20) */
   int32_t resample;    /* CUR: 1 draws a new projection at each eviction, 0 keeps the first */
@@ -169,6 +174,16 @@ VASE_API vase_status vase_select(const vase_params *params, const vase_layer *la
 VASE_API vase_status vase_scores(const vase_params *params, const vase_layer *layer,
                                  int32_t head_first, int32_t head_count, float *scores,
                                  void *workspace, size_t workspace_size);
+
+/** How many rows each of the heads [head_first, head_first + head_count) protects from the policy's
+ * choice, beside sinks and pinned rows: what vase_params.protect comes to. 0 for policies that
+ * protect none.
+ *
+ *  rows: [n_heads], those of the chosen heads are set. Other arguments as for vase_select, but no
+ * queries are needed. */
+VASE_API vase_status vase_protected(const vase_params *params, const vase_layer *layer,
+                                    int32_t head_first, int32_t head_count, int32_t *rows,
+                                    void *workspace, size_t workspace_size);
 
 /** Moves kept rows in place so that a block of rows becomes free, and touches nothing else.
  *

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 
 class PolicyOptions(TypedDict, total=False):
@@ -17,8 +17,9 @@ class PolicyOptions(TypedDict, total=False):
     """Newest queries that score the rows (64); only a cache looks at it."""
     sinks: int
     """First tokens of the sequence, always kept (4)."""
-    protect: int
-    """Rows protected for their value range, sinks included (budget / 4)."""
+    protect: int | Literal["auto"]
+    """Rows protected for their value range, sinks included (budget / 4). "auto": as many as have outlier values, found anew for
+    each layer and head, between budget / 32 and budget / 2."""
     pooling: int
     """Width of the average pooling of attention weights, odd (5)."""
     projections: int

@@ -77,7 +77,10 @@ vase_status check_params(const vase_params* params) {
   VASE_TRY(check_range("interval", params->interval, 1, kMaxRows));
   VASE_TRY(check_range("window", params->window, 1, kMaxQueries));
   VASE_TRY(check_range("sinks", params->sinks, 0, kMaxRows));
-  VASE_TRY(check_range("protect", params->protect, 0, kMaxRows));
+  if (params->protect != VASE_PROTECT_AUTO && (params->protect < 0 || params->protect > kMaxRows))
+    return fail(VASE_INVALID_ARGUMENT,
+                "protect is %d; it must be in 0 .. %d, or be -1, VASE_PROTECT_AUTO",
+                params->protect, kMaxRows);
   VASE_TRY(check_range("pooling", params->pooling, 1, kMaxRows));
   VASE_TRY(check_range("projections", params->projections, 1, 4096));
   if (params->pooling % 2 == 0)

@@ -18,11 +18,17 @@ const vase_policy* wrap(const Policy* policy) {
   return reinterpret_cast<const vase_policy*>(policy);
 }
 
-vase_status check_selection(const vase_params* params, const vase_layer* layer, int32_t head_first,
+vase_status check_arguments(const vase_params* params, const vase_layer* layer, int32_t head_first,
                             int32_t head_count) {
   if (const vase_status status = vase::check_params(params)) return status;
   if (const vase_status status = vase::check_layer(layer)) return status;
-  if (const vase_status status = vase::check_heads(*layer, head_first, head_count)) return status;
+  return vase::check_heads(*layer, head_first, head_count);
+}
+
+vase_status check_selection(const vase_params* params, const vase_layer* layer, int32_t head_first,
+                            int32_t head_count) {
+  if (const vase_status status = check_arguments(params, layer, head_first, head_count))
+    return status;
   return vase::check_fit(*params, *layer);
 }
 
@@ -110,6 +116,21 @@ vase_status vase_scores(const vase_params* params, const vase_layer* layer, int3
     vase::score_head(vase::policy_of(*params), *params, *layer, head, vase::best_kernels(),
                      vase::Arena(workspace, workspace_size),
                      {scores + static_cast<size_t>(head) * n, n});
+  return VASE_OK;
+}
+
+vase_status vase_protected(const vase_params* params, const vase_layer* layer, int32_t head_first,
+                           int32_t head_count, int32_t* rows, void* workspace,
+                           size_t workspace_size) {
+  if (const vase_status status = check_arguments(params, layer, head_first, head_count))
+    return status;
+  if (rows == nullptr) return vase::fail(VASE_INVALID_ARGUMENT, "rows is null");
+  if (const vase_status status = check_workspace(*params, *layer, workspace, workspace_size))
+    return status;
+  for (int32_t head = head_first; head < head_first + head_count; ++head)
+    rows[head] =
+        vase::protected_in_head(vase::policy_of(*params), *params, *layer, head,
+                                vase::best_kernels(), vase::Arena(workspace, workspace_size));
   return VASE_OK;
 }
 

@@ -13,6 +13,7 @@
 #include "cli/chat.hpp"
 #include "cli/eval.hpp"
 #include "cli/fidelity.hpp"
+#include "cli/inspect.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/output.hpp"
 #include "cli/page.hpp"
@@ -94,6 +95,7 @@ std::unique_ptr<CLI::App> make_app() {
   add_tasks_command(*app);
   add_eval_command(*app);
   add_fidelity_command(*app);
+  add_inspect_command(*app);
   add_stress_command(*app);
   add_report_command(*app);
   return app;

@@ -64,18 +64,22 @@ std::string check_cache_type(const std::string &name) {
   return fmt::format("unknown cache type \"{}\" (known: {})", name, fmt::join(names, ", "));
 }
 
-// Rows, or a share of the budget: "256", "25%". Negative if it is neither.
-std::int32_t protected_rows(std::string_view text, std::int32_t budget) {
-  if (!text.ends_with('%')) return parse<std::int32_t>(text).value_or(-1);
+// Rows, a share of the budget, or found from the values: "256", "25%", "auto".
+std::optional<std::int32_t> protected_rows(std::string_view text, std::int32_t budget) {
+  if (text == "auto") return VASE_PROTECT_AUTO;
+  if (!text.ends_with('%')) {
+    const auto rows = parse<std::int32_t>(text);
+    return rows && *rows >= 0 ? rows : std::nullopt;
+  }
   text.remove_suffix(1);
   const auto percent = parse<double>(text);
-  if (!percent || !(*percent >= 0 && *percent <= 100)) return -1;
+  if (!percent || !(*percent >= 0 && *percent <= 100)) return std::nullopt;
   return static_cast<std::int32_t>(*percent / 100 * budget);
 }
 
 std::string check_protect(const std::string &text) {
-  if (protected_rows(text, 100) >= 0) return {};
-  return fmt::format("\"{}\" is neither a number of rows nor a share like 25%", text);
+  if (protected_rows(text, 100)) return {};
+  return fmt::format("\"{}\" is neither a number of rows nor a share like 25% nor auto", text);
 }
 
 void set_if_given(std::int32_t &to, const std::optional<std::int32_t> &from) {
@@ -196,8 +200,10 @@ void PolicyArguments::add_parameters_to(CLI::App &app) {
       ->check(at_least(1));
   option("--sinks", sinks, "first tokens of the text, always kept (default: 4)")
       ->check(at_least(0));
-  option("--protect", protect,
-         "rows protected for their values, as a number or a share (default: 25%)")
+  option(
+      "--protect", protect,
+      "rows protected for their values: a number, a share, or auto, which finds as many as stand "
+      "out in each head (default: 25%)")
       ->check(CLI::Validator(check_protect, ""));
   option("--temperature-attn", temperature,
          "divides the attention logits that score the rows (default: 1)")
@@ -225,7 +231,7 @@ vase_params PolicyArguments::params(std::uint64_t seed) const {
   set_if_given(params.interval, interval);
   set_if_given(params.window, window);
   set_if_given(params.sinks, sinks);
-  if (protect) params.protect = protected_rows(*protect, rows);
+  if (protect) params.protect = protected_rows(*protect, rows).value_or(params.protect);
   if (temperature) params.temperature = *temperature;
   if (lambda) params.lambda = *lambda;
   params.seed = seed;

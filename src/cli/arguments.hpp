@@ -52,7 +52,7 @@ struct PolicyArguments {
   std::optional<std::int32_t> interval;
   std::optional<std::int32_t> window;
   std::optional<std::int32_t> sinks;
-  std::optional<std::string> protect;  ///< rows, or "25%" of the budget
+  std::optional<std::string> protect;  ///< rows, "25%" of the budget, or "auto"
   std::optional<float> temperature;
   std::optional<float> lambda;
   float pin_prompt = 0.0f;

@@ -2,6 +2,7 @@
 // a draw of the others. The same steps as policy/eviction.cpp and core/keep_set.cpp.
 #include <cub/block/block_reduce.cuh>
 
+#include "core/outlier_rule.hpp"
 #include "core/philox.hpp"
 #include "cuda/launch.hpp"
 #include "cuda/radix_select.cuh"
@@ -104,25 +105,59 @@ __device__ int sinks_among(const Candidates& c) {
   return low;
 }
 
+/// Writes key(i) of the candidates that are not chosen.
+template <typename Key>
+__device__ void write_keys(const Candidates& c, const Key& key) {
+  for (int i = static_cast<int>(threadIdx.x); i < c.n; i += kChoosers)
+    if (c.chosen[i] == 0) c.ranking[i] = key(i);
+  __syncthreads();
+}
+
 /// Chooses the `count` candidates of the lowest key(i) among the others. Returns how many.
 template <typename Key>
 __device__ int choose_lowest(const Candidates& c, int count, int kept, RadixSelect::Shared& shared,
                              const Key& key) {
   count = min(count, c.n - kept);
   if (count <= 0) return 0;
-  for (int i = static_cast<int>(threadIdx.x); i < c.n; i += kChoosers)
-    if (c.chosen[i] == 0) c.ranking[i] = key(i);
-  __syncthreads();
+  write_keys(c, key);
   RadixSelect(shared).lowest(c.n, count, c.ranking, c.chosen);
   return count;
 }
 
+/// Outliers among the value ranges of the candidates that are not chosen: score/outliers.cpp. Keys
+/// are those of the ranking by range, where NaN is the narrowest.
+__device__ int count_outliers(const Candidates& c, int kept, RadixSelect::Shared& shared) {
+  const int others = c.n - kept;
+  if (others <= 0) return 0;
+  const auto range = [&](int i) { return c.second[c.order[i]]; };
+  write_keys(c, [&](int i) { return order_key(-range(i)); });
+  const float centre =
+      -RadixSelect(shared).nth(c.n, others - 1 - median_place(others), c.ranking, c.chosen);
+  write_keys(c, [&](int i) { return order_key(fabsf(range(i) - centre)); });
+  const float deviation = RadixSelect(shared).nth(c.n, median_place(others), c.ranking, c.chosen);
+
+  int mine = 0, before = 0, all = 0;
+  for (int i = static_cast<int>(threadIdx.x); i < c.n; i += kChoosers)
+    if (c.chosen[i] == 0 && is_outlier(range(i) - centre, deviation)) ++mine;
+  RadixSelect::Scan(shared.scan).ExclusiveSum(mine, before, all);
+  __syncthreads();
+  return all;
+}
+
+/// P less the sinks: policy/protection.cpp.
+__device__ int rows_to_protect(const Candidates& c, int kept, RadixSelect::Shared& shared) {
+  const int sinks = sinks_among(c);
+  if (c.call.protect != VASE_PROTECT_AUTO) return c.call.protect - sinks;
+  return bound_protection(sinks + count_outliers(c, kept, shared), c.call.budget) - sinks;
+}
+
 __device__ int protect(const Candidates& c, const PhiloxStream& random, int room, int kept,
                        RadixSelect::Shared& shared) {
-  const int count = min(c.call.protect - sinks_among(c), room);
+  if (c.call.recipe.protect == Protect::kNothing) return 0;
+  const int count = min(rows_to_protect(c, kept, shared), room);
   switch (c.call.recipe.protect) {
     case Protect::kNothing:
-      return 0;
+      break;
     case Protect::kWidestValues:
       return choose_lowest(c, count, kept, shared,
                            [&](int i) { return order_key(-c.second[c.order[i]]); });

@@ -74,9 +74,6 @@ struct Recipe {
   constexpr bool attends() const {
     return score == Score::kAttention || score == Score::kRedundancy;
   }
-  constexpr bool ranges() const {
-    return protect == Protect::kWidestValues || score == Score::kValueRange;
-  }
 };
 
 /// One turn of a call. A unit is one KV head of one item: unit = item * n_heads + head.
@@ -99,6 +96,11 @@ struct DeviceCall {
   uint64_t seed;
 
   constexpr int32_t units() const { return n_items * n_heads; }
+  /// Value ranges are looked at: ranked, or their outliers counted.
+  constexpr bool ranges() const {
+    return recipe.protect == Protect::kWidestValues || recipe.score == Score::kValueRange ||
+           (recipe.protect == Protect::kRandom && protect == VASE_PROTECT_AUTO);
+  }
 };
 
 /// Scratch arrays, each [units][row_capacity] unless said otherwise. "By row" follows the order of

@@ -22,6 +22,11 @@ __device__ inline uint64_t order_key(float x) {
   const uint32_t bits = __float_as_uint(x + 0.0f);
   return static_cast<uint64_t>((bits >> 31) != 0 ? ~bits : bits | 0x80000000u) << 32;
 }
+/// The f32 number that has this key.
+__device__ inline float float_of_key(uint64_t key) {
+  const auto bits = static_cast<uint32_t>(key >> 32);
+  return __uint_as_float((bits >> 31) != 0 ? bits & 0x7fffffffu : ~bits);
+}
 
 class RadixSelect {
  public:
@@ -40,18 +45,10 @@ class RadixSelect {
   /// keys those with the lowest i. 0 < count <= candidates that are not chosen.
   __device__ void lowest(int n, int count, const uint64_t* keys, uint8_t* chosen) {
     uint64_t prefix = 0, mask = 0;
-    int needed = count, in_bin = 0;
-    for (int shift = 56; shift >= 0; shift -= 8) {
-      count_digits(n, keys, chosen, prefix, mask, shift);
-      if (threadIdx.x < 32) find_bin(prefix, needed, shift);
-      __syncthreads();
-      prefix = shared_.prefix;
-      needed = shared_.needed;
-      in_bin = shared_.in_bin;
-      mask |= uint64_t{0xff} << shift;
-      if (in_bin == needed) break;
-    }
-    const bool ties = in_bin != needed;
+    int needed = count;
+    bool ties = true;
+    for (int shift = 56; shift >= 0 && ties; shift -= 8)
+      ties = follow_digit(n, keys, chosen, prefix, mask, needed, shift);
     for_own_range(n, [&](int begin, int end) {
       int before = 0;
       if (ties) {
@@ -69,6 +66,16 @@ class RadixSelect {
     __syncthreads();
   }
 
+  /// Of the keys[i] of f32 numbers with i < n that are not chosen: the number of the one that has
+  /// `place` lower ones before it. 0 <= place < candidates that are not chosen.
+  __device__ float nth(int n, int place, const uint64_t* keys, const uint8_t* chosen) {
+    uint64_t prefix = 0, mask = 0;
+    int needed = place + 1;
+    for (int shift = 56; shift >= 32; shift -= 8)
+      follow_digit(n, keys, chosen, prefix, mask, needed, shift);
+    return float_of_key(prefix);
+  }
+
   /// Calls use(begin, end) with this thread's share of 0 .. n - 1, in the order of threads.
   template <typename Use>
   __device__ static void for_own_range(int n, const Use& use) {
@@ -78,6 +85,20 @@ class RadixSelect {
   }
 
  private:
+  /// Of the keys that begin with `prefix`, the last of the `needed` lowest: makes prefix and mask a
+  /// digit longer, down to it. Returns whether some of the keys with the new prefix are not among
+  /// the needed.
+  __device__ bool follow_digit(int n, const uint64_t* keys, const uint8_t* chosen, uint64_t& prefix,
+                               uint64_t& mask, int& needed, int shift) {
+    count_digits(n, keys, chosen, prefix, mask, shift);
+    if (threadIdx.x < 32) find_bin(prefix, needed, shift);
+    __syncthreads();
+    prefix = shared_.prefix;
+    needed = shared_.needed;
+    mask |= uint64_t{0xff} << shift;
+    return shared_.in_bin != needed;
+  }
+
   __device__ void count_digits(int n, const uint64_t* keys, const uint8_t* chosen, uint64_t prefix,
                                uint64_t mask, int shift) {
     if (threadIdx.x < 256) shared_.bins[threadIdx.x] = 0;

@@ -167,7 +167,7 @@ void score(const DeviceCall& call, const Step& step) {
     step("log_sum_exp", log_sum_exp);
     step("attention", attention_sums);
   }
-  if (call.recipe.ranges()) step("ranges", value_ranges);
+  if (call.ranges()) step("ranges", value_ranges);
   if (call.recipe.score == Score::kRedundancy) step("similarities", similarities);
   if (call.recipe.score == Score::kLeverage) step("energies", projected_energies);
 }

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <limits>
 #include <string>
-#include <tuple>
+#include <utility>
 
 #include "llama/context_state.hpp"
 
@@ -128,10 +128,13 @@ std::vector<int32_t> BoundedContext::positions(int32_t sequence, int32_t layer,
 HeadRows BoundedContext::inspect(int32_t sequence, int32_t layer, int32_t head) const {
   HeadRows rows;
   rows.positions = positions(sequence, layer, head);
-  const Sequence &s = state_->sequence(sequence);
-  rows.value_ranges =
-      value_ranges(state_->watcher->layers()[static_cast<size_t>(layer)], sequence, head, s.rows);
-  std::tie(rows.pinned_begin, rows.pinned_end) = ContextState::pinned(s);
+  const Eviction eviction = state_->next_eviction(sequence);
+  ValueReport values = look_at_values(state_->watcher->layers()[static_cast<size_t>(layer)], head,
+                                      eviction, rows.positions);
+  rows.value_ranges = std::move(values.ranges);
+  rows.n_protected = values.n_protected;
+  rows.pinned_begin = eviction.pinned_begin;
+  rows.pinned_end = eviction.pinned_end;
   return rows;
 }
 

@@ -72,6 +72,8 @@ class ContextState {
   /// Token positions that stay. Of a prompt longer than its share the newest rows stay. The share
   /// never crowds out sinks and recency window.
   static std::pair<int32_t, int32_t> pinned(const Sequence &s);
+  /// An eviction of the sequence as it is now.
+  Eviction next_eviction(int32_t index);
   /// Cells that are free, without an eviction.
   int32_t free_cells(const Sequence &s) const { return shape.cells - s.rows.rows(); }
   /// `evicts`: an eviction comes before the next tokens.

@@ -18,6 +18,18 @@ std::pair<int32_t, int32_t> ContextState::pinned(const Sequence &s) {
   return {static_cast<int32_t>(std::max<int64_t>(0, end - share)), static_cast<int32_t>(end)};
 }
 
+Eviction ContextState::next_eviction(int32_t index) {
+  Sequence &s = sequence(index);
+  Eviction eviction;
+  eviction.stream = index;
+  eviction.draw_stream = s.draw_stream;
+  eviction.number = static_cast<uint32_t>(s.evictions);
+  std::tie(eviction.pinned_begin, eviction.pinned_end) = pinned(s);
+  eviction.params = s.params;
+  eviction.rows = &s.rows;
+  return eviction;
+}
+
 int32_t ContextState::room(const Sequence &s, bool evicts) const {
   const int32_t cells = evicts ? shape.cells - s.params.budget : free_cells(s);
   return std::min(cells, static_cast<int32_t>(llama_n_batch(context.get())));
@@ -54,16 +66,8 @@ void ContextState::evict(const std::vector<int32_t> &due) {
   std::vector<Eviction> evictions;
   std::vector<int64_t> freed_from;
   for (const int32_t index : due) {
-    Sequence &s = sequence(index);
-    Eviction eviction;
-    eviction.stream = index;
-    eviction.draw_stream = s.draw_stream;
-    eviction.number = static_cast<uint32_t>(s.evictions);
-    std::tie(eviction.pinned_begin, eviction.pinned_end) = pinned(s);
-    eviction.params = s.params;
-    eviction.rows = &s.rows;
-    evictions.push_back(eviction);
-    freed_from.push_back(s.rows.oldest_label());
+    evictions.push_back(next_eviction(index));
+    freed_from.push_back(sequence(index).rows.oldest_label());
   }
   evictor->evict(evictions);
   for (size_t i = 0; i < due.size(); ++i) {

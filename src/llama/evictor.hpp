@@ -59,9 +59,14 @@ class Evictor {
 std::unique_ptr<Evictor> make_evictor(const vase_params &params, std::span<const CacheLayer> layers,
                                       int32_t cells, int32_t n_sequences, int n_threads);
 
-/// max - min of each row's value, in the order of rows.cells(). Reads the cache through the host.
-std::vector<float> value_ranges(const CacheLayer &layer, int32_t stream, int32_t head,
-                                const SequenceRows &rows);
+/// What the values of one head say, for those who want to look at it.
+struct ValueReport {
+  std::vector<float> ranges;  ///< max - min of each row's value, in the order of rows.cells()
+  int32_t n_protected = 0;    ///< rows that `eviction` would protect for them
+};
+/// `positions`: of the head's rows, as Evictor has them. Reads the cache through the host.
+ValueReport look_at_values(const CacheLayer &layer, int32_t head, const Eviction &eviction,
+                           std::span<const int32_t> positions);
 
 }  // namespace vase
 

@@ -163,34 +163,41 @@ std::vector<int32_t> HostEvictor::positions(int32_t /*stream*/, size_t layer, in
   return positions;
 }
 
-std::vector<float> value_ranges(const CacheLayer &cache, int32_t stream, int32_t head,
-                                const SequenceRows &rows) {
+ValueReport look_at_values(const CacheLayer &cache, int32_t head, const Eviction &eviction,
+                           std::span<const int32_t> positions) {
+  const SequenceRows &rows = *eviction.rows;
   if (rows.rows() == 0) return {};
-  // The policy that ranks by value range, with nobody exempt from the ranking, knows them all.
-  vase_params params = vase_params_default(vase_policy_find("evict-large"), rows.rows());
-  params.recency = params.sinks = params.protect = 0;
-
-  Eviction nothing_pinned;
-  nothing_pinned.stream = stream;
-  vase_layer described = describe(cache, 0, nothing_pinned, QueryRings(), rows.rows());
+  vase_layer described = describe(cache, 0, eviction, QueryRings(), rows.rows());
+  described.n_heads = 1;
   described.cells = rows.cells().data();
+  described.positions = positions.data();
   std::vector<std::byte> copy;
   if (cache.values.on_host()) {
-    described.values = cache.values.in_place(stream);
+    described.values = cache.values.in_place(eviction.stream);
   } else {
-    cache.values.read_stream(stream, copy);
+    cache.values.read_stream(eviction.stream, copy);
     described.values = cache.values.in_copy(copy);
   }
+  auto *first = static_cast<std::byte *>(described.values.data);
+  described.values.data = first + head * described.values.head_stride;
   described.keys = described.values;  // not looked at
 
-  const auto n = static_cast<size_t>(rows.rows());
-  std::vector<float> scores(static_cast<size_t>(cache.n_heads) * n);
-  std::vector<std::byte> workspace(vase_workspace_size(&params, &described));
-  if (vase_scores(&params, &described, head, 1, scores.data(), workspace.data(),
-                  workspace.size()) != VASE_OK)
+  // The policy that ranks by value range, with nobody exempt from the ranking, knows them all.
+  vase_params ranking = vase_params_default(vase_policy_find("evict-large"), rows.rows());
+  ranking.recency = ranking.sinks = ranking.protect = 0;
+  vase_layer unpinned = described;
+  unpinned.pinned_begin = unpinned.pinned_end = 0;
+
+  ValueReport report;
+  report.ranges.resize(positions.size());
+  std::vector<std::byte> workspace(std::max(vase_workspace_size(&ranking, &unpinned),
+                                            vase_workspace_size(&eviction.params, &described)));
+  if (vase_scores(&ranking, &unpinned, 0, 1, report.ranges.data(), workspace.data(),
+                  workspace.size()) != VASE_OK ||
+      vase_protected(&eviction.params, &described, 0, 1, &report.n_protected, workspace.data(),
+                     workspace.size()) != VASE_OK)
     throw Error(vase_last_error());
-  const auto first = scores.begin() + static_cast<ptrdiff_t>(static_cast<size_t>(head) * n);
-  return {first, first + rows.rows()};
+  return report;
 }
 
 }  // namespace vase

@@ -2,8 +2,6 @@
 #ifndef VASE_POLICY_ATTENTION_POLICY_HPP
 #define VASE_POLICY_ATTENTION_POLICY_HPP
 
-#include <algorithm>
-
 #include "policy/policy.hpp"
 #include "score/attention.hpp"
 
@@ -24,13 +22,6 @@ class AttentionPolicy : public Policy {
     return dense_keys_bytes(layer, n) + attention_weights_bytes(layer, n);
   }
 };
-
-/// How many of the candidates are sinks: they come first, since candidates are in token order.
-inline int32_t sinks_among(const Head& head, const vase_params& params) {
-  const auto first_other =
-      std::lower_bound(head.positions.begin(), head.positions.end(), params.sinks);
-  return static_cast<int32_t>(first_other - head.positions.begin());
-}
 
 }  // namespace vase
 

@@ -71,13 +71,18 @@ struct ScoredHead {
   }
 };
 
+/// An empty choice among the candidates, and what it takes from the arena.
+KeepSet nothing_kept(const Head& candidates, const vase_params& params, Arena& arena) {
+  const auto n = static_cast<size_t>(candidates.size());
+  return {arena.take<uint8_t>(n), params.budget - params.recency, arena};
+}
+
 ScoredHead protect_and_score(const Policy& policy, const vase_params& params,
                              const vase_layer& layer, int32_t head, const Kernels& kernels,
                              Arena& arena) {
   const OrderedRows ordered = order_rows(params, layer, head, arena);
-  const auto n = static_cast<size_t>(ordered.candidates.size());
-  KeepSet kept(arena.take<uint8_t>(n), params.budget - params.recency, arena);
-  const std::span<float> scores = arena.take<float>(n);
+  KeepSet kept = nothing_kept(ordered.candidates, params, arena);
+  const auto scores = arena.take<float>(static_cast<size_t>(ordered.candidates.size()));
   const Workbench bench{params, kernels, arena};
 
   keep_fixed(ordered.candidates, params, kept);
@@ -107,6 +112,16 @@ void score_head(const Policy& policy, const vase_params& params, const vase_laye
   scored.for_others([&](size_t row, int32_t candidate) {
     scores[row] = scored.scores[static_cast<size_t>(candidate)];
   });
+}
+
+int32_t protected_in_head(const Policy& policy, const vase_params& params, const vase_layer& layer,
+                          int32_t head, const Kernels& kernels, Arena arena) {
+  const OrderedRows ordered = order_rows(params, layer, head, arena);
+  KeepSet kept = nothing_kept(ordered.candidates, params, arena);
+  keep_fixed(ordered.candidates, params, kept);
+  const int32_t fixed = kept.kept();
+  policy.protect(ordered.candidates, {params, kernels, arena}, kept);
+  return kept.kept() - fixed;
 }
 
 size_t eviction_workspace(const Policy& policy, const vase_params& params,

@@ -21,7 +21,11 @@ void select_head(const Policy& policy, const vase_params& params, const vase_lay
 void score_head(const Policy& policy, const vase_params& params, const vase_layer& layer,
                 int32_t head, const Kernels& kernels, Arena arena, std::span<float> scores);
 
-/// Bytes of workspace that one call of either takes.
+/// How many candidates the policy protects from the choice, beside sinks and pinned rows.
+int32_t protected_in_head(const Policy& policy, const vase_params& params, const vase_layer& layer,
+                          int32_t head, const Kernels& kernels, Arena arena);
+
+/// Bytes of workspace that one call of any of these takes.
 size_t eviction_workspace(const Policy& policy, const vase_params& params, const vase_layer& layer);
 
 }  // namespace vase

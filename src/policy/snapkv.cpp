@@ -1,7 +1,11 @@
 // SnapKV (arXiv 2404.14469) as the VaSE paper runs it: keep what the newest queries attend to most.
 // And its ablation with as many rows protected at random as VaSE protects by value.
+#include <algorithm>
+
 #include "policy/attention_policy.hpp"
 #include "policy/policies.hpp"
+#include "policy/protection.hpp"
+#include "score/value_range.hpp"
 
 namespace vase {
 namespace {
@@ -22,15 +26,17 @@ class AttentionRandom final : public AttentionPolicy {
   Choice choice() const override { return Choice::kHighest; }
 
   void protect(const Head& head, const Workbench& bench, KeepSet& keep) const override {
-    const std::span<float> equal = bench.arena.take<float>(static_cast<size_t>(head.size()));
-    std::fill(equal.begin(), equal.end(), 1.0f);
-    keep.add_drawn(equal, head.positions, head.draws(bench.params.seed),
-                   bench.params.protect - sinks_among(head, bench.params));
+    const std::span<float> weight = bench.arena.take<float>(static_cast<size_t>(head.size()));
+    value_range(head, bench.kernels, bench.arena, weight);
+    const int32_t count = rows_to_protect(head, bench, weight, keep);
+    std::fill(weight.begin(), weight.end(), 1.0f);
+    keep.add_drawn(weight, head.positions, head.draws(bench.params.seed), count);
   }
 
   size_t workspace(const vase_params& params, const vase_layer& layer, int32_t n) const override {
     return AttentionPolicy::workspace(params, layer, n) +
-           Arena::bytes_of<float>(static_cast<size_t>(n));
+           Arena::bytes_of<float>(static_cast<size_t>(n)) + value_range_bytes(layer) +
+           rows_to_protect_bytes(n);
   }
 };
 

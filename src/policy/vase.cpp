@@ -1,6 +1,7 @@
 // VaSE (arXiv 2606.03928): protect the rows with outlier values, draw the others by attention.
 #include "policy/attention_policy.hpp"
 #include "policy/policies.hpp"
+#include "policy/protection.hpp"
 #include "score/value_range.hpp"
 
 namespace vase {
@@ -20,12 +21,13 @@ class Vase final : public AttentionPolicy {
   void protect(const Head& head, const Workbench& bench, KeepSet& keep) const override {
     const std::span<float> range = bench.arena.take<float>(static_cast<size_t>(head.size()));
     value_range(head, bench.kernels, bench.arena, range);
-    keep.add_top(range, bench.params.protect - sinks_among(head, bench.params));
+    keep.add_top(range, rows_to_protect(head, bench, range, keep));
   }
 
   size_t workspace(const vase_params& params, const vase_layer& layer, int32_t n) const override {
     return AttentionPolicy::workspace(params, layer, n) +
-           Arena::bytes_of<float>(static_cast<size_t>(n)) + value_range_bytes(layer);
+           Arena::bytes_of<float>(static_cast<size_t>(n)) + value_range_bytes(layer) +
+           rows_to_protect_bytes(n);
   }
 };
 

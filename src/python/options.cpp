@@ -57,6 +57,18 @@ void take_real(const nb::dict& options, const char* name, float& field) {
   if (const nb::object value = take(options, name); value.is_valid()) field = real(name, value);
 }
 
+/// "auto" or a number of rows.
+void take_protect(const nb::dict& options, int32_t& field) {
+  const nb::object value = take(options, "protect");
+  if (!value.is_valid()) return;
+  if (nb::isinstance<nb::str>(value)) {
+    if (nb::cast<std::string>(value) != "auto") wrong_type("protect", value, "an int or 'auto'");
+    field = VASE_PROTECT_AUTO;
+  } else {
+    field = integer<int32_t>("protect", value);
+  }
+}
+
 const vase_policy* find_policy(const std::string& name) {
   if (const vase_policy* policy = vase_policy_find(name.c_str())) return policy;
   std::string known;
@@ -73,7 +85,7 @@ vase_params take_params(const std::string& policy, nb::handle budget, const nb::
   take_integer(options, "interval", params.interval);
   take_integer(options, "window", params.window);
   take_integer(options, "sinks", params.sinks);
-  take_integer(options, "protect", params.protect);
+  take_protect(options, params.protect);
   take_integer(options, "pooling", params.pooling);
   take_integer(options, "projections", params.projections);
   take_integer(options, "resample", params.resample);

@@ -204,8 +204,10 @@ void read_budget(const Fields &fields, const RequestRules &rules, vase_params &p
   const auto budget =
       fields.integer("budget", std::min<std::int64_t>(least, policy.budget), rules.policy.budget);
   if (!budget) return;
-  policy.protect = static_cast<std::int32_t>(std::int64_t{policy.protect} * *budget /
-                                             std::max(rules.policy.budget, 1));
+  if (policy.protect != VASE_PROTECT_AUTO) {
+    policy.protect = static_cast<std::int32_t>(std::int64_t{policy.protect} * *budget /
+                                               std::max(rules.policy.budget, 1));
+  }
   policy.budget = static_cast<std::int32_t>(*budget);
 }
 

@@ -17,15 +17,13 @@ std::ptrdiff_t undecided(std::ptrdiff_t rows, const vase_params &policy, std::in
   return std::min<std::ptrdiff_t>(since + policy.recency, rows);
 }
 
-// As libvase protects: sinks count among the protected rows.
-void mark_protected(std::span<ExplainedRow> decided, const vase_params &policy) {
+// As libvase protects: the widest of those that are not kept anyway.
+void mark_protected(std::span<ExplainedRow> decided, std::ptrdiff_t n_protected) {
   std::vector<ExplainedRow *> candidates;
-  std::ptrdiff_t left = policy.protect;
   for (ExplainedRow &row : decided) {
     if (row.reason == Reason::drawn) candidates.push_back(&row);
-    if (row.reason == Reason::sink) --left;
   }
-  left = std::clamp<std::ptrdiff_t>(left, 0, std::ssize(candidates));
+  const auto left = std::min(n_protected, std::ssize(candidates));
   std::partial_sort(candidates.begin(), candidates.begin() + left, candidates.end(),
                     [](const auto *a, const auto *b) { return a->value_range > b->value_range; });
   for (std::ptrdiff_t i = 0; i < left; ++i) {
@@ -71,7 +69,8 @@ std::vector<ExplainedRow> explain_rows(const HeadRows &rows, const vase_params &
     }
   }
   if (protects_by_range(policy)) {
-    mark_protected(std::span(explained).first(static_cast<std::size_t>(first_undecided)), policy);
+    mark_protected(std::span(explained).first(static_cast<std::size_t>(first_undecided)),
+                   rows.n_protected);
   }
   return explained;
 }

@@ -79,7 +79,7 @@ TEST_F(CapiTest, RefusesBadParameters) {
   with([](vase_params& p) { p.interval = 0; }, "interval");
   with([](vase_params& p) { p.window = 0; }, "window");
   with([](vase_params& p) { p.sinks = -2; }, "sinks");
-  with([](vase_params& p) { p.protect = -2; }, "protect");
+  with([](vase_params& p) { p.protect = -2; }, "-1, VASE_PROTECT_AUTO");
   with([](vase_params& p) { p.pooling = 4; }, "odd");
   with([](vase_params& p) { p.projections = 0; }, "projections");
   with([](vase_params& p) { p.temperature = 0; }, "temperature");

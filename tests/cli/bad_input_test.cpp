@@ -65,6 +65,7 @@ TEST_F(BadInput, NumbersOutOfRangeOrNone) {
   expect_one_line({"run", "-p", "x", "--temp", "nan"}, kWrongUsage, "--temp");
   expect_one_line({"run", "-p", "x", "--top-p", "2"}, kWrongUsage, "from 0 to 1, not 2");
   expect_one_line({"run", "-p", "x", "--protect", "120%"}, kWrongUsage, "--protect");
+  expect_one_line({"run", "-p", "x", "--protect", "-1"}, kWrongUsage, "nor auto");
   expect_one_line({"run", "-p", "x", "--pin-prompt=1.5"}, kWrongUsage, "--pin-prompt");
   expect_one_line({"run", "-p", "x", "--seed", "99999999999999999999"}, kWrongUsage, "--seed");
 }

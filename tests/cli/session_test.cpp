@@ -251,6 +251,34 @@ TEST_F(SessionTest, BenchMeasuresBoth) {
   EXPECT_GT(json["depths"][1]["plain"]["tokens_per_second"], 0);
 }
 
+TEST_F(SessionTest, InspectShowsWhatEachLayerProtects) {
+  const std::string text = write_file(path("inspected.txt"), std::string(400, 'a'));
+  const auto report = [&](const std::string &protect) {
+    const Outcome outcome =
+        run_vase(command("inspect", {"-f", text, "--protect", protect, "--json"}));
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    return nlohmann::json::parse(outcome.out);
+  };
+  const auto given = report("40");
+  EXPECT_EQ(given["budget"], 128);
+  EXPECT_GT(given["evictions"], 3);
+  for (const auto &layer : given["layers"]) {
+    EXPECT_GE(layer["widest_range"], layer["median_range"]);
+    for (const int rows : layer["protected"]) EXPECT_EQ(rows, 40 - 4);
+  }
+  const auto found = report("auto");
+  ASSERT_EQ(found["layers"].size(), given["layers"].size());
+  for (const auto &layer : found["layers"]) {
+    for (const int rows : layer["protected"]) {
+      EXPECT_GE(rows, 128 / 32 - 4);
+      EXPECT_LE(rows, 128 / 2 - 4);
+    }
+  }
+  EXPECT_THAT(run_vase(command("inspect", {"-f", text})).out, HasSubstr("of budget"));
+  EXPECT_THAT(run_vase(command("inspect", {"-f", text, "--policy", "full"})).err,
+              HasSubstr("nothing to look at"));
+}
+
 TEST_F(SessionTest, PoliciesPrintsATableOrJson) {
   EXPECT_THAT(run_vase({"policies"}).out, HasSubstr("snapkv"));
   const auto json = nlohmann::json::parse(run_vase({"policies", "--budget", "1024", "--json"}).out);

@@ -61,7 +61,7 @@ class CudaChoiceTest : public ::testing::TestWithParam<std::string> {
     params.budget = one_of({smallest, smallest + 1, std::max(smallest, n_rows - 1),
                             std::max(smallest, n_rows / 2), std::max(smallest, n_rows - 64), n_rows,
                             n_rows + 5});
-    params.protect = one_of({0, 3, params.budget / 4, params.budget * 2});
+    params.protect = one_of({0, 3, params.budget / 4, params.budget * 2, VASE_PROTECT_AUTO});
     params.pooling = one_of({1, 5, 7});
     params.temperature = one_of({0.5f, 1.0f, 4.0f});
     params.projections = one_of({1, 20, 33});
@@ -124,6 +124,22 @@ TEST_P(CudaChoiceTest, LongCaches) {
     RandomLayer random(shape, 31);
     compare(params_for(GetParam().c_str(), 4096), random.view());
     if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(CudaChoiceTest, TheShareToProtectIsFoundAsOnTheCpu) {
+  // Scores tell protected rows from others, so one row more or less would show.
+  for (const int32_t n_rows : {100, 321, 1000, 4160}) {
+    const Shape shape{.n_heads = 3, .group = 2, .dim = 64, .n_rows = n_rows, .type = VASE_F16};
+    RandomLayer random(shape, static_cast<uint64_t>(n_rows));
+    vase_layer layer = random.view();
+    vase_params params = params_for(GetParam().c_str(), n_rows * 4 / 5);
+    params.protect = VASE_PROTECT_AUTO;
+    for (const int32_t pinned_end : {0, 30}) {
+      layer.pinned_end = pinned_end;
+      compare(params, layer);
+      if (HasFatalFailure()) return;
+    }
   }
 }
 

@@ -47,7 +47,7 @@ class PropertiesTest : public ::testing::TestWithParam<std::string> {
     params.budget = one_of({smallest, smallest + 1, std::max(smallest, n_rows - 1),
                             std::max(smallest, n_rows / 2), std::max(smallest, n_rows - 64), n_rows,
                             n_rows + 5});
-    params.protect = one_of({0, 3, params.budget / 4, params.budget * 2});
+    params.protect = one_of({0, 3, params.budget / 4, params.budget * 2, VASE_PROTECT_AUTO});
     params.pooling = one_of({1, 5, 7});
     params.temperature = one_of({0.5f, 1.0f, 4.0f});
     params.seed = random_();

@@ -12,7 +12,6 @@ vase_params params(const char *policy) {
   vase_params params = vase_params_default(vase_policy_find(policy), 8);
   params.sinks = 1;
   params.recency = 2;
-  params.protect = 3;
   return params;
 }
 
@@ -20,6 +19,7 @@ vase_params params(const char *policy) {
 HeadRows rows() {
   return {.positions = {50, 0, 9, 20, 30, 40, 60, 61, 62},
           .value_ranges = {1, 9, 5, 2, 7, 3, 8, 8, 8},
+          .n_protected = 2,
           .pinned_begin = 0,
           .pinned_end = 0};
 }
