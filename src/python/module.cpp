@@ -124,7 +124,8 @@ nb::dict parameters(const std::string& policy, nb::handle budget, const nb::dict
   result["interval"] = params.interval;
   result["window"] = params.window;
   result["sinks"] = params.sinks;
-  result["protect"] = params.protect;
+  result["protect"] =
+      params.protect == VASE_PROTECT_AUTO ? nb::cast("auto") : nb::cast(params.protect);
   result["pooling"] = params.pooling;
   result["projections"] = params.projections;
   result["resample"] = params.resample;

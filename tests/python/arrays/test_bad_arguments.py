@@ -41,6 +41,8 @@ def changed(**replaced):
         (ValueError, "budget is 1099511627776", changed(budget=2**40)),
         (TypeError, "recency is 3.5", changed(recency=3.5)),
         (ValueError, "recency is -1", changed(recency=-1)),
+        (ValueError, "protect is -2", changed(protect=-2)),
+        (TypeError, "protect is 'half'; it must be an int or 'auto'", changed(protect="half")),
         (ValueError, "pooling is 4", changed(pooling=4)),
         (ValueError, "temperature is 0", changed(temperature=0)),
         (TypeError, "temperature is 'hot'", changed(temperature="hot")),
@@ -102,4 +104,5 @@ def test_policies_describe_themselves():
     names = [policy.name for policy in vase.policies()]
     assert {"vase", "vase-cur", "snapkv", "rkv", "streaming", "random", "full"} <= set(names)
     assert vase.parameters("vase", budget=400)["protect"] == 100
+    assert vase.parameters("vase", budget=400, protect="auto")["protect"] == "auto"
     assert vase.parameters("vase-cur", budget=400)["needs_queries"] is False

@@ -103,6 +103,24 @@ def test_scores_are_the_attention_of_the_queries():
         np.testing.assert_allclose(ratio, ratio[0], rtol=2e-5)
 
 
+def test_protect_auto_finds_the_wide_values():
+    """As many as stand out: the outlier test of docs/algorithm.md, written once more."""
+    keys, values, queries = random_layer()
+    values = np.clip(values, -1, 1)
+    values[10:40:2, :, 0] = 50
+    candidates = ROWS - 64
+    protected = np.isinf(vase.scores(keys, values, queries, budget=BUDGET, protect="auto"))[:, :candidates]
+    for head in range(HEADS):
+        ranges = np.ptp(values[:candidates, head], axis=1)
+        others = np.sort(ranges[4:])
+        median = others[(len(others) - 1) // 2]
+        deviation = 1.4826 * np.sort(np.abs(others - median))[(len(others) - 1) // 2]
+        expected = ranges > median + 3 * deviation
+        expected[:4] = True  # the sinks
+        assert expected[10:40:2].all()
+        np.testing.assert_array_equal(protected[head], expected)
+
+
 def test_gauss_is_used_for_cur():
     keys, values, _ = random_layer()
     gauss = np.random.default_rng(5).standard_normal((64, 7)).astype(np.float32)
