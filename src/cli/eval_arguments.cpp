@@ -7,6 +7,7 @@
 
 #include "cli/settings_text.hpp"
 #include "cli/variants.hpp"
+#include "eval/cache_rows.hpp"
 #include "eval/fingerprint.hpp"
 #include "eval/run_file.hpp"
 
@@ -168,7 +169,7 @@ nlohmann::ordered_json EvalArguments::settings() const {
   };
   return {{"model", named_file(options.path)},
           {"adapters", adapters},
-          {"cache_types", context.type_k + "/" + context.type_v},
+          {"cache_types", eval::cache_types(context.params())},
           {"seed", sampling.seed},
           {"temperature", greedy ? 0.0f : sampling.options.temperature},
           {"top_k", sampling.options.top_k},

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -22,7 +23,7 @@ std::string interval_text(const eval::Interval &interval) {
   return fmt::format("{:.1f}-{:.1f}", 100 * interval.low, 100 * interval.high);
 }
 
-// Cells of one tier and budget: rows are policies, columns tasks.
+// Cells of one tier, budget and cache type: rows are policies, columns tasks.
 struct Block {
   std::vector<std::string> policies;
   std::vector<std::string> tasks;
@@ -68,17 +69,21 @@ std::string table_of(const Block &block) {
   return table.str();
 }
 
-std::string title_of(const std::string &tier, const std::string &budget) {
-  std::string title = tier.empty() ? "" : fmt::format("tier {}, ", tier);
-  return title + (budget == "full" ? "full cache" : fmt::format("budget {}", budget));
+using Place = std::tuple<std::string, std::string, std::string>;  // tier, cache types, budget
+
+std::string title_of(const Place &place) {
+  const auto &[tier, types, budget] = place;
+  return fmt::format("{}{}, types {}", tier.empty() ? "" : fmt::format("tier {}, ", tier),
+                     budget == "full" ? "full cache" : fmt::format("budget {}", budget), types);
 }
 
 std::string comparison_table(const std::vector<Comparison> &comparisons) {
-  Table table({"tier", "budget", "policy", "against", "difference", "95%", "only it", "only base",
-               "p (McNemar)", "questions"},
-              4);
+  Table table({"tier", "types", "budget", "policy", "against", "difference", "95%", "only it",
+               "only base", "p (McNemar)", "questions"},
+              5);
   for (const Comparison &c : comparisons) {
-    table.add({c.tier, c.budget, c.policy, c.base, fmt::format("{:+.1f}", 100 * c.difference),
+    table.add({c.tier, c.cache_types, c.budget, c.policy, c.base,
+               fmt::format("{:+.1f}", 100 * c.difference),
                fmt::format("{:+.1f} to {:+.1f}", 100 * c.interval.low, 100 * c.interval.high),
                fmt::format("{}", c.only_policy), fmt::format("{}", c.only_base),
                c.p_value ? fmt::format("{:.3g}", *c.p_value) : "-",
@@ -90,15 +95,15 @@ std::string comparison_table(const std::vector<Comparison> &comparisons) {
 }  // namespace
 
 std::string as_tables(const eval::Summary &summary) {
-  std::vector<std::pair<std::pair<std::string, std::string>, Block>> blocks;
+  std::vector<std::pair<Place, Block>> blocks;
   for (const Cell &cell : summary.cells) {
-    const std::pair place(cell.tier, cell.budget);
+    const Place place(cell.tier, cell.cache_types, cell.budget);
     if (blocks.empty() || blocks.back().first != place) blocks.emplace_back(place, Block());
     blocks.back().second.add(cell);
   }
   std::string text;
   for (const auto &[place, block] : blocks) {
-    text += fmt::format("{}\n{}\n", title_of(place.first, place.second), table_of(block));
+    text += fmt::format("{}\n{}\n", title_of(place), table_of(block));
   }
   if (!summary.comparisons.empty()) {
     text += "paired, on the same questions; p is not corrected for the number of rows\n" +

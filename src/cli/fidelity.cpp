@@ -23,6 +23,7 @@
 #include "engine/log.hpp"
 #include "engine/model.hpp"
 #include "eval/budget.hpp"
+#include "eval/cache_rows.hpp"
 #include "eval/fidelity.hpp"
 #include "eval/fingerprint.hpp"
 
@@ -60,7 +61,13 @@ std::vector<eval::FidelityEntry> entries_of(const FidelityArguments &arguments,
   const auto seed = static_cast<std::uint64_t>(arguments.seed);
   std::vector<eval::FidelityEntry> entries;
   for (const eval::Variant &variant : parse_variants(arguments.policies, arguments.policy, seed)) {
-    if (!variant.evicts) throw Error("full is what the others are compared with: leave it out");
+    if (!variant.evicts) {
+      const auto rows = static_cast<std::int32_t>(n_tokens);
+      entries.push_back({.policy = variant.label,
+                         .budget = "full",
+                         .lane = {.params = vase_params_default(vase_policy_find("full"), rows)}});
+      continue;
+    }
     for (const std::string &text : arguments.budgets) {
       const eval::Budget budget = eval::parse_budget(text);
       entries.push_back(
@@ -73,11 +80,15 @@ std::vector<eval::FidelityEntry> entries_of(const FidelityArguments &arguments,
 }
 
 std::string table_of(const std::vector<eval::FidelityBucket> &buckets) {
-  Table table({"policy", "budget", "rows", "KL", "NLL", "NLL of full", "same top-1", "tokens"}, 2);
+  Table table(
+      {"policy", "budget", "rows", "KL", "NLL", "NLL of full", "same top-1", "peak KV", "tokens"},
+      2);
   for (const eval::FidelityBucket &total : eval::overall(buckets)) {
     table.add({total.policy, total.budget, with_commas(total.rows), fmt::format("{:.4f}", total.kl),
                fmt::format("{:.4f}", total.nll), fmt::format("{:.4f}", total.nll_full),
-               fmt::format("{:.1f}%", 100 * total.same_top), with_commas(total.to - total.from)});
+               fmt::format("{:.1f}%", 100 * total.same_top),
+               format_bytes(static_cast<std::uint64_t>(total.peak_kv_bytes)),
+               with_commas(total.to - total.from)});
   }
   return table.str();
 }
@@ -90,6 +101,7 @@ void write_lines(const FidelityArguments &arguments,
       {"vase_fidelity", 1},
       {"model", fmt::format("{} ({})", model.filename().string(), eval::fingerprint(model))},
       {"text", arguments.text.value_or("-")},
+      {"cache_types", eval::cache_types(arguments.context.params())},
       {"seed", arguments.seed}};
   std::ofstream file(arguments.out, std::ios::binary);
   file << first.dump() << '\n';
@@ -146,7 +158,8 @@ void add_fidelity_command(CLI::App &app) {
       "fidelity", "what a bounded cache predicts, token by token, against the full cache");
   const auto arguments = std::make_shared<FidelityArguments>();
   command->add_option("-f,--file", arguments->text, "the text; -: standard input");
-  command->add_option("--policies", arguments->policies, "policies to compare with the full cache")
+  command
+      ->add_option("--policies", arguments->policies, "policies to compare with the full f16 cache")
       ->delimiter(',')
       ->capture_default_str();
   command->add_option("--budgets", arguments->budgets, "rows, or 4x for a quarter of the text")
@@ -177,7 +190,9 @@ void add_fidelity_command(CLI::App &app) {
       "All caches read the same text side by side. A step never reaches over an eviction, so "
       "every\n"
       "cache evicts where it would if the tokens were decoded one by one, each `interval` tokens;\n"
-      "--chunk only says how many of those are computed at once. KL and NLL are in nats a token.");
+      "--chunk only says how many of those are computed at once. KL and NLL are in nats a token.\n"
+      "The full cache that they are compared with has f16 rows, whatever -ctk and -ctv say; the\n"
+      "policy full is the full cache in those types.");
   command->callback([arguments] { fidelity(*arguments); });
 }
 

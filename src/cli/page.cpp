@@ -36,8 +36,9 @@ struct PageArguments {
   std::string base = "vase";
 };
 
-// Everything that was read, sorted by what it is. Evaluations of one model at one temperature
-// belong together, so that the full cache may be in another file than the policies.
+// Everything that was read, sorted by what it is. Evaluations of one model at one temperature and
+// with one type of cache belong together, so that the full cache may be in another file than the
+// policies.
 struct Sources {
   std::map<std::string, std::vector<eval::Record>> evaluations;  // by title_of
   std::vector<ordered_json> fidelity;
@@ -50,11 +51,17 @@ std::string content_of(const std::string &path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-// Without the fingerprint, which says nothing to a reader.
+// The model without the fingerprint, which says nothing to a reader, and the cache's types.
+std::string name_of(const ordered_json &settings, const std::string &path) {
+  const std::string model = settings.value("model", path);
+  const std::string usual = eval::Record().cache_types;
+  const std::string types = settings.value("cache_types", usual);
+  return model.substr(0, model.find(" (")) + (types == usual ? "" : ", types " + types);
+}
+
 std::string title_of(const eval::Run &run, const std::string &path) {
-  const std::string model = run.settings.value("model", path);
   const double temperature = run.settings.value("temperature", 0.0);
-  const std::string name = model.substr(0, model.find(" ("));
+  const std::string name = name_of(run.settings, path);
   return temperature > 0 ? fmt::format("{}, temperature {:.2g}", name, temperature) : name;
 }
 
@@ -63,6 +70,7 @@ ordered_json read_fidelity(const std::string &path, const std::string &text) {
   std::string line;
   std::getline(lines, line);
   ordered_json run = ordered_json::parse(line);
+  run["model"] = name_of(run, path);
   std::vector<eval::FidelityBucket> buckets;
   while (std::getline(lines, line)) {
     const json object = json::parse(line, nullptr, false);

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "engine/utf8.hpp"
+#include "eval/cache_rows.hpp"
 #include "eval/repetition.hpp"
 
 namespace vase::eval {
@@ -29,12 +30,6 @@ std::string text_of(const engine::Model &model, const std::vector<llama_token> &
   std::string text;
   for (const llama_token token : tokens) text += utf8.push(model.piece(token));
   return text + utf8.finish();
-}
-
-// Bytes of one row of all layers; of models with sliding-window layers, on average over the cells.
-double bytes_per_row(const BoundedContext &context) {
-  return static_cast<double>(context.cache_bytes()) / context.cells_per_sequence() /
-         context.options().n_sequences;
 }
 
 }  // namespace
@@ -142,6 +137,7 @@ void Evaluation::record(const Answer &answer, double bytes_per_row) {
   record.id = question.id;
   record.policy = job.variant->label;
   record.budget = job.budget;
+  record.cache_types = cache_types(host_.context);
   record.sample = job.sample;
   record.seed = plan_.seed;
   record.temperature = plan_.asking_of(question.task).sampling.temperature;

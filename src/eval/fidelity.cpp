@@ -28,8 +28,15 @@ FidelityBucket bucket_of(const FidelityEntry &entry, std::int64_t from, std::int
                          const Sums &sums) {
   Sums means;
   means.add(sums, 1 / static_cast<double>(to - from));
-  return {entry.policy, entry.budget, entry.lane.params.budget, from,          to,
-          means.kl,     means.nll,    means.nll_full,           means.same_top};
+  return {.policy = entry.policy,
+          .budget = entry.budget,
+          .rows = entry.lane.params.budget,
+          .from = from,
+          .to = to,
+          .kl = means.kl,
+          .nll = means.nll,
+          .nll_full = means.nll_full,
+          .same_top = means.same_top};
 }
 
 // The lanes of one context and the entries that they stand for.
@@ -38,20 +45,39 @@ struct Group {
   Lanes lanes;
 };
 
-// Lanes of one context agree on the query window; those without queries capture none.
+// Lanes of one context all evict or none does, and agree on the query window; those without queries
+// capture none.
 std::vector<Group> make_groups(const FidelityPlan &plan) {
-  std::map<std::int32_t, std::vector<std::size_t>> by_window;
+  std::map<std::pair<bool, std::int32_t>, std::vector<std::size_t>> by_needs;
   for (std::size_t i = 0; i < plan.entries.size(); ++i) {
     const vase_params &params = plan.entries[i].lane.params;
-    by_window[vase_policy_needs_queries(params.policy) != 0 ? params.window : 0].push_back(i);
+    const bool queries = vase_policy_needs_queries(params.policy) != 0;
+    by_needs[{vase_policy_evicts(params.policy) != 0, queries ? params.window : 0}].push_back(i);
   }
   std::vector<Group> groups;
-  for (const auto &[window, entries] : by_window) {
+  for (const auto &[needs, entries] : by_needs) {
     std::vector<Lane> lanes;
     for (const std::size_t entry : entries) lanes.push_back(plan.entries[entry].lane);
     groups.push_back({entries, Lanes(plan.host, lanes)});
   }
   return groups;
+}
+
+Lanes make_reference(const FidelityPlan &plan) {
+  LaneHost host = plan.host;
+  host.context.type_k = host.context.type_v = GGML_TYPE_F16;
+  return {host, {{.params = vase_params_default(vase_policy_find("full"), 1)}}};
+}
+
+void set_peaks(const std::vector<Group> &groups,
+               std::vector<std::vector<FidelityBucket>> &buckets) {
+  for (const Group &group : groups) {
+    for (std::int32_t lane = 0; lane < group.lanes.size(); ++lane) {
+      for (FidelityBucket &bucket : buckets[group.entries[static_cast<std::size_t>(lane)]]) {
+        bucket.peak_kv_bytes = group.lanes.peak_kv_bytes(lane);
+      }
+    }
+  }
 }
 
 // Sums of all entries up to the end of the open bucket, and the buckets that are closed.
@@ -65,8 +91,9 @@ class Buckets {
     if (++done_ - from_ == plan_.bucket) close();
   }
 
-  std::vector<FidelityBucket> finish() {
+  std::vector<FidelityBucket> finish(const std::vector<Group> &groups) {
     if (done_ > from_) close();
+    set_peaks(groups, closed_);
     std::vector<FidelityBucket> all;
     for (const auto &buckets : closed_) all.insert(all.end(), buckets.begin(), buckets.end());
     return all;
@@ -128,8 +155,7 @@ std::vector<Position> positions_of(const Lanes &full, const std::vector<Group> &
 }  // namespace
 
 std::vector<FidelityBucket> measure_fidelity(const FidelityPlan &plan) {
-  const Lane keeps_all{.params = vase_params_default(vase_policy_find("full"), 1)};
-  Lanes full(plan.host, {keeps_all});
+  Lanes full = make_reference(plan);
   std::vector<Group> groups = make_groups(plan);
   Buckets buckets(plan);
   ThreadPool pool(std::max(plan.host.context.n_threads, 1));
@@ -154,7 +180,7 @@ std::vector<FidelityBucket> measure_fidelity(const FidelityPlan &plan) {
     done += count;
     if (!plan.progress(done, total)) break;
   }
-  return buckets.finish();
+  return buckets.finish(groups);
 }
 
 std::vector<FidelityBucket> overall(const std::vector<FidelityBucket> &buckets) {
@@ -187,13 +213,21 @@ nlohmann::ordered_json to_json(const FidelityBucket &bucket) {
           {"kl", bucket.kl},
           {"nll", bucket.nll},
           {"nll_full", bucket.nll_full},
-          {"same_top", bucket.same_top}};
+          {"same_top", bucket.same_top},
+          {"peak_kv_bytes", bucket.peak_kv_bytes}};
 }
 
 FidelityBucket bucket_from_json(const nlohmann::json &line) {
-  return {line.at("policy"), line.at("budget"),   line.at("rows"),
-          line.at("from"),   line.at("to"),       line.at("kl"),
-          line.at("nll"),    line.at("nll_full"), line.at("same_top")};
+  return {.policy = line.at("policy"),
+          .budget = line.at("budget"),
+          .rows = line.at("rows"),
+          .from = line.at("from"),
+          .to = line.at("to"),
+          .kl = line.at("kl"),
+          .nll = line.at("nll"),
+          .nll_full = line.at("nll_full"),
+          .same_top = line.at("same_top"),
+          .peak_kv_bytes = line.value("peak_kv_bytes", std::int64_t{0})};
 }
 
 }  // namespace vase::eval

@@ -1,5 +1,5 @@
-// Teacher-forced fidelity: the same text through the full cache and through bounded ones, and how
-// far what they predict is apart.
+// Teacher-forced fidelity: the same text through the full f16 cache and through bounded or
+// quantised ones, and how far what they predict is apart.
 #pragma once
 
 #include <cstdint>
@@ -12,10 +12,10 @@
 
 namespace vase::eval {
 
-/// One policy at one budget.
+/// One policy at one budget; or the full cache, in the types of FidelityPlan::host.
 struct FidelityEntry {
   std::string policy;  ///< label of the variant
-  std::string budget;  ///< as asked for
+  std::string budget;  ///< as asked for; "full"
   Lane lane;
 };
 
@@ -34,14 +34,16 @@ struct FidelityBucket {
   std::string policy, budget;
   std::int32_t rows = 0;
   std::int64_t from = 0, to = 0;
-  double kl = 0;        ///< KL(full || policy), nats a token
-  double nll = 0;       ///< of the text's next token under the policy, nats
-  double nll_full = 0;  ///< the same under the full cache
-  double same_top = 0;  ///< share of positions with the same likeliest token
+  double kl = 0;                   ///< KL(full f16 cache || policy), nats a token
+  double nll = 0;                  ///< of the text's next token under the policy, nats
+  double nll_full = 0;             ///< the same under the full cache
+  double same_top = 0;             ///< share of positions with the same likeliest token
+  std::int64_t peak_kv_bytes = 0;  ///< of the entry's rows at their most in the whole text
 };
 
 /// Reads the text in steps that never reach over an eviction: a bounded cache evicts exactly where
-/// decoding token by token would. Full and bounded caches go side by side, so nothing but one
+/// decoding token by token would. The full cache that the entries are compared with has f16 rows,
+/// whatever types theirs have. Full and bounded caches go side by side, so nothing but one
 /// step's logits is kept. Returns whole buckets, and the last one however long it is; entry by
 /// entry. What was read when `progress` stopped it counts. Throws Error.
 std::vector<FidelityBucket> measure_fidelity(const FidelityPlan &plan);

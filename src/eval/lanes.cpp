@@ -1,7 +1,10 @@
 #include "eval/lanes.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
+
+#include "eval/cache_rows.hpp"
 
 namespace vase::eval {
 namespace {
@@ -27,7 +30,7 @@ BoundedOptions options_for(const LaneHost &host, const std::vector<Lane> &lanes)
 }  // namespace
 
 Lanes::Lanes(const LaneHost &host, const std::vector<Lane> &lanes)
-    : context_(host.make_context(options_for(host, lanes))) {
+    : context_(host.make_context(options_for(host, lanes))), most_rows_(lanes.size()) {
   for (std::int32_t i = 0; i < size(); ++i) {
     const Lane &lane = lanes[static_cast<std::size_t>(i)];
     if (!evicts(lane.params)) continue;
@@ -53,6 +56,14 @@ void Lanes::decode(std::span<const llama_token> tokens) {
     inputs.push_back({.sequence = i, .tokens = tokens, .all_logits = true});
   }
   context_.decode(inputs);
+  for (std::int32_t i = 0; i < size(); ++i) {
+    std::int32_t &most = most_rows_[static_cast<std::size_t>(i)];
+    most = std::max(most, context_.statistics(i).rows);
+  }
+}
+
+std::int64_t Lanes::peak_kv_bytes(std::int32_t lane) const {
+  return std::llround(most_rows_[static_cast<std::size_t>(lane)] * bytes_per_row(context_));
 }
 
 const float *Lanes::logits(std::int32_t lane, std::int32_t token) const {

@@ -39,9 +39,12 @@ class Lanes {
   void decode(std::span<const llama_token> tokens);
   /// [n_vocab] logits after token `token` of the last decode.
   const float *logits(std::int32_t lane, std::int32_t token) const;
+  /// Bytes of the lane's rows at their most so far, all layers.
+  std::int64_t peak_kv_bytes(std::int32_t lane) const;
 
  private:
   BoundedContext context_;
+  std::vector<std::int32_t> most_rows_;  // [lanes]
 };
 
 }  // namespace vase::eval

@@ -47,6 +47,7 @@ ordered_json to_json(const Record &record) {
                        {"id", record.id},
                        {"policy", record.policy},
                        {"budget", record.budget},
+                       {"cache_types", record.cache_types},
                        {"sample", record.sample},
                        {"correct", record.correct},
                        {"answer", nullptr},
@@ -70,13 +71,14 @@ ordered_json to_json(const Record &record) {
   return line;
 }
 
-Record record_from_json(const json &line) {
+Record record_from_json(const json &line, const std::string &cache_types) {
   Record record;
   line.at("task").get_to(record.task);
   line.at("tier").get_to(record.tier);
   line.at("id").get_to(record.id);
   line.at("policy").get_to(record.policy);
   line.at("budget").get_to(record.budget);
+  record.cache_types = line.value("cache_types", cache_types);
   line.at("sample").get_to(record.sample);
   line.at("correct").get_to(record.correct);
   if (!line.at("answer").is_null()) record.answer = line.at("answer").get<std::string>();

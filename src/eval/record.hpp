@@ -16,6 +16,7 @@ struct Record {
   std::string task, tier, id;
   std::string policy;  ///< as asked for: "full", "vase", "random+prompt", "vase:protect=50%"
   std::string budget;  ///< as asked for: "4x", "1024"; "full" for the policy that keeps all
+  std::string cache_types = "f16/f16";  ///< of keys and values
   int sample = 0;
   std::uint64_t seed = 0;
   float temperature = 0;  ///< of the sampling; 0: greedy
@@ -38,8 +39,9 @@ struct Record {
 };
 
 nlohmann::ordered_json to_json(const Record &record);
-/// Throws nlohmann::json::exception if a field is missing or of another type.
-Record record_from_json(const nlohmann::json &json);
+/// `cache_types`: what stands for those of a line that does not name them. Throws
+/// nlohmann::json::exception if another field is missing or one is of another type.
+Record record_from_json(const nlohmann::json &json, const std::string &cache_types);
 
 /// What makes a record one of its kind in a run: question, policy, budget and sample.
 std::string key_of(const std::string &id, const std::string &policy, const std::string &budget,

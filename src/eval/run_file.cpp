@@ -53,6 +53,7 @@ Run parse_run(const std::string &text) {
   if (end == 0 && !fmt::format("{{\"{}\":", kMark).starts_with(text.substr(0, 12))) {
     throw Error("this is no run of `vase eval`");
   }
+  std::string cache_types;  // of the whole run: lines of older versions do not name them
   std::size_t at = 0;
   for (int number = 1; at < end; ++number) {
     const std::size_t next = text.find('\n', at);
@@ -60,10 +61,11 @@ Run parse_run(const std::string &text) {
     at = next + 1;
     if (number == 1) {
       read_first_line(line, run);
+      cache_types = run.settings.value("cache_types", Record().cache_types);
       continue;
     }
     try {
-      run.records.push_back(record_from_json(json::parse(line)));
+      run.records.push_back(record_from_json(json::parse(line), cache_types));
     } catch (const json::exception &error) {
       throw Error(fmt::format("line {} is damaged: {}", number, error.what()));
     }

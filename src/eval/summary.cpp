@@ -14,9 +14,9 @@ namespace {
 constexpr const char *kAll = "all";
 constexpr const char *kFull = "full";
 
-// Tables read in this order: short tiers first; the full cache, then ever smaller ones; policies as
-// the registry lists them.
-using Order = std::tuple<std::int64_t, double, std::int32_t, std::string>;
+// Tables read in this order: short tiers first; cache types by name; the full cache, then ever
+// smaller ones; policies as the registry lists them.
+using Order = std::tuple<std::int64_t, std::string, double, std::int32_t, std::string>;
 
 std::int64_t tier_order(const std::string &tier) { return std::atoll(tier.c_str()); }
 
@@ -36,10 +36,11 @@ std::int32_t policy_order(const std::string &label) {
 }
 
 struct Place {
-  std::string tier, budget, policy;
+  std::string tier, cache_types, budget, policy;
 
   Order order() const {
-    return {tier_order(tier), budget_order(budget), policy_order(policy), policy + "\n" + tier};
+    return {tier_order(tier), cache_types, budget_order(budget), policy_order(policy),
+            policy + "\n" + tier};
   }
   bool operator<(const Place &other) const { return order() < other.order(); }
 };
@@ -67,7 +68,11 @@ double mean_of(const Group &group, const Value &value) {
 }
 
 Cell cell_of(const Place &place, const std::string &task, const Group &group) {
-  Cell cell{.tier = place.tier, .budget = place.budget, .policy = place.policy, .task = task};
+  Cell cell{.tier = place.tier,
+            .cache_types = place.cache_types,
+            .budget = place.budget,
+            .policy = place.policy,
+            .task = task};
   std::vector<double> rates;
   for (const auto &[id, rate] : pass_rates(group)) rates.push_back(rate);
   cell.questions = std::ssize(rates);
@@ -99,8 +104,11 @@ Cell cell_of(const Place &place, const std::string &task, const Group &group) {
 
 Comparison compare(const Place &place, const std::string &base, const Group &group,
                    const Group &base_group) {
-  Comparison result{
-      .tier = place.tier, .budget = place.budget, .policy = place.policy, .base = base};
+  Comparison result{.tier = place.tier,
+                    .cache_types = place.cache_types,
+                    .budget = place.budget,
+                    .policy = place.policy,
+                    .base = base};
   const std::map<std::string, double> theirs = pass_rates(base_group);
   std::vector<double> differences;
   for (const auto &[id, rate] : pass_rates(group)) {
@@ -124,6 +132,7 @@ Comparison compare(const Place &place, const std::string &base, const Group &gro
 
 nlohmann::ordered_json to_json(const Cell &cell) {
   return {{"tier", cell.tier},
+          {"cache_types", cell.cache_types},
           {"budget", cell.budget},
           {"policy", cell.policy},
           {"task", cell.task},
@@ -144,6 +153,7 @@ nlohmann::ordered_json to_json(const Cell &cell) {
 
 nlohmann::ordered_json to_json(const Comparison &comparison) {
   nlohmann::ordered_json json = {{"tier", comparison.tier},
+                                 {"cache_types", comparison.cache_types},
                                  {"budget", comparison.budget},
                                  {"policy", comparison.policy},
                                  {"base", comparison.base},
@@ -163,7 +173,7 @@ nlohmann::ordered_json to_json(const Comparison &comparison) {
 Summary summarise(const std::vector<Record> &records, const std::string &base) {
   std::map<Place, Group> groups;
   for (const Record &record : records) {
-    groups[{record.tier, record.budget, record.policy}].push_back(&record);
+    groups[{record.tier, record.cache_types, record.budget, record.policy}].push_back(&record);
   }
   Summary summary;
   for (const auto &[place, group] : groups) {
@@ -173,15 +183,16 @@ Summary summarise(const std::vector<Record> &records, const std::string &base) {
     summary.cells.push_back(cell_of(place, kAll, group));
 
     if (base.empty() || place.policy == base) continue;
-    auto base_group = groups.find({place.tier, place.budget, base});
+    auto base_group = groups.find({place.tier, place.cache_types, place.budget, base});
     if (base_group != groups.end()) {
       summary.comparisons.push_back(compare(place, base, group, base_group->second));
       continue;
     }
     // The full cache has no budget: it is compared at every budget that the base was run with.
     for (const auto &[other, records_of_base] : groups) {
-      if (place.policy != kFull || other.policy != base || other.tier != place.tier) continue;
-      const Place at{place.tier, other.budget, place.policy};
+      const bool beside = other.tier == place.tier && other.cache_types == place.cache_types;
+      if (place.policy != kFull || other.policy != base || !beside) continue;
+      const Place at{place.tier, place.cache_types, other.budget, place.policy};
       summary.comparisons.push_back(compare(at, base, group, records_of_base));
     }
   }

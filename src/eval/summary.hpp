@@ -15,7 +15,8 @@ namespace vase::eval {
 /// One policy at one budget on one task, or on all tasks of a tier.
 struct Cell {
   std::string tier;
-  std::string budget;  ///< as asked for; "full"
+  std::string cache_types;  ///< of keys and values: "q8_0/q8_0"
+  std::string budget;       ///< as asked for; "full"
   std::string policy;
   std::string task;  ///< "all": every question of the tier
   std::int64_t questions = 0;
@@ -33,9 +34,10 @@ struct Cell {
   double tokens_per_second = 0;    ///< tokens over the machine's time that went into them
 };
 
-/// A policy against the base on the questions that both answered, at the same budget.
+/// A policy against the base on the questions that both answered, at the same budget and with the
+/// same types.
 struct Comparison {
-  std::string tier, budget, policy, base;
+  std::string tier, cache_types, budget, policy, base;
   std::int64_t questions = 0;
   double difference = 0;         ///< of the accuracies
   Interval interval = {};        ///< 95%, paired bootstrap by question
@@ -46,7 +48,7 @@ struct Comparison {
 };
 
 struct Summary {
-  std::vector<Cell> cells;  ///< by tier, budget, policy and task; "all" comes last
+  std::vector<Cell> cells;  ///< by tier, cache types, budget, policy and task; "all" comes last
   std::vector<Comparison> comparisons;
 };
 

@@ -76,6 +76,35 @@ TEST_F(EvalCommand, WritesALineForEachAnswerAndPrintsATable) {
   EXPECT_THAT(refusal, HasSubstr("temperature 0.0, now it is 0.6"));
 }
 
+TEST_F(EvalCommand, ARunHoldsOneTypeOfCache) {
+  const auto with_type = [](const std::string &out, const std::string &type) {
+    return command(out,
+                   {"--policies", "full,vase", "--budgets", "128", "-ctk", type, "-ctv", type});
+  };
+  const auto records = [](const std::string &out) { return eval::read_run(path(out)).records; };
+  for (const std::string type : {"f16", "q8_0", "q4_0"}) {
+    const Outcome outcome = run_vase(with_type(type + ".jsonl", type));
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+    for (const eval::Record &record : records(type + ".jsonl")) {
+      EXPECT_EQ(record.cache_types, type + "/" + type);
+    }
+  }
+  const auto bytes = [&](const std::string &type) {
+    return records(type + ".jsonl").back().peak_kv_bytes;
+  };
+  EXPECT_NEAR(static_cast<double>(bytes("q8_0")) / static_cast<double>(bytes("f16")), 34.0 / 64,
+              1e-3);
+  EXPECT_NEAR(static_cast<double>(bytes("q4_0")) / static_cast<double>(bytes("f16")), 18.0 / 64,
+              1e-3);
+
+  EXPECT_THAT(run_vase(with_type("q8_0.jsonl", "q4_0")).err,
+              HasSubstr("cache_types \"q8_0/q8_0\", now it is \"q4_0/q4_0\""));
+  const std::string both =
+      run_vase({"eval", "--summary", path("f16.jsonl"), path("q4_0.jsonl")}).out;
+  EXPECT_THAT(both, HasSubstr("full cache, types f16/f16"));
+  EXPECT_THAT(both, HasSubstr("full cache, types q4_0/q4_0"));
+}
+
 TEST_F(EvalCommand, LengthsMayComeFromAnotherRun) {
   ASSERT_EQ(run_vase(command("full.jsonl", {"--policies", "full"})).exit_code, 0);
   const Outcome outcome =

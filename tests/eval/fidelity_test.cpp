@@ -105,6 +105,32 @@ TEST_F(FidelityTest, CompanyDoesNotMatter) {
   }
 }
 
+// The full f16 cache is what all are compared with, so a quantised full cache is a row of its own.
+TEST_F(FidelityTest, QuantisedCachesAreComparedWithTheF16One) {
+  const auto measure = [](ggml_type type) {
+    FidelityEntry full = entry("full", 400);
+    FidelityPlan quantised = plan({full, entry("streaming", 96)});
+    quantised.host.context.type_k = quantised.host.context.type_v = type;
+    return overall(measure_fidelity(quantised));
+  };
+  const auto f16 = measure(GGML_TYPE_F16), q8 = measure(GGML_TYPE_Q8_0),
+             q4 = measure(GGML_TYPE_Q4_0);
+  ASSERT_EQ(f16.size(), 2U);
+  EXPECT_EQ(f16[0].kl, 0) << "the same cache";
+  EXPECT_GT(q8[0].kl, 0);
+  EXPECT_GT(q4[0].kl, 3 * q8[0].kl);
+  EXPECT_GT(q4[1].kl, q4[0].kl);
+  for (const auto *type : {&f16, &q8, &q4}) EXPECT_NEAR((*type)[0].nll_full, f16[0].nll_full, 1e-9);
+
+  // 399 rows and 96 + 32 of them; 2 bytes an element, or blocks of 34 or 18 bytes for 32.
+  const auto share = [](const FidelityBucket &a, const FidelityBucket &b) {
+    return static_cast<double>(a.peak_kv_bytes) / static_cast<double>(b.peak_kv_bytes);
+  };
+  EXPECT_NEAR(share(f16[1], f16[0]), 128.0 / 399, 1e-3);
+  EXPECT_NEAR(share(q8[0], f16[0]), 34.0 / 64, 0.02) << "llama.cpp says hundredths of a MiB";
+  EXPECT_NEAR(share(q4[1], f16[1]), 18.0 / 64, 1e-3);
+}
+
 TEST_F(FidelityTest, OverallIsTheMeanOverPositions) {
   const auto buckets = measure_fidelity(plan({entry("random", 96)}));
   double sum = 0;

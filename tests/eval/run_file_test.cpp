@@ -21,6 +21,7 @@ Record record_of(const std::string &id) {
   record.id = id;
   record.policy = "vase+prompt";
   record.budget = "4x";
+  record.cache_types = "q8_0/q4_0";
   record.sample = 3;
   record.seed = 7;
   record.temperature = 0.6f;
@@ -71,6 +72,17 @@ TEST_F(RunFileTest, KeepsAllThatIsKnownOfAnAnswer) {
   EXPECT_EQ(to_json(run.records[0]).dump(), to_json(record_of("a")).dump());
   EXPECT_EQ(run.records[0].params.recency, 96);
   EXPECT_EQ(run.records[0].loop->period, 4);
+}
+
+TEST_F(RunFileTest, LinesWithoutCacheTypesHaveThoseOfTheirRun) {
+  nlohmann::json line = to_json(record_of("a"));
+  line.erase("cache_types");
+  for (const char *types : {"", "q8_0/q8_0"}) {
+    nlohmann::json first = {{"vase_eval", 1}, {"settings", settings_}};
+    if (*types != 0) first["settings"]["cache_types"] = types;
+    std::ofstream(path_) << first.dump() << "\n" << line.dump() << "\n";
+    EXPECT_EQ(read_run(path_).records[0].cache_types, *types != 0 ? types : "f16/f16");
+  }
 }
 
 TEST_F(RunFileTest, GoesOnWhereItStopped) {

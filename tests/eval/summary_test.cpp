@@ -10,7 +10,9 @@
 namespace vase::eval {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Pair;
 
 Record answer(const std::string &policy, int question, bool correct, int sample = 0) {
   Record record;
@@ -84,6 +86,31 @@ TEST(Summary, ComparesOnTheSameQuestions) {
   EXPECT_EQ(random.only_base, 6);
   EXPECT_NEAR(*random.p_value, 2 * (1 + 8 + 28) / 256.0, 1e-12);
   EXPECT_LT(random.interval.low, -0.25);
+}
+
+TEST(Summary, CacheTypesAreNotMixed) {
+  std::vector<Record> records;
+  for (int i = 0; i < 8; ++i) {
+    for (const auto &[types, right] : {std::pair("f16/f16", 8), {"q4_0/q4_0", 4}}) {
+      for (const char *policy : {"full", "vase"}) {
+        records.push_back(answer(policy, i, i < right));
+        records.back().cache_types = types;
+      }
+    }
+  }
+  const Summary summary = summarise(records, "vase");
+  std::vector<std::pair<std::string, double>> full;
+  for (const Cell &cell : summary.cells) {
+    if (cell.policy == "full" && cell.task == "all")
+      full.emplace_back(cell.cache_types, cell.accuracy);
+  }
+  EXPECT_THAT(full, ElementsAre(Pair("f16/f16", 1.0), Pair("q4_0/q4_0", 0.5)));
+  ASSERT_EQ(summary.comparisons.size(), 2U);
+  for (const Comparison &c : summary.comparisons) {
+    EXPECT_EQ(c.questions, 8) << c.cache_types;
+    EXPECT_EQ(c.difference, 0) << c.cache_types;
+  }
+  EXPECT_THAT(cli::as_tables(summary), HasSubstr("budget 4x, types q4_0/q4_0"));
 }
 
 TEST(Summary, SeveralSamplesAreOneQuestion) {

@@ -262,7 +262,9 @@ def fidelity_figure(run, name):
 
 def divergence_by_position(buckets):
     colours = colours_of(bucket["policy"] for bucket in buckets)
-    budgets = list(dict.fromkeys(bucket["budget"] for bucket in buckets))
+    of_full = [b for b in buckets if b["policy"] == "full" and b["kl"] > 1e-6]
+    budgets = [b for b in dict.fromkeys(bucket["budget"] for bucket in buckets) if b != "full"]
+    budgets = budgets or ["full"]
     figure, panels = plt.subplots(
         1, len(budgets), squeeze=False, sharey=True, figsize=(2.2 + 3.1 * len(budgets), 3.8)
     )
@@ -275,6 +277,9 @@ def divergence_by_position(buckets):
             x = [(b["from"] + b["to"]) / 2 for b in points]
             axes.plot(x, [b["kl"] for b in points], color=colour, marker=marker, markersize=4,
                       linewidth=1.4, label=policy)  # fmt: skip
+        if of_full:
+            axes.plot([(b["from"] + b["to"]) / 2 for b in of_full], [b["kl"] for b in of_full],
+                      color=INK, linestyle="--", linewidth=1.2, label="full")  # fmt: skip
         axes.axvline(rows, color=INK, linestyle=":", linewidth=1)
         axes.set_yscale("log")
         axes.set_xlim(left=0)

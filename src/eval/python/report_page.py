@@ -131,9 +131,11 @@ def fidelity_table(run):
     for t in run["overall"]:
         rows.append(
             [t["policy"], t["budget"], t["rows"], f"{t['kl']:.4f}", f"{t['nll']:.4f}",
-             f"{t['nll_full']:.4f}", percent(t["same_top"]), t["to"] - t["from"]]
+             f"{t['nll_full']:.4f}", percent(t["same_top"]), f"{t['peak_kv_bytes'] / 2**20:.1f}",
+             t["to"] - t["from"]]
         )  # fmt: skip
-    header = ["policy", "budget", "rows", "KL", "NLL", "NLL of full", "same top-1 %", "tokens"]
+    header = ["policy", "budget", "rows", "KL", "NLL", "NLL of full", "same top-1 %", "KV MiB",
+              "tokens"]  # fmt: skip
     return (
         f"<h2>Fidelity ({escape(run['model'])}, {escape(run['text'])})</h2>"
         "<p class='note'>Teacher-forced, in nats a token, over the whole text.</p>"
