@@ -106,6 +106,10 @@ void take_layer_fields(vase_layer& layer, const nb::dict& options) {
   if (nb::tuple range; nb::try_cast(prompt, range, false) && range.size() == 2) {
     layer.pinned_begin = integer<int32_t>("prompt", range[0]);
     layer.pinned_end = integer<int32_t>("prompt", range[1]);
+    if (layer.pinned_begin > layer.pinned_end) {
+      throw nb::value_error(
+          ("prompt is " + quoted(prompt) + "; it must not begin behind its end").c_str());
+    }
   } else {
     layer.pinned_end = integer<int32_t>("prompt", prompt);
   }

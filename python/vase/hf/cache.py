@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Unpack
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
+import torch
 from transformers import PreTrainedConfig
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from vase import _vase, frameworks
-from vase.hf.layer import VaseLayer
+from vase.hf.layer import SequenceRows, VaseLayer
 from vase.options import PolicyOptions
 from vase.policies import parameters
 
@@ -70,12 +71,18 @@ class VaseCache(Cache):
             ValueError, TypeError: an argument does not fit (the message names it), the model has no full-attention layer, or it
                 uses another attention implementation.
         """
+        if not isinstance(config, PreTrainedConfig):
+            raise TypeError(f"config is a {type(config).__name__}; it must be the model's configuration, model.config")
         decoder = config.get_text_config(decoder=True)
         if decoder._attn_implementation not in ATTENTION:
             raise ValueError(
                 f"the model's attention implementation is {decoder._attn_implementation!r}, which hides the queries: call "
                 "model.set_attn_implementation('vase_sdpa') before making the cache"
             )
+        if not isinstance(pin_prompt, (int, float)):
+            raise TypeError(f"pin_prompt is {pin_prompt!r}; it must be a number")
+        if draw_streams is not None and not isinstance(draw_streams, Sequence):
+            raise TypeError(f"draw_streams is {draw_streams!r}; it must be a sequence of ints, one for each sequence of the batch")
         if not 0 <= pin_prompt <= 0.9:
             raise ValueError(f"pin_prompt is {pin_prompt}; it must be in 0 .. 0.9 of the budget")
         self.parameters = parameters(policy, budget=budget, **options)
@@ -92,6 +99,16 @@ class VaseCache(Cache):
             raise ValueError(f"{type(config).__name__} has no full-attention layers: there is nothing to bound")
         super().__init__(layers=layers)
 
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """New tokens of a layer, as transformers hands them over."""
+        if self._draw_streams is not None and len(self._draw_streams) != key_states.shape[0]:
+            raise ValueError(
+                f"draw_streams names {len(self._draw_streams)} streams, and the batch has {key_states.shape[0]} sequences"
+            )
+        return super().update(key_states, value_states, layer_idx, *args, **kwargs)
+
     def set_prompt_end(self) -> None:
         """Says that what the cache has seen so far is the prompt (matters if pin_prompt > 0), as after a new turn of a chat."""
         for layer in self.bounded_layers:
@@ -99,15 +116,24 @@ class VaseCache(Cache):
                 s.prompt_end = s.tokens
 
     def statistics(self, sequence: int = 0) -> SequenceStatistics:
-        """What happened to ``sequence``, an index into the batch."""
-        s = self.bounded_layers[0].sequences[sequence]
+        """What happened to ``sequence``, an index into the batch. Raises IndexError if there is no such sequence (yet)."""
+        s = self._rows_of(0, sequence)
         return SequenceStatistics(s.tokens, s.rows, s.evictions)
 
     def positions(self, layer: int, sequence: int = 0) -> np.ndarray:
         """int32 [KV heads, rows]: the token position that each row of a bounded layer stands for, padding not counted. A copy.
-        ``layer`` counts bounded layers."""
-        rows = self.bounded_layers[layer].sequences[sequence].rows
+        ``layer`` counts bounded layers. Raises IndexError if there is no such layer, or no such sequence (yet)."""
+        rows = self._rows_of(layer, sequence).rows
         return self.bounded_layers[layer].settle_positions(sequence)[:, :rows].cpu().numpy().copy()
+
+    def _rows_of(self, layer: int, sequence: int) -> SequenceRows:
+        for name, index, count in (
+            ("layer", layer, len(self.bounded_layers)),
+            ("sequence", sequence, len(self.bounded_layers[0].sequences)),
+        ):
+            if not 0 <= index < count:
+                raise IndexError(f"{name} is {index}; the cache holds {count} {name}s" + (" yet" if count == 0 else ""))
+        return self.bounded_layers[layer].sequences[sequence]
 
     def cache_bytes(self) -> int:
         """Bytes that the keys and values of all layers take now, sliding-window layers included."""

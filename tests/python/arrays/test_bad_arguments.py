@@ -50,6 +50,7 @@ def changed(**replaced):
         (ValueError, "seed is -1", changed(seed=-1)),
         (ValueError, "scale is -1", changed(scale=-1.0)),
         (TypeError, "prompt is 'all'", changed(prompt="all")),
+        (ValueError, r"prompt is \(50, 20\); it must not begin behind its end", changed(prompt=(50, 20))),
         (TypeError, "'colour'", changed(colour="red")),
     ],
 )

@@ -1,5 +1,7 @@
 """What VaseCache promises besides the model's output."""
 
+import copy
+
 import pytest
 import torch
 from tiny_models import generate, padded_prompts, tiny_model
@@ -155,11 +157,50 @@ def test_another_attention_implementation_afterwards_is_noticed():
         (ValueError, "policy is 'lru'", {"policy": "lru"}),
         (TypeError, "'colour'", {"colour": 1}),
         (ValueError, "pin_prompt is 2", {"pin_prompt": 2}),
+        (TypeError, "pin_prompt is 'half'; it must be a number", {"pin_prompt": "half"}),
+        (TypeError, "draw_streams is 3; it must be a sequence of ints", {"draw_streams": 3}),
     ],
 )
 def test_bad_arguments(error, message, options):
     with pytest.raises(error, match=message):
         VaseCache(tiny_model("Llama").config, **options)
+
+
+def test_the_model_in_place_of_its_configuration():
+    with pytest.raises(TypeError, match="config is a LlamaForCausalLM; it must be the model's configuration"):
+        VaseCache(tiny_model("Llama"))
+
+
+def test_draw_streams_must_fit_the_batch():
+    model = tiny_model("Llama")
+    with pytest.raises(ValueError, match="draw_streams names 1 streams, and the batch has 2 sequences"):
+        generate(model, padded_prompts([6, 5]), VaseCache(model.config, draw_streams=[3], **SMALL))
+
+
+def test_layers_and_sequences_that_are_not_there():
+    with pytest.raises(IndexError, match="sequence is 0; the cache holds 0 sequences yet"):
+        VaseCache(tiny_model("Llama").config, **SMALL).statistics()
+    cache = filled(tokens=2)
+    with pytest.raises(IndexError, match="layer is 3; the cache holds 3 layers"):
+        cache.positions(layer=3)
+    with pytest.raises(IndexError, match="sequence is 1; the cache holds 1 sequences"):
+        cache.positions(layer=0, sequence=1)
+
+
+def test_a_copy_goes_its_own_way():
+    """As for a prefix that several texts share."""
+    model = tiny_model("Llama")
+    prefix = VaseCache(model.config, **SMALL)
+    first, *rest = padded_prompts([50, 30])["input_ids"].split(1)
+    with torch.inference_mode():
+        model(first, past_key_values=prefix)
+    before = [prefix.positions(layer) for layer in range(3)]
+    copies = [copy.deepcopy(prefix) for _ in range(2)]
+    with torch.inference_mode():
+        found = [model(rest[0], past_key_values=cache).logits for cache in copies]
+    assert (found[0] == found[1]).all()
+    assert copies[0].statistics().evictions > prefix.statistics().evictions
+    assert all((prefix.positions(layer) == before[layer]).all() for layer in range(3))
 
 
 def test_a_model_without_full_attention_is_refused():
