@@ -8,6 +8,14 @@ Importing this module registers the attention implementations "vase_sdpa" and "v
 ones, except that with a VaseCache they also show it the queries; with any other cache they are plain sdpa.
 """
 
+try:
+    import torch  # noqa: F401
+    from transformers import AttentionInterface, AttentionMaskInterface  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        f'vase.hf needs torch and transformers 5.4 or later ({error}): pip install ".[hf]" in a checkout of vase.cpp'
+    ) from error
+
 from vase.hf.attention import register
 from vase.hf.cache import SequenceStatistics, VaseCache
 
