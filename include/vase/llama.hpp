@@ -143,6 +143,11 @@ class BoundedContext {
   void set_prompt_end(int32_t sequence);
   /// Forgets `sequence`, as if new. Its next draws do not depend on the past.
   void clear(int32_t sequence);
+  /// Makes `to` a copy of `from`, parameters included, whatever it held before: one prompt that is
+  /// read once and continued in several ways. Evicts from `from` first if that is due. `to` keeps
+  /// its own draws and has no logits before its next decode(); llama.cpp copies the rows then, so
+  /// inspect(to) must wait until after it.
+  void copy(int32_t from, int32_t to);
   /// Gives one sequence, which must be empty, another policy, budget or seed than options() say,
   /// and another share of its prompt to pin. Holds until it is set again. Takes working memory of
   /// its own only if the policy needs more of it than any policy before. Throws Error if the budget

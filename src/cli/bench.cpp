@@ -28,6 +28,12 @@ namespace {
 const std::map<std::string, Capture> kCaptures = {
     {"auto", Capture::kAuto}, {"step", Capture::kEachStep}, {"replay", Capture::kReplay}};
 
+// One measurement: how queries are taken, by its name, and all else.
+struct BenchRun {
+  std::string capture;
+  BenchPlan plan;
+};
+
 std::string check_capture(const std::string &name) {
   return kCaptures.contains(name) ? "" : fmt::format("must be auto, step or replay, not {}", name);
 }
@@ -38,29 +44,28 @@ struct BenchArguments {
   PolicyArguments policy;
   std::vector<std::int32_t> depths = {512, 1024, 2048, 4096, 8192};
   std::int32_t tokens = 0;  // 0: two evictions
-  std::int32_t sequences = 1;
+  std::vector<std::int32_t> sequences = {1};
   bool stagger = false;
-  std::string capture = "auto";
+  bool no_plain = false;
+  std::vector<std::string> captures = {"auto"};
   std::int64_t seed = 1;
   std::string json;
   bool force = false;
 };
 
-BenchPlan make_plan(const BenchArguments &arguments) {
-  if (!arguments.policy.evicts()) {
-    throw Error("bench compares a policy that evicts with the full cache: choose another --policy");
-  }
+BenchPlan make_plan(const BenchArguments &arguments, std::int32_t sequences,
+                    const std::string &capture) {
   BenchPlan plan{.depths = arguments.depths, .tokens = arguments.tokens};
   std::sort(plan.depths.begin(), plan.depths.end());
+  plan.with_plain = !arguments.no_plain;
   plan.bounded = {.policy = arguments.policy.params(static_cast<std::uint64_t>(arguments.seed)),
-                  .n_sequences = arguments.sequences,
+                  .n_sequences = sequences,
                   .pin_prompt = arguments.policy.pin_prompt,
-                  .capture = kCaptures.at(arguments.capture),
+                  .capture = kCaptures.at(capture),
                   .context = arguments.context.params()};
   // Whole intervals, so that each window pays for its share of evictions.
   if (plan.tokens == 0) plan.tokens = 2 * plan.bounded.policy.interval;
-  if (arguments.stagger)
-    plan.stagger = std::max(1, plan.bounded.policy.interval / arguments.sequences);
+  if (arguments.stagger) plan.stagger = std::max(1, plan.bounded.policy.interval / sequences);
 
   plan.plain = plan.bounded;
   plan.plain.policy = vase_params_default(vase_policy_find("full"), plan.depths.back());
@@ -68,18 +73,34 @@ BenchPlan make_plan(const BenchArguments &arguments) {
   return plan;
 }
 
-void check_both_fit(const BenchArguments &arguments, const BenchPlan &plan) {
-  if (arguments.force) return;
-  const MemoryPlanner planner(arguments.model.file().string(), arguments.model.llama_params());
-  MemoryPlan both = planner.plan(plan.plain);
-  const MemoryPlan bounded = planner.plan(plan.bounded);
-  both.kv += bounded.kv;
-  both.queries += bounded.queries;
-  both.compute += bounded.compute;
-  check_memory(both, memory_for_model(arguments.model.n_gpu_layers), "--depths");
+// A plan for each number of sequences and each way of capturing.
+std::vector<BenchRun> make_runs(const BenchArguments &arguments) {
+  if (!arguments.policy.evicts()) {
+    throw Error("bench compares a policy that evicts with the full cache: choose another --policy");
+  }
+  std::vector<BenchRun> runs;
+  for (const std::int32_t sequences : arguments.sequences)
+    for (const std::string &capture : arguments.captures)
+      runs.push_back({capture, make_plan(arguments, sequences, capture)});
+  return runs;
 }
 
-// Opened before the measurement, so that a bad path is known at once.
+void check_fit(const BenchArguments &arguments, const std::vector<BenchRun> &runs) {
+  const auto available = memory_for_model(arguments.model.n_gpu_layers);
+  if (arguments.force || !available) return;
+  const MemoryPlanner planner(arguments.model.file().string(), arguments.model.llama_params());
+  for (const BenchRun &run : runs) {
+    MemoryPlan all = planner.plan(run.plan.bounded);
+    if (run.plan.with_plain) {
+      const MemoryPlan plain = planner.plan(run.plan.plain);
+      all.kv += plain.kv;
+      all.compute += plain.compute;
+    }
+    check_memory(all, available, "--depths");
+  }
+}
+
+// Opened before the measurements, so that a bad path is known at once.
 std::ofstream open_json(const std::string &path) {
   errno = 0;
   std::ofstream file(path);
@@ -93,8 +114,8 @@ void bench(const BenchArguments &arguments) {
   install_interrupt_handlers();
   engine::init_llama(arguments.model.verbose);
 
-  const BenchPlan plan = make_plan(arguments);
-  check_both_fit(arguments, plan);
+  const std::vector<BenchRun> runs = make_runs(arguments);
+  check_fit(arguments, runs);
   StatusLine status;
   status.show(" loading the model ");
   const engine::Model model(arguments.model.options());
@@ -102,14 +123,16 @@ void bench(const BenchArguments &arguments) {
     if (status.due()) status.show(what);
     if (interrupted()) throw Interrupted();
   };
-  const BenchResult result = measure(model, plan, progress);
-  status.clear();
-  if (!result.depths.empty()) write_output(as_table(result));
-  if (json.is_open()) {
-    json << as_json(result, arguments.model.file().string()) << std::flush;
-    if (!json) throw Error(fmt::format("cannot write {}", arguments.json));
+  for (const BenchRun &run : runs) {
+    const BenchResult result = measure(model, run.plan, progress);
+    status.clear();
+    if (!result.depths.empty()) write_output(as_table(result));
+    if (json.is_open()) {
+      json << as_json(result, arguments.model.file().string(), run.capture) << std::flush;
+      if (!json) throw Error(fmt::format("cannot write {}", arguments.json));
+    }
+    if (result.interrupted) throw Interrupted();
   }
-  if (result.interrupted) throw Interrupted();
 }
 
 }  // namespace
@@ -126,18 +149,26 @@ void add_bench_command(CLI::App &app) {
       ->add_option("-n,--n-predict", arguments->tokens,
                    "tokens decoded at each depth (default: two intervals)")
       ->check(at_least(1));
-  command->add_option("--parallel,--np", arguments->sequences, "sequences that decode side by side")
+  command
+      ->add_option("--parallel,--np", arguments->sequences,
+                   "sequences that decode side by side; several numbers are measured in turn")
+      ->delimiter(',')
       ->check(at_least(1))
       ->capture_default_str();
   command->add_flag("--stagger", arguments->stagger,
                     "sequences of different lengths, so that they evict at different steps");
   command
       ->add_option(
-          "--capture", arguments->capture,
-          "how queries are taken: at each `step`, by a `replay` before each eviction, `auto`")
+          "--capture", arguments->captures,
+          "how queries are taken: at each `step`, by a `replay` before each eviction, `auto`; "
+          "several are measured in turn")
+      ->delimiter(',')
       ->check(CLI::Validator(check_capture, ""))
       ->capture_default_str();
-  command->add_option("--json", arguments->json, "also write the numbers to this file");
+  command->add_flag("--no-plain", arguments->no_plain,
+                    "the bounded cache alone, for where the full one does not fit beside it");
+  command->add_option("--json", arguments->json,
+                      "also write the numbers to this file, a line for each measurement");
   command->add_option("-s,--seed", arguments->seed, "of the evictions' draws")
       ->check(at_least(0))
       ->capture_default_str();

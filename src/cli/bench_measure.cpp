@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <random>
 #include <span>
 #include <vector>
@@ -18,6 +19,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kRound = 16;  // tokens that one decodes before it is the other's turn
+// Steps before a measurement: the first of them copy sequences and record llama.cpp's CUDA graphs.
+constexpr std::size_t kWarmUp = 4;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -48,11 +51,18 @@ class Runner {
         stagger_(static_cast<std::size_t>(stagger)),
         read_(static_cast<std::size_t>(options.n_sequences)) {}
 
-  // Reads up to `depth` tokens in batches, one sequence after another.
+  // Reads up to `depth` tokens, in batches but for the last few. A sequence starts as a copy of the
+  // one before it, so that many are as deep as soon as one is.
   void read_to(std::int32_t depth, const BenchProgress &progress) {
     const auto start = Clock::now();
+    const std::size_t last = static_cast<std::size_t>(depth);
     for (std::size_t sequence = 0; sequence < read_.size(); ++sequence) {
-      const std::size_t end = static_cast<std::size_t>(depth) + sequence * stagger_;
+      const std::size_t end = last - std::min(last - 1, kWarmUp) + sequence * stagger_;
+      if (read_[sequence] >= end) continue;
+      if (sequence > 0) {
+        context_.copy(static_cast<std::int32_t>(sequence) - 1, static_cast<std::int32_t>(sequence));
+        read_[sequence] = read_[sequence - 1];
+      }
       while (read_[sequence] < end) {
         const auto index = static_cast<std::int32_t>(sequence);
         const std::size_t count =
@@ -64,7 +74,7 @@ class Runner {
                              with_commas(static_cast<std::int64_t>(end))));
       }
     }
-    llama_synchronize(context_.get());
+    while (read_.front() < last) step();
     prompt_seconds_ += seconds_since(start);
   }
 
@@ -73,13 +83,10 @@ class Runner {
     const Timings before = context_.timings();
     const std::int64_t evictions_before = evictions();
     const auto start = Clock::now();
-    std::vector<SequenceInput> inputs;
     for (std::size_t i = 0; i < count; ++i) {
-      inputs.clear();
-      for (std::size_t sequence = 0; sequence < read_.size(); ++sequence)
-        inputs.push_back(input(sequence, 1));
-      context_.decode(inputs);
-      llama_synchronize(context_.get());
+      const auto before_step = Clock::now();
+      step();
+      window.steps.push_back(seconds_since(before_step));
     }
     window.seconds += seconds_since(start);
     window.capture_seconds += context_.timings().capture - before.capture;
@@ -97,6 +104,15 @@ class Runner {
   const char *name() const { return name_; }
 
  private:
+  // One token of each sequence.
+  void step() {
+    std::vector<SequenceInput> inputs;
+    for (std::size_t sequence = 0; sequence < read_.size(); ++sequence)
+      inputs.push_back(input(sequence, 1));
+    context_.decode(inputs);
+    llama_synchronize(context_.get());
+  }
+
   // The next tokens of a sequence, counted as read.
   SequenceInput input(std::size_t sequence, std::size_t count) {
     const std::size_t first = read_[sequence];
@@ -122,14 +138,14 @@ class Runner {
 };
 
 // By turns, and each is the first as often as the other.
-void generate_both(Runner &plain, Runner &bounded, std::size_t tokens, BenchDepth &result,
-                   const BenchProgress &progress) {
+void generate_both(std::optional<Runner> &plain, Runner &bounded, std::size_t tokens,
+                   BenchDepth &result, const BenchProgress &progress) {
   for (std::size_t done = 0, round = 0; done < tokens; done += kRound, ++round) {
     const std::size_t count = std::min(kRound, tokens - done);
     progress(fmt::format(" depth {}: {}/{} tokens ", with_commas(result.depth), done, tokens));
-    if (round % 2 == 0) plain.generate(count, result.plain);
+    if (plain && round % 2 == 0) plain->generate(count, result.plain);
     bounded.generate(count, result.bounded);
-    if (round % 2 == 1) plain.generate(count, result.plain);
+    if (plain && round % 2 == 1) plain->generate(count, result.plain);
   }
 }
 
@@ -139,32 +155,40 @@ BenchResult measure(const engine::Model &model, const BenchPlan &plan,
                     const BenchProgress &progress) {
   const auto text = pseudo_text(model, static_cast<std::size_t>(plan.text_length()));
 
+  BenchResult result{.plan = plan, .model = model.description()};
+  result.gpu_bytes_before = engine::gpu_memory_in_use();
+
   // The first batch of each touches all of its buffers.
   Runner bounded(vase_policy_name(plan.bounded.policy.policy), model, plan.bounded, text,
                  plan.stagger);
   const std::int32_t first = plan.depths.front();
   bounded.read_to(first, progress);
   bounded.note_resident_memory();
-  Runner plain("plain", model, plan.plain, text, plan.stagger);
-  plain.read_to(first, progress);
-  plain.note_resident_memory();
+  std::optional<Runner> plain;
+  if (plan.with_plain) {
+    plain.emplace("plain", model, plan.plain, text, plan.stagger);
+    plain->read_to(first, progress);
+    plain->note_resident_memory();
+  }
 
-  BenchResult result{.plan = plan, .model = model.description()};
   for (const std::int32_t depth : plan.depths) {
     BenchDepth row{.depth = depth};
     try {
-      plain.read_to(depth, progress);
+      if (plain) plain->read_to(depth, progress);
       bounded.read_to(depth, progress);
       generate_both(plain, bounded, static_cast<std::size_t>(plan.tokens), row, progress);
     } catch (const Interrupted &) {
       result.interrupted = true;
       break;
     }
+    row.gpu_bytes = engine::gpu_memory_in_use();
     result.depths.push_back(row);
   }
-  result.plain = plain.memory();
+  if (plain) {
+    result.plain = plain->memory();
+    result.plain_prompt_seconds = plain->prompt_seconds();
+  }
   result.bounded = bounded.memory();
-  result.plain_prompt_seconds = plain.prompt_seconds();
   result.bounded_prompt_seconds = bounded.prompt_seconds();
   return result;
 }

@@ -15,6 +15,7 @@ struct BenchPlan {
   std::vector<std::int32_t> depths = {};  ///< ascending
   std::int32_t tokens = 0;                ///< decoded at each depth, of each sequence
   std::int32_t stagger = 0;               ///< tokens that each sequence is ahead of the one before
+  bool with_plain = true;                 ///< false: the bounded context alone
   BoundedOptions plain = {};
   BoundedOptions bounded = {};
 
@@ -32,12 +33,14 @@ struct BenchWindow {
   double capture_seconds = 0;
   double eviction_seconds = 0;
   std::int64_t evictions = 0;
+  std::vector<double> steps = {};  ///< seconds of each step
 };
 
 struct BenchDepth {
   std::int32_t depth = 0;
   BenchWindow plain = {};
   BenchWindow bounded = {};
+  std::uint64_t gpu_bytes = 0;  ///< in use on the GPUs when the window had been decoded
 };
 
 /// Bytes of a context: what llama.cpp says its cache takes, and what the process grew by.
@@ -52,9 +55,10 @@ struct BenchResult {
   std::vector<BenchDepth> depths = {};
   BenchMemory plain = {};
   BenchMemory bounded = {};
-  double plain_prompt_seconds = 0;    ///< reading up to the largest depth
-  double bounded_prompt_seconds = 0;  ///< the same, evictions included
-  bool interrupted = false;           ///< `depths` holds those that were done before
+  std::uint64_t gpu_bytes_before = 0;  ///< in use on the GPUs before the contexts were made
+  double plain_prompt_seconds = 0;     ///< reading up to the largest depth
+  double bounded_prompt_seconds = 0;   ///< the same, evictions included
+  bool interrupted = false;            ///< `depths` holds those that were done before
 };
 
 /// Called now and then with what is being done; may throw Interrupted to stop.

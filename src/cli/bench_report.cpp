@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "cli/table.hpp"
 #include "cli/units.hpp"
@@ -18,6 +20,13 @@ double milliseconds_per_token(double seconds, std::int32_t tokens) {
   return 1000 * seconds / tokens;
 }
 
+double median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
 double overhead(const BenchWindow &window) {
   return (window.capture_seconds + window.eviction_seconds) / window.seconds;
 }
@@ -31,9 +40,10 @@ std::string speed_table(const BenchResult &result) {
   for (const BenchDepth &row : result.depths) {
     const BenchWindow &bounded = row.bounded;
     const double decode = bounded.seconds - bounded.capture_seconds - bounded.eviction_seconds;
-    table.add({with_commas(row.depth), fmt::format("{:.1f}", rate(n, row.plain)),
+    const bool plain = result.plan.with_plain;
+    table.add({with_commas(row.depth), plain ? fmt::format("{:.1f}", rate(n, row.plain)) : "-",
                fmt::format("{:.1f}", rate(n, bounded)),
-               fmt::format("{:.2f}", rate(n, bounded) / rate(n, row.plain)),
+               plain ? fmt::format("{:.2f}", rate(n, bounded) / rate(n, row.plain)) : "-",
                fmt::format("{:.2f}", milliseconds_per_token(decode, n)),
                fmt::format("{:.3f}", milliseconds_per_token(bounded.capture_seconds, n)),
                fmt::format("{:.3f}", milliseconds_per_token(bounded.eviction_seconds, n)),
@@ -44,11 +54,10 @@ std::string speed_table(const BenchResult &result) {
 }
 
 nlohmann::ordered_json json_of(const BenchWindow &window, std::int32_t tokens) {
-  return {{"tokens_per_second", rate(tokens, window)},
-          {"seconds", window.seconds},
-          {"capture_seconds", window.capture_seconds},
-          {"eviction_seconds", window.eviction_seconds},
-          {"evictions", window.evictions}};
+  return {
+      {"tokens_per_second", rate(tokens, window)},   {"seconds", window.seconds},
+      {"capture_seconds", window.capture_seconds},   {"eviction_seconds", window.eviction_seconds},
+      {"median_step_seconds", median(window.steps)}, {"evictions", window.evictions}};
 }
 
 nlohmann::ordered_json json_of(const BenchMemory &memory, double prompt_seconds) {
@@ -69,14 +78,16 @@ std::string as_table(const BenchResult &result) {
       result.plan.n_sequences() == 1 ? "sequence" : "sequences", result.plan.tokens);
   text += speed_table(result) + '\n';
   Table memory({"", "plain", vase_policy_name(policy.policy)});
-  memory.add(
-      {"KV cache", format_bytes(result.plain.kv_bytes), format_bytes(result.bounded.kv_bytes)});
-  memory.add({"resident memory", format_bytes(result.plain.resident_bytes),
-              format_bytes(result.bounded.resident_bytes)});
+  const auto row = [&](const char *name, std::uint64_t plain, std::uint64_t bounded) {
+    memory.add({name, result.plan.with_plain ? format_bytes(plain) : "-", format_bytes(bounded)});
+  };
+  row("KV cache", result.plain.kv_bytes, result.bounded.kv_bytes);
+  row("resident memory", result.plain.resident_bytes, result.bounded.resident_bytes);
   return text + memory.str();
 }
 
-std::string as_json(const BenchResult &result, const std::string &model_path) {
+std::string as_json(const BenchResult &result, const std::string &model_path,
+                    const std::string &capture) {
   const vase_params &policy = result.plan.bounded.policy;
   nlohmann::ordered_json json = {
       {"model", model_path},
@@ -87,16 +98,20 @@ std::string as_json(const BenchResult &result, const std::string &model_path) {
       {"interval", policy.interval},
       {"sequences", result.plan.n_sequences()},
       {"stagger", result.plan.stagger},
+      {"capture", capture},
       {"tokens_per_depth", result.plan.tokens},
-      {"plain", json_of(result.plain, result.plain_prompt_seconds)},
+      {"gpu_bytes_before", result.gpu_bytes_before},
       {"bounded", json_of(result.bounded, result.bounded_prompt_seconds)}};
+  if (result.plan.with_plain) json["plain"] = json_of(result.plain, result.plain_prompt_seconds);
   const std::int32_t tokens = result.plan.tokens * result.plan.n_sequences();
   for (const BenchDepth &row : result.depths) {
-    json["depths"].push_back({{"depth", row.depth},
-                              {"plain", json_of(row.plain, tokens)},
-                              {"bounded", json_of(row.bounded, tokens)}});
+    nlohmann::ordered_json depth = {{"depth", row.depth},
+                                    {"gpu_bytes", row.gpu_bytes},
+                                    {"bounded", json_of(row.bounded, tokens)}};
+    if (result.plan.with_plain) depth["plain"] = json_of(row.plain, tokens);
+    json["depths"].push_back(depth);
   }
-  return json.dump(2) + "\n";
+  return json.dump() + "\n";
 }
 
 }  // namespace vase::cli

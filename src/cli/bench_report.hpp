@@ -8,6 +8,8 @@
 namespace vase::cli {
 
 std::string as_table(const BenchResult &result);
-std::string as_json(const BenchResult &result, const std::string &model_path);
+/// One line. `capture`: how queries were to be taken, as --capture names it.
+std::string as_json(const BenchResult &result, const std::string &model_path,
+                    const std::string &capture);
 
 }  // namespace vase::cli

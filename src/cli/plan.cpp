@@ -85,6 +85,8 @@ std::string as_table(const Plans &plans, const PlanArguments &arguments) {
   row("captured queries", [](const MemoryPlan &plan) { return plan.queries; });
   row("compute", [](const MemoryPlan &plan) { return plan.compute; });
   row("total", [](const MemoryPlan &plan) { return plan.total(); });
+  if (plans.bounded.on_gpus > 0)
+    row("of it on GPUs", [](const MemoryPlan &plan) { return plan.on_gpus; });
   std::string text = table.str();
   if (!plans.bounded.exact || !plans.full.exact) {
     text += "llama.cpp did not say its sizes: KV cache and compute are estimates\n";
@@ -93,15 +95,11 @@ std::string as_table(const Plans &plans, const PlanArguments &arguments) {
 }
 
 nlohmann::ordered_json as_json(const MemoryPlan &plan) {
-  return {{"budget", plan.budget},
-          {"sequences", plan.n_sequences},
-          {"cells", plan.cells},
-          {"weights_bytes", plan.weights},
-          {"kv_bytes", plan.kv},
-          {"queries_bytes", plan.queries},
-          {"compute_bytes", plan.compute},
-          {"total_bytes", plan.total()},
-          {"exact", plan.exact}};
+  return {{"budget", plan.budget},         {"sequences", plan.n_sequences},
+          {"cells", plan.cells},           {"weights_bytes", plan.weights},
+          {"kv_bytes", plan.kv},           {"queries_bytes", plan.queries},
+          {"compute_bytes", plan.compute}, {"total_bytes", plan.total()},
+          {"gpu_bytes", plan.on_gpus},     {"exact", plan.exact}};
 }
 
 void plan(const PlanArguments &arguments) {

@@ -8,6 +8,8 @@
 #include <string>
 #include <thread>
 
+#include "ggml-backend.h"
+
 namespace vase::engine {
 namespace {
 
@@ -51,6 +53,18 @@ std::uint64_t resident_memory() {
   std::uint64_t resident = 0;
   if (!(file >> total >> resident)) return 0;
   return resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+std::uint64_t gpu_memory_in_use() {
+  std::uint64_t bytes = 0;
+  for (std::size_t i = 0; i < ggml_backend_dev_count(); ++i) {
+    const ggml_backend_dev_t device = ggml_backend_dev_get(i);
+    if (ggml_backend_dev_type(device) != GGML_BACKEND_DEVICE_TYPE_GPU) continue;
+    std::size_t free = 0, total = 0;
+    ggml_backend_dev_memory(device, &free, &total);
+    bytes += total - free;
+  }
+  return bytes;
 }
 
 int usable_processors() {

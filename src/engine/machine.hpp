@@ -13,6 +13,10 @@ std::optional<std::uint64_t> available_memory();
 /// Bytes of this process that are in memory now; 0 where that cannot be read.
 std::uint64_t resident_memory();
 
+/// Bytes in use on all GPUs that llama.cpp sees, as they report it: other programs' and the
+/// driver's too. 0 without one.
+std::uint64_t gpu_memory_in_use();
+
 /// Processors that this process may run on: the default number of threads.
 int usable_processors();
 

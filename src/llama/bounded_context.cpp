@@ -81,6 +81,8 @@ void BoundedContext::clear(int32_t sequence) {
   }
 }
 
+void BoundedContext::copy(int32_t from, int32_t to) { state_->copy(from, to); }
+
 void BoundedContext::set_draw_stream(int32_t sequence, uint32_t stream) {
   if (stream > static_cast<uint32_t>(std::numeric_limits<int32_t>::max()))
     throw Error("draw stream " + std::to_string(stream) + " is above 2^31 - 1");

@@ -80,6 +80,7 @@ class ContextState {
   int32_t room(const Sequence &s, bool evicts) const;
 
   bool decode(std::span<const SequenceInput> inputs, const Progress &progress);
+  void copy(int32_t from, int32_t to);
 
  private:
   // context_setup.cpp

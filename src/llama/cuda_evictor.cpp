@@ -236,6 +236,20 @@ void CudaEvictor::evict(std::span<Eviction> evictions) {
   }
 }
 
+void CudaEvictor::copy(int32_t from, int32_t to) {
+  for (const auto &part : parts_) {
+    const CurrentDevice current(part->device);
+    const auto n_heads = static_cast<size_t>(layers_[part->layers.front()].n_heads);
+    const size_t bytes = n_heads * static_cast<size_t>(cells_) * sizeof(int32_t);
+    for (size_t index = 0; index < part->layers.size(); ++index)
+      check_cuda(cudaMemcpyAsync(positions_of(*part, index, to), positions_of(*part, index, from),
+                                 bytes, cudaMemcpyDeviceToDevice, part->stream.get()),
+                 "copying token positions");
+    check_cuda(part->queries.copy(from, to, part->stream.get()), "copying queries");
+    part->stream.wait();
+  }
+}
+
 std::vector<int32_t> CudaEvictor::positions(int32_t stream, size_t layer, int32_t head,
                                             const SequenceRows &rows) const {
   const Place place = places_[layer];

@@ -37,6 +37,7 @@ class CudaEvictor final : public Evictor, private QueryStore {
   size_t bytes() const override;
   void reserve(const vase_params &params) override;
   void evict(std::span<Eviction> evictions) override;
+  void copy(int32_t from, int32_t to) override;
   std::vector<int32_t> positions(int32_t stream, size_t layer, int32_t head,
                                  const SequenceRows &rows) const override;
 

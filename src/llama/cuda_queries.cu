@@ -43,6 +43,19 @@ const float *CudaQueries::ring(size_t layer, int32_t sequence) const {
                              static_cast<size_t>(dim_);
 }
 
+cudaError_t CudaQueries::copy(int32_t from, int32_t to, cudaStream_t stream) noexcept {
+  if (rings_.size() == 0) return cudaSuccess;
+  const size_t sequences = static_cast<size_t>(n_sequences_);
+  const size_t layers = rings_.bytes() / sequences / static_cast<size_t>(ring_bytes());
+  for (size_t layer = 0; layer < layers; ++layer) {
+    const cudaError_t status =
+        cudaMemcpyAsync(const_cast<float *>(ring(layer, to)), ring(layer, from),
+                        static_cast<size_t>(ring_bytes()), cudaMemcpyDeviceToDevice, stream);
+    if (status != cudaSuccess) return status;
+  }
+  return cudaSuccess;
+}
+
 cudaError_t CudaQueries::store(size_t layer, const ggml_tensor *q,
                                std::span<const WantedQuery> wanted, cudaStream_t stream) noexcept {
   for (size_t first = 0; first < wanted.size(); first += kWantedAtOnce) {

@@ -23,7 +23,10 @@ class CudaQueries {
   const float *ring(size_t layer, int32_t sequence) const;
   int64_t head_stride() const { return int64_t{dim_} * int64_t{sizeof(float)}; }
   int64_t token_stride() const { return heads_ * head_stride(); }
+  int64_t ring_bytes() const { return window_ * token_stride(); }
 
+  /// Gives `to` the queries of `from`, on `stream`.
+  cudaError_t copy(int32_t from, int32_t to, cudaStream_t stream) noexcept;
   /// As QueryStore::store, for a tensor on this device. Queues a copy; the tensor may be
   /// overwritten when `stream` is done.
   cudaError_t store(size_t layer, const ggml_tensor *queries, std::span<const WantedQuery> wanted,

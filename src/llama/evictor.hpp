@@ -47,6 +47,9 @@ class Evictor {
   /// frees the labels below rows->oldest_label() afterwards. Throws Error if libvase refuses.
   virtual void evict(std::span<Eviction> evictions) = 0;
 
+  /// Gives the sequence `to` what is kept here of the sequence `from`. The caller copies the rows.
+  virtual void copy(int32_t from, int32_t to) = 0;
+
   /// Token position of each row of a head, in the order of rows.cells(). `head` within the layer.
   virtual std::vector<int32_t> positions(int32_t stream, size_t layer, int32_t head,
                                          const SequenceRows &rows) const = 0;

@@ -6,6 +6,7 @@
 
 #include "ggml.h"
 #include "llama/context_shape.hpp"
+#include "llama/gpu_share.hpp"
 #include "llama/log_capture.hpp"
 #ifdef VASE_CUDA
 #include <cstring>
@@ -86,8 +87,10 @@ size_t eviction_bytes(const llama_model *model, const BoundedOptions &options, s
 
 // The same for evictions on a CUDA device.
 #ifdef VASE_CUDA
-bool cache_goes_to_cuda(const llama_model_params &model, const llama_context_params &context) {
-  if (model.n_gpu_layers == 0 || !context.offload_kqv) return false;
+bool cache_goes_to_cuda(const llama_model *model, const llama_model_params &params,
+                        const llama_context_params &context) {
+  // Of a cache that lies on GPUs in part, the rows are copied to the host.
+  if (share_on_gpus(model, params) < 1 || !context.offload_kqv) return false;
   const ggml_backend_dev_t device = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_GPU);
   return device != nullptr && std::strncmp(ggml_backend_dev_name(device), "CUDA", 4) == 0;
 }
@@ -103,6 +106,10 @@ size_t cuda_eviction_bytes(const llama_model *model, const BoundedOptions &optio
                                    options.n_sequences);
 }
 #endif
+
+size_t share_of(size_t bytes, double share) {
+  return static_cast<size_t>(static_cast<double>(bytes) * share);
+}
 
 // The largest value in [low, high] for which `fits` holds, low - 1 if none; what fits stays true
 // for smaller values.
@@ -125,6 +132,7 @@ int32_t largest(int32_t low, int32_t high, const std::function<bool(int32_t)> &f
 struct MemoryPlanner::State {
   std::unique_ptr<llama_model, FreeModel> model;
   llama_model_params model_params = llama_model_default_params();
+  size_t host_weights = 0;
 
   MemoryPlan plan(const BoundedOptions &options) const {
     const ContextShape shape = shape_context(model.get(), options);
@@ -146,6 +154,7 @@ struct MemoryPlanner::State {
                     " cells: " + log.last_error("it did not say why"));
       caches = log.caches();
       plan.compute = log.mebibytes("compute buffer size") + log.mebibytes("output buffer size");
+      plan.on_gpus = compute_on_gpus(log);
     }
     const auto cells = static_cast<size_t>(shape.cells);
     size_t bounded_layers = 0;
@@ -165,9 +174,14 @@ struct MemoryPlanner::State {
       plan.compute = shape.params.n_ubatch * width * sizeof(float);
     }
     if (shape.evicts) plan.queries = eviction_bytes(model.get(), options, cells, bounded_layers);
+    const double share = share_on_gpus(model.get(), model_params);
+    plan.on_gpus += share_of(plan.weights - host_weights, share);
+    if (shape.params.offload_kqv) plan.on_gpus += share_of(plan.kv, share);
 #ifdef VASE_CUDA
-    if (shape.evicts && cache_goes_to_cuda(model_params, shape.params))
+    if (shape.evicts && cache_goes_to_cuda(model.get(), model_params, shape.params)) {
       plan.queries = cuda_eviction_bytes(model.get(), options, cells, bounded_layers);
+      plan.on_gpus += plan.queries;
+    }
 #endif
     return plan;
   }
@@ -185,6 +199,7 @@ MemoryPlanner::MemoryPlanner(const std::string &path, const llama_model_params &
   if (state_->model == nullptr)
     throw Error("llama.cpp cannot load " + path + ": " + log.last_error("it did not say why"));
   check_model_can_be_bounded(state_->model.get());
+  state_->host_weights = host_weights(path);
 }
 MemoryPlanner::~MemoryPlanner() = default;
 MemoryPlanner::MemoryPlanner(MemoryPlanner &&) noexcept = default;

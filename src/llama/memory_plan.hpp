@@ -20,6 +20,7 @@ struct MemoryPlan {
   size_t kv = 0;            ///< KV cache of all sequences, sliding-window layers included
   size_t queries = 0;       ///< captured queries and working memory of evictions
   size_t compute = 0;       ///< llama.cpp's compute and output buffers
+  size_t on_gpus = 0;       ///< of total(), what lies on GPUs; an estimate if only some layers do
   bool exact = true;        ///< false: llama.cpp did not say its sizes, so kv is an upper bound
                             ///< and compute a guess
 

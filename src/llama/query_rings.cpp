@@ -34,6 +34,15 @@ const float *QueryRings::ring(size_t layer, int32_t sequence) const {
          static_cast<size_t>(sequence) * ring.heads * static_cast<size_t>(window_) * ring.dim;
 }
 
+void QueryRings::copy(int32_t from, int32_t to) {
+  for (Ring &ring : rings_) {
+    const size_t count = ring.heads * static_cast<size_t>(window_) * ring.dim;
+    const auto first = ring.values.begin();
+    std::copy_n(first + static_cast<ptrdiff_t>(static_cast<size_t>(from) * count), count,
+                first + static_cast<ptrdiff_t>(static_cast<size_t>(to) * count));
+  }
+}
+
 float *QueryRings::slot(size_t layer, int32_t sequence, int32_t head, int32_t slot) {
   Ring &ring = rings_[layer];
   const size_t row = (static_cast<size_t>(sequence) * ring.heads + static_cast<size_t>(head)) *

@@ -25,6 +25,8 @@ class QueryRings final : public QueryStore {
 
   /// The ring of one layer and sequence; nullptr if no queries are kept.
   const float *ring(size_t layer, int32_t sequence) const;
+  /// Gives `to` the queries of `from`.
+  void copy(int32_t from, int32_t to);
   /// The query of one head in a slot: [dim].
   float *slot(size_t layer, int32_t sequence, int32_t head, int32_t slot);
 

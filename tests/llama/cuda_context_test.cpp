@@ -118,6 +118,20 @@ TEST_F(CudaContext, ReadsAPromptLongerThanTheBudget) {
   }
 }
 
+// A copy with the draws of the original goes on as it does.
+TEST_F(CudaContext, CopiesASequence) {
+  for (const Capture capture : {Capture::kEachStep, Capture::kReplay}) {
+    BoundedContext gpu(on_gpu_.get(), options("vase", capture));
+    feed_singly(gpu, 0, random_tokens(300));
+    gpu.copy(0, 2);
+    gpu.set_draw_stream(2, 0);
+    EXPECT_EQ(kept(gpu, 2), kept(gpu, 0));
+    for (const int32_t sequence : {0, 2}) feed_singly(gpu, sequence, random_tokens(100, 5));
+    EXPECT_GT(gpu.statistics(2).evictions, 5);
+    EXPECT_EQ(kept(gpu, 2), kept(gpu, 0));
+  }
+}
+
 TEST_F(CudaContext, ServesPoliciesSideBySide) {
   BoundedContext gpu(on_gpu_.get(), options("vase"));
   const vase_params streaming = options_for("streaming", 80).policy;
