@@ -20,6 +20,7 @@
 #include "cli/output.hpp"
 #include "cli/status_line.hpp"
 #include "engine/log.hpp"
+#include "engine/machine.hpp"
 #include "engine/model.hpp"
 
 namespace vase::cli {
@@ -114,11 +115,13 @@ void bench(const BenchArguments &arguments) {
   install_interrupt_handlers();
   engine::init_llama(arguments.model.verbose);
 
+  BenchOrigin origin{.gpu_bytes = engine::gpu_memory_in_use()};
   const std::vector<BenchRun> runs = make_runs(arguments);
   check_fit(arguments, runs);
   StatusLine status;
   status.show(" loading the model ");
   const engine::Model model(arguments.model.options());
+  origin.model = arguments.model.file().string();
   const auto progress = [&](const std::string &what) {
     if (status.due()) status.show(what);
     if (interrupted()) throw Interrupted();
@@ -126,9 +129,10 @@ void bench(const BenchArguments &arguments) {
   for (const BenchRun &run : runs) {
     const BenchResult result = measure(model, run.plan, progress);
     status.clear();
+    origin.capture = run.capture;
     if (!result.depths.empty()) write_output(as_table(result));
     if (json.is_open()) {
-      json << as_json(result, arguments.model.file().string(), run.capture) << std::flush;
+      json << as_json(result, origin) << std::flush;
       if (!json) throw Error(fmt::format("cannot write {}", arguments.json));
     }
     if (result.interrupted) throw Interrupted();

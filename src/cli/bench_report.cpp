@@ -86,11 +86,10 @@ std::string as_table(const BenchResult &result) {
   return text + memory.str();
 }
 
-std::string as_json(const BenchResult &result, const std::string &model_path,
-                    const std::string &capture) {
+std::string as_json(const BenchResult &result, const BenchOrigin &origin) {
   const vase_params &policy = result.plan.bounded.policy;
   nlohmann::ordered_json json = {
-      {"model", model_path},
+      {"model", origin.model},
       {"description", result.model},
       {"threads", result.plan.plain.context.n_threads},
       {"policy", vase_policy_name(policy.policy)},
@@ -98,9 +97,10 @@ std::string as_json(const BenchResult &result, const std::string &model_path,
       {"interval", policy.interval},
       {"sequences", result.plan.n_sequences()},
       {"stagger", result.plan.stagger},
-      {"capture", capture},
+      {"capture", origin.capture},
       {"tokens_per_depth", result.plan.tokens},
-      {"gpu_bytes_before", result.gpu_bytes_before},
+      {"gpu_bytes_before_model", origin.gpu_bytes},
+      {"gpu_bytes_before_contexts", result.gpu_bytes_before},
       {"bounded", json_of(result.bounded, result.bounded_prompt_seconds)}};
   if (result.plan.with_plain) json["plain"] = json_of(result.plain, result.plain_prompt_seconds);
   const std::int32_t tokens = result.plan.tokens * result.plan.n_sequences();

@@ -8,8 +8,14 @@
 namespace vase::cli {
 
 std::string as_table(const BenchResult &result);
-/// One line. `capture`: how queries were to be taken, as --capture names it.
-std::string as_json(const BenchResult &result, const std::string &model_path,
-                    const std::string &capture);
+/// What the measurement itself does not know.
+struct BenchOrigin {
+  std::string model = {};       ///< the file
+  std::string capture = {};     ///< how queries were to be taken, as --capture names it
+  std::uint64_t gpu_bytes = 0;  ///< in use on the GPUs before the model was loaded
+};
+
+/// One line.
+std::string as_json(const BenchResult &result, const BenchOrigin &origin);
 
 }  // namespace vase::cli
