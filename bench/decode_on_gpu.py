@@ -50,7 +50,7 @@ STEPS = (
          "--parallel 1,8,32 --capture replay --interval 128 --depths 4352 -n 256"),
     Step("flat memory", 30, "qwen3-4b",
          "--parallel 1 --capture replay --no-plain -n 64 "
-         "--depths 4224,8192,16384,24576,32768,49152,65472",
+         "--depths 512,4224,8192,16384,32768,49152,65472",
          plans=("--parallel 1",)),
     Step("staggered", 40, "qwen3-4b",
          "--parallel 8,32 --capture replay,step --stagger --depths 4224 -n 128"),

@@ -85,6 +85,19 @@ ordered_json read_fidelity(const std::string &path, const std::string &text) {
   return run;
 }
 
+// False if `text` is no output of `vase bench --json`. The page compares with the full cache, so
+// measurements without it are left out.
+bool read_benches(const std::string &text, std::vector<ordered_json> &benches) {
+  std::istringstream lines(text);
+  bool any = false;
+  for (std::string line; std::getline(lines, line); any = true) {
+    ordered_json bench = ordered_json::parse(line, nullptr, false);
+    if (!bench.is_object() || !bench.contains("tokens_per_depth")) return false;
+    if (bench.contains("plain") && bench.contains("depths")) benches.push_back(std::move(bench));
+  }
+  return any;
+}
+
 void read_source(const std::string &path, Sources &sources) {
   const std::string text = content_of(path);
   const json first = json::parse(text.substr(0, text.find('\n')), nullptr, false);
@@ -97,11 +110,7 @@ void read_source(const std::string &path, Sources &sources) {
     sources.fidelity.push_back(read_fidelity(path, text));
     return;
   }
-  ordered_json whole = ordered_json::parse(text, nullptr, false);
-  if (whole.is_object() && whole.contains("tokens_per_depth") && whole.contains("depths")) {
-    sources.benches.push_back(std::move(whole));
-    return;
-  }
+  if (read_benches(text, sources.benches)) return;
   throw Error(
       fmt::format("{} is none of these: a run of `vase eval`, the output of `vase fidelity "
                   "--out`, that of `vase bench --json`",
