@@ -23,14 +23,14 @@ if triton is not None:
 
     @triton.jit
     def _attend_kernel(
-        q_ptr, k_ptr, v_ptr, out_ptr, position_ptr, alive_ptr, scale, capacity,
+        q_ptr, k_ptr, v_ptr, out_ptr, length_ptr, alive_ptr, scale, capacity,
         KV_HEADS: tl.constexpr, GROUP: tl.constexpr, DIM: tl.constexpr, BLOCK: tl.constexpr,
     ):  # fmt: skip
         """One sequence and KV head; sequences that have ended are skipped."""
         program = tl.program_id(0)
         if tl.load(alive_ptr + program // KV_HEADS) == 0:
             return
-        length = tl.load(position_ptr) + 1
+        length = tl.load(length_ptr + program // KV_HEADS)
         rows = tl.arange(0, 16)
         dims = tl.arange(0, DIM)
         in_group = rows[:, None] < GROUP
@@ -58,19 +58,21 @@ if triton is not None:
         tl.store(out_ptr + q_offsets, result.to(out_ptr.dtype.element_ty), mask=in_group)
 
 
-def attend_cached(q, k_cache, v_cache, position, alive):
-    """q [batch, heads, dim] over the first position + 1 rows of [batch, kv heads, rows, dim]."""
+def attend_cached(q, k_cache, v_cache, lengths, alive):
+    """q [batch, heads, dim] over the first lengths[batch] rows of [batch, kv heads, rows, dim]."""
     batch, kv_heads, capacity, dim = k_cache.shape
     scale = dim**-0.5
     if q.device.type == "cpu":
-        length = int(position) + 1
+        longest = int(lengths.max())
+        mask = torch.arange(longest) < lengths[:, None]
         mixed = F.scaled_dot_product_attention(
-            q[:, :, None], k_cache[:, :, :length], v_cache[:, :, :length], enable_gqa=True
-        )
+            q[:, :, None], k_cache[:, :, :longest], v_cache[:, :, :longest],
+            attn_mask=mask[:, None, None], enable_gqa=True,
+        )  # fmt: skip
         return mixed[:, :, 0]
     out = torch.empty_like(q)
     _attend_kernel[(batch * kv_heads,)](
-        q, k_cache, v_cache, out, position, alive, scale, capacity,
+        q, k_cache, v_cache, out, lengths, alive, scale, capacity,
         KV_HEADS=kv_heads, GROUP=q.shape[1] // kv_heads, DIM=dim, BLOCK=KEYS_AT_ONCE,
     )  # fmt: skip
     return out
@@ -91,6 +93,8 @@ class Decoder:
             return [torch.zeros(cache_shape, dtype=model.dtype, device=device) for _ in model.layers]
 
         self.keys, self.values = caches(), caches()
+        self.everyone = torch.arange(batch, device=device)
+        self.row = torch.zeros(batch, dtype=torch.long, device=device)  # where the token goes
         self.token = torch.zeros(batch, dtype=torch.long, device=device)
         self.position = torch.zeros(1, dtype=torch.int32, device=device)
         self.alive = torch.ones(batch, dtype=torch.int32, device=device)
@@ -102,22 +106,31 @@ class Decoder:
         shape, batch = self.shape, self.token.shape[0]
         x = F.embedding(self.token, self.model.embedding).float()
         cos, sin = rope_table(self.position, shape)
-        at = self.position.long()
-        for layer, w, keys, values in zip(self.model.layers, self.weights, self.keys, self.values):
+        lengths = (self.row + 1).int()
+        everything = zip(self.model.layers, self.weights, self.keys, self.values)
+        for index, (layer, w, keys, values) in enumerate(everything):
             normed = rms_norm(x, layer.attn_norm, shape.norm_epsilon).to(self.model.dtype)
             q = F.linear(normed, w["attn_q"]).view(batch, shape.heads, shape.head_dim)
             k = F.linear(normed, w["attn_k"]).view(batch, shape.kv_heads, shape.head_dim)
             v = F.linear(normed, w["attn_v"]).view(batch, shape.kv_heads, shape.head_dim)
-            keys.index_copy_(2, at, rotate(k, cos, sin)[:, :, None])
-            values.index_copy_(2, at, v[:, :, None])
+            keys[self.everyone, :, self.row] = rotate(k, cos, sin)
+            values[self.everyone, :, self.row] = v
             q = rotate(q, cos, sin).contiguous()
-            mixed = attend_cached(q, keys, values, self.position, self.alive)
+            self.see_queries(index, q)
+            mixed = attend_cached(q, keys, values, lengths, self.alive)
             x = x + F.linear(mixed.flatten(1), w["attn_output"])
             normed = rms_norm(x, layer.ffn_norm, shape.norm_epsilon).to(self.model.dtype)
             inner = F.silu(F.linear(normed, w["ffn_gate"])) * F.linear(normed, w["ffn_up"])
             x = x + F.linear(inner, w["ffn_down"])
         hidden = rms_norm(x, self.model.output_norm, shape.norm_epsilon).to(self.model.dtype)
         self.best.copy_(self.model.logits(hidden).argmax(-1))
+
+    def see_queries(self, layer: int, q):
+        """Called with the queries [batch, heads, dim] of each layer."""
+
+    def make_room(self, position: int):
+        """Says where the tokens at `position` go."""
+        self.row.fill_(position)
 
     def _record(self):
         stream = torch.cuda.Stream()
@@ -145,6 +158,7 @@ class Decoder:
         begin = time.time()
         for position in range(limit - 1):
             self.position.fill_(position)
+            self.make_room(position)
             self.token.copy_(table[:, position])
             if self.graph is None:
                 self._step()

@@ -39,8 +39,8 @@ TEST(Refusals, Options) {
   options = options_for("vase", kSlidingWindow - 1);
   EXPECT_THAT(refusal_of("gemma3", options), HasSubstr("sliding window of 64"));
   options = options_for("vase", 128);
-  options.context.type_k = GGML_TYPE_Q4_0;
-  EXPECT_THAT(refusal_of("llama", options), HasSubstr("q4_0 of the keys"));
+  options.context.type_k = GGML_TYPE_Q4_1;
+  EXPECT_THAT(refusal_of("llama", options), HasSubstr("q4_1 of the keys"));
   options = options_for("vase", 128);
   options.context.type_v = GGML_TYPE_Q5_1;
   EXPECT_THAT(refusal_of("llama", options), HasSubstr("q5_1 of the values"));
