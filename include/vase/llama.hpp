@@ -148,15 +148,18 @@ class BoundedContext {
   /// its own draws and has no logits before its next decode(); llama.cpp copies the rows then, so
   /// inspect(to) must wait until after it.
   void copy(int32_t from, int32_t to);
-  /// Gives one sequence, which must be empty, another policy, budget or seed than options() say,
-  /// and another share of its prompt to pin. Holds until it is set again. Takes working memory of
-  /// its own only if the policy needs more of it than any policy before. Throws Error if the budget
-  /// or the cells that it needs are larger than the context's, if the policy does not evict, or if
-  /// it needs queries that the context does not keep (options().policy needs none, or has another
-  /// window).
+  /// Gives one sequence another policy, budget or seed than options() say, and another share of its
+  /// prompt to pin. Holds until it is set again. A sequence that is not empty keeps its budget,
+  /// interval and window, and whether it needs queries: only how rows are chosen can change in the
+  /// middle of a text. Takes working memory of its own only if the policy needs more of it than any
+  /// policy before. Throws Error if the budget or the cells that it needs are larger than the
+  /// context's, if the policy does not evict, or if it needs queries that the context does not keep
+  /// (options().policy needs none, or has another window).
   void set_params(int32_t sequence, const vase_params &params, float pin_prompt);
   /// What is set for a sequence: options().policy unless set_params() said otherwise.
   const vase_params &params(int32_t sequence) const;
+  /// The share of its prompt that is pinned.
+  float pin_prompt(int32_t sequence) const;
   /// Which stream of random numbers `sequence` draws from (default: its index), so that a request's
   /// outcome does not depend on the slot it runs in.
   void set_draw_stream(int32_t sequence, uint32_t stream);

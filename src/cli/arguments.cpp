@@ -224,6 +224,12 @@ void PolicyArguments::add_parameters_to(CLI::App &app) {
       ->group(kPolicyGroup);
 }
 
+void PolicyArguments::add_guard_to(CLI::App &app) {
+  app.add_flag("--loop-guard", loop_guard,
+               "when the text begins to repeat itself, draw rows more evenly for a while")
+      ->group(kPolicyGroup);
+}
+
 vase_params PolicyArguments::params(std::uint64_t seed) const {
   const std::int32_t rows = budget.value_or(kDefaultBudget);
   vase_params params = vase_params_default(vase_policy_find(policy.c_str()), rows);
@@ -236,7 +242,15 @@ vase_params PolicyArguments::params(std::uint64_t seed) const {
   if (lambda) params.lambda = *lambda;
   params.seed = seed;
   if (vase_params_check(&params) != VASE_OK) throw Error(vase_last_error());
+  check_guard();
   return params;
+}
+
+void PolicyArguments::check_guard() const {
+  if (!loop_guard || vase_policy_needs_queries(vase_policy_find(policy.c_str())) != 0) return;
+  throw Error(fmt::format(
+      "the loop guard changes how rows are drawn by attention, and policy {} looks at none",
+      policy));
 }
 
 bool PolicyArguments::evicts() const {

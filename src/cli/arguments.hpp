@@ -56,12 +56,17 @@ struct PolicyArguments {
   std::optional<float> temperature;
   std::optional<float> lambda;
   float pin_prompt = 0.0f;
+  bool loop_guard = false;
 
   void add_to(CLI::App &app);
   /// All but --policy and --budget, for commands that run several of both.
   void add_parameters_to(CLI::App &app);
+  /// --loop-guard, for commands that generate.
+  void add_guard_to(CLI::App &app);
   /// Throws Error if the parameters do not fit together. `seed`: of the draws.
   vase_params params(std::uint64_t seed) const;
+  /// Throws Error if the loop guard is on and the policy leaves it nothing to do.
+  void check_guard() const;
   bool evicts() const;
 };
 

@@ -66,6 +66,9 @@ std::string summary_text(const Report &report) {
   line("cache", fmt::format("{} of {} tokens in each head", with_commas(report.rows),
                             with_commas(report.tokens)));
   line("evictions", evictions_line(report));
+  if (report.loop_alarms > 0) {
+    line("loop guard", fmt::format("acted {} times", with_commas(report.loop_alarms)));
+  }
   line("memory", memory_line(report));
   line("seed", fmt::format("{}", report.seed));
   if (report.tokens > report.n_ctx_train) {

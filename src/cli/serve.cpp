@@ -103,6 +103,7 @@ server::ServerOptions server_options(ServeArguments &arguments, const engine::Mo
   if (arguments.sampling.seed >= 0) options.seed = arguments.sampling.resolved().seed;
   options.queue = static_cast<std::size_t>(arguments.queue);
   options.prompt_chunk = arguments.prompt_chunk;
+  options.loop_guard = arguments.policy.loop_guard;
   options.max_tokens = arguments.max_tokens;
   options.limits = {.max_prompt_tokens = arguments.max_prompt,
                     .timeout = std::chrono::duration<double>(arguments.timeout)};
@@ -249,6 +250,7 @@ void add_serve_command(CLI::App &app) {
   command->add_option("--chat-template", arguments->chat_template,
                       "llama.cpp's name of a chat template (default: the model's own)");
   arguments->policy.add_to(*command);
+  arguments->policy.add_guard_to(*command);
   command
       ->add_option("-c,--ctx-size", arguments->n_ctx, "--policy full: tokens that each slot holds")
       ->check(at_least(1))

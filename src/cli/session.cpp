@@ -55,6 +55,7 @@ void SessionArguments::add_to(CLI::App &app) {
       ->capture_default_str();
   model.add_to(app);
   policy.add_to(app);
+  policy.add_guard_to(app);
   app.add_option("-c,--ctx-size", n_ctx, "--policy full: tokens that the cache holds")
       ->check(at_least(1))
       ->group("Cache");
@@ -117,8 +118,10 @@ engine::Conversation Session::conversation() const {
 std::string Session::answer(const std::string &prompt) {
   std::vector<llama_token> tokens = tokenize(prompt);
   tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
-  generator_.start(
-      0, {.prompt = std::move(tokens), .sampling = sampling_, .n_predict = arguments_.n_predict});
+  generator_.start(0, {.prompt = std::move(tokens),
+                       .sampling = sampling_,
+                       .n_predict = arguments_.n_predict,
+                       .loop_guard = arguments_.policy.loop_guard});
   at_start_ = false;
   answering_ = true;
   std::string text = stream();
@@ -173,6 +176,7 @@ Report Session::report() const {
     report.prompt_tokens += turn.prompt_tokens;
     report.prompt_done += turn.prompt_done;
     report.generated += turn.generated;
+    report.loop_alarms += turn.loop_alarms;
     report.prompt_seconds += turn.prompt_seconds;
     report.generate_seconds += turn.generate_seconds;
   }

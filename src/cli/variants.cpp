@@ -10,15 +10,23 @@ namespace vase::cli {
 namespace {
 
 constexpr std::string_view kPinSuffix = "+prompt";
+constexpr std::string_view kGuardSuffix = "+guard";
 constexpr float kDefaultPin = 0.5f;
+
+// Removes `suffix` from the end of `name`; false if it is not there.
+bool take_suffix(std::string &name, std::string_view suffix) {
+  if (!name.ends_with(suffix)) return false;
+  name.resize(name.size() - suffix.size());
+  return true;
+}
 
 eval::Variant parse_variant(const std::string &text, PolicyArguments arguments,
                             std::uint64_t seed) {
   NamedSettings settings = split_settings(text);
   arguments.policy = settings.name;
-  if (settings.name.ends_with(kPinSuffix)) {
-    arguments.policy.resize(settings.name.size() - kPinSuffix.size());
-    if (arguments.pin_prompt == 0.0f) arguments.pin_prompt = kDefaultPin;
+  if (take_suffix(arguments.policy, kGuardSuffix)) arguments.loop_guard = true;
+  if (take_suffix(arguments.policy, kPinSuffix) && arguments.pin_prompt == 0.0f) {
+    arguments.pin_prompt = kDefaultPin;
   }
   settings.settings.insert(settings.settings.begin(), "policy=" + arguments.policy);
   CLI::App parser;
@@ -29,6 +37,7 @@ eval::Variant parse_variant(const std::string &text, PolicyArguments arguments,
   if (!evicts && text != arguments.policy) {
     throw Error(fmt::format("\"{}\": the full cache has no parameters", text));
   }
+  arguments.check_guard();
   const auto params = [arguments, seed](std::int32_t budget) mutable {
     arguments.budget = budget;
     return arguments.params(seed);
@@ -36,6 +45,7 @@ eval::Variant parse_variant(const std::string &text, PolicyArguments arguments,
   return {.label = text,
           .evicts = evicts,
           .pin_prompt = evicts ? arguments.pin_prompt : 0.0f,
+          .loop_guard = arguments.loop_guard,
           .params = params};
 }
 

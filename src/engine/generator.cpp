@@ -58,6 +58,7 @@ void Generator::start(std::int32_t sequence, Request request) {
   if (s.busy) throw Error("the sequence is busy");
   s.unread.insert(s.unread.end(), request.prompt.begin(), request.prompt.end());
   if (s.unread.empty()) throw Error("the prompt is empty");
+  if (request.loop_guard) s.guard = std::make_unique<LoopGuard>(context_, sequence);
   s.busy = true;
   s.in_prompt = true;
   s.n_predict = request.n_predict;
@@ -74,6 +75,7 @@ std::string Generator::cancel(std::int32_t sequence) {
   Slot &s = slot(sequence);
   if (!s.busy) return {};
   s.busy = false;
+  s.guard.reset();
   std::string held = s.stop.push(s.utf8.finish());
   return held + s.stop.finish();
 }
@@ -198,6 +200,10 @@ void Generator::emit(std::int32_t sequence, Clock::time_point now) {
 
   s.unread.push_back(event.token);
   ++s.statistics.generated;
+  if (s.guard) {
+    s.guard->push(event.token);
+    s.statistics.loop_alarms = s.guard->fired();
+  }
   if (s.text) event.text = s.stop.push(s.utf8.push(model_.piece(event.token)));
   if (s.stop.matched()) return finish(sequence, Finish::stop_string, event);
   if (s.statistics.generated == s.n_predict) finish(sequence, Finish::length, event);

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "core/thread_pool.hpp"
+#include "engine/loop_guard.hpp"
 #include "engine/model.hpp"
 #include "engine/sampler.hpp"
 #include "engine/stop_strings.hpp"
@@ -34,6 +35,7 @@ struct Request {
   std::vector<std::string> stop = {};  ///< the text ends before the first of these
   std::int32_t n_logprobs = -1;        ///< likeliest tokens to report with each; -1: no report
   bool text = true;  ///< false: events carry the tokens alone, and stop strings are not looked for
+  bool loop_guard = false;  ///< act in the cache when the text begins to repeat itself (LoopGuard)
 };
 
 /// A token and the logarithm of its probability before any sampling option applies.
@@ -64,8 +66,9 @@ struct GenerationStatistics {
   std::int64_t prompt_tokens = 0;
   std::int64_t prompt_done = 0;
   std::int64_t generated = 0;
-  double prompt_seconds = 0;    ///< until the first token was sampled
-  double generate_seconds = 0;  ///< from the first token to the last
+  std::int64_t loop_alarms = 0;  ///< times that the loop guard acted
+  double prompt_seconds = 0;     ///< until the first token was sampled
+  double generate_seconds = 0;   ///< from the first token to the last
 };
 
 class Generator {
@@ -110,6 +113,7 @@ class Generator {
     std::optional<Sampler> sampler;
     Utf8Assembler utf8;
     StopStrings stop;
+    std::unique_ptr<LoopGuard> guard;  // null: none was asked for
     GenerationStatistics statistics;
     Clock::time_point started;
     Clock::time_point first_token;

@@ -78,7 +78,8 @@ engine::Request Evaluation::request_for(const Job &job) const {
   return {.prompt = prompt_of(*job.question),
           .sampling = sampling,
           .n_predict = job.limit,
-          .text = false};
+          .text = false,
+          .loop_guard = job.variant->loop_guard};
 }
 
 bool Evaluation::run_phase(const Phase &phase) {
@@ -151,6 +152,7 @@ void Evaluation::record(const Answer &answer, double bytes_per_row) {
   record.finish = answer.ended ? "end" : "length";
   if (!answer.ended) record.loop = find_loop(answer.tokens);
   record.evictions = answer.evictions;
+  record.loop_alarms = answer.loop_alarms;
   record.peak_kv_bytes = std::llround(answer.most_rows * bytes_per_row);
   record.seconds = answer.seconds;
   record.share_seconds = answer.share_seconds;

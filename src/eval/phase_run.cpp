@@ -69,6 +69,7 @@ Answer PhaseRun::finish(std::int32_t sequence) {
   Slot &slot = slots_[static_cast<std::size_t>(sequence)];
   slot.answer.seconds = seconds_since(slot.started);
   slot.answer.evictions = context_.statistics(sequence).evictions;
+  slot.answer.loop_alarms = generator_.statistics(sequence).loop_alarms;
   --active_;
   return std::move(slot.answer);
 }

@@ -19,7 +19,8 @@ struct Answer {
   std::vector<llama_token> tokens = {};  ///< generated, without the one that ended them
   bool ended = false;                    ///< the model ended it, not the limit
   std::int64_t evictions = 0;
-  std::int32_t most_rows = 0;  ///< of a head, at any time
+  std::int64_t loop_alarms = 0;  ///< times that the loop guard acted
+  std::int32_t most_rows = 0;    ///< of a head, at any time
   double seconds = 0;
   double share_seconds = 0;  ///< each step's time is split evenly among the sequences in it
 };

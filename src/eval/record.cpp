@@ -57,6 +57,7 @@ ordered_json to_json(const Record &record) {
                        {"prompt_tokens", record.prompt_tokens},
                        {"tokens", record.tokens},
                        {"evictions", record.evictions},
+                       {"loop_alarms", record.loop_alarms},
                        {"peak_kv_bytes", record.peak_kv_bytes},
                        {"seconds", record.seconds},
                        {"share_seconds", record.share_seconds},
@@ -90,6 +91,7 @@ Record record_from_json(const json &line, const std::string &cache_types) {
   line.at("prompt_tokens").get_to(record.prompt_tokens);
   line.at("tokens").get_to(record.tokens);
   line.at("evictions").get_to(record.evictions);
+  record.loop_alarms = line.value("loop_alarms", std::int64_t{0});
   line.at("peak_kv_bytes").get_to(record.peak_kv_bytes);
   line.at("seconds").get_to(record.seconds);
   line.at("share_seconds").get_to(record.share_seconds);

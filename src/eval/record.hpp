@@ -31,6 +31,7 @@ struct Record {
   std::string finish;  ///< "end": the model ended; "length": it hit the limit
   std::optional<Loop> loop;
   std::int64_t evictions = 0;
+  std::int64_t loop_alarms = 0;    ///< times that the loop guard acted
   std::int64_t peak_kv_bytes = 0;  ///< rows at the most, all layers
   double seconds = 0;              ///< from its start to its end, beside the others
   double share_seconds = 0;        ///< its part of the machine's time: each step's time is split

@@ -21,6 +21,7 @@ struct Variant {
   std::string label;        ///< "vase", "random+prompt"
   bool evicts = true;       ///< false: the full cache
   float pin_prompt = 0.0f;  ///< share of the budget
+  bool loop_guard = false;  ///< act in the cache when an answer begins to repeat itself
   /// The parameters at a budget. Throws Error if they do not fit together.
   std::function<vase_params(std::int32_t budget)> params;
 };

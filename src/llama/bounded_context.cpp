@@ -55,6 +55,10 @@ const vase_params &BoundedContext::params(int32_t sequence) const {
   return state_->sequence(sequence).params;
 }
 
+float BoundedContext::pin_prompt(int32_t sequence) const {
+  return state_->sequence(sequence).pin_prompt;
+}
+
 void BoundedContext::set_prompt_end(int32_t sequence) {
   Sequence &s = state_->sequence(sequence);
   s.prompt_end = s.rows.tokens();

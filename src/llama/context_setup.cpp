@@ -1,4 +1,5 @@
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "ggml-backend.h"
@@ -11,6 +12,11 @@ namespace {
 // A step of 192 sequences of SmolLM2 on an H100 took 25 ms in one batch and 310 ms with half of the
 // sequences missing in between.
 constexpr int32_t kBridgeOnGpu = 64;
+
+// What the rows and queries of a sequence are kept for.
+auto frame_of(const vase_params &p) {
+  return std::tuple(p.budget, p.interval, p.window, vase_policy_needs_queries(p.policy));
+}
 
 }  // namespace
 
@@ -84,11 +90,12 @@ Sequence &ContextState::sequence(int32_t index) {
 }
 
 void ContextState::set_params(Sequence &s, const vase_params &params, float pin_prompt) {
-  if (s.rows.tokens() > 0) throw Error("parameters can be set for an empty sequence alone");
   if (vase_params_check(&params) != VASE_OK) throw Error(vase_last_error());
   if (!evictor || vase_policy_evicts(params.policy) == 0)
     throw Error("policy " + std::string(vase_policy_name(params.policy)) +
                 " cannot be set for one sequence: all evict or none does");
+  if (s.rows.tokens() > 0 && frame_of(params) != frame_of(s.params))
+    throw Error("a sequence that is not empty keeps its budget, interval and window");
   if (params.budget > options.policy.budget)
     throw Error("budget " + std::to_string(params.budget) + " is above the context's, " +
                 std::to_string(options.policy.budget));

@@ -32,7 +32,8 @@ Answer make_answer(const CompletionRequest &request, const std::vector<llama_tok
                             .sampling = request.sampling,
                             .n_predict = request.max_tokens,
                             .stop = request.stop,
-                            .n_logprobs = request.logprobs},
+                            .n_logprobs = request.logprobs,
+                            .loop_guard = request.loop_guard},
                 .policy = request.policy,
                 .pin_prompt = request.pin_prompt,
                 .draw_stream = static_cast<std::uint32_t>(index)};

@@ -62,6 +62,8 @@ std::string Metrics::text(const Gauges &gauges) const {
                  generated_tokens_.load());
   text += single("vase_evictions_total", "counter", "Evictions, each over all layers of a slot.",
                  evictions_.load());
+  text += single("vase_loop_alarms_total", "counter", "Times that the loop guard acted.",
+                 loop_alarms_.load());
   text += single("vase_queue_length", "gauge", "Answers that wait for a slot.", gauges.queue);
   text += single("vase_slots", "gauge", "Slots there are.", gauges.slots);
   text += single("vase_slots_busy", "gauge", "Slots in use.", gauges.slots_busy);

@@ -48,6 +48,7 @@ class Metrics {
   void count_prompt_tokens(std::int64_t n) { prompt_tokens_ += n; }
   void count_generated_tokens(std::int64_t n) { generated_tokens_ += n; }
   void count_evictions(std::int64_t n) { evictions_ += n; }
+  void count_loop_alarms(std::int64_t n) { loop_alarms_ += n; }
   void observe_first_token(double seconds) { first_token_.observe(seconds); }
   void observe_request(double seconds) { request_.observe(seconds); }
 
@@ -61,6 +62,7 @@ class Metrics {
   Counter prompt_tokens_ = 0;
   Counter generated_tokens_ = 0;
   Counter evictions_ = 0;
+  Counter loop_alarms_ = 0;
   Histogram first_token_;
   Histogram request_;
 };

@@ -33,6 +33,7 @@ struct CompletionRequest {
   bool split_reasoning = true;  ///< chat: <think> goes to reasoning_content
   vase_params policy = {};      ///< with the seed of the draws
   float pin_prompt = 0.0f;
+  bool loop_guard = false;
 };
 
 /// What a server allows and what it takes where a request is silent.
@@ -45,6 +46,7 @@ struct RequestRules {
   bool has_chat_template = true;
   vase_params policy = {};  ///< the server's; its budget is the largest
   float pin_prompt = 0.0f;
+  bool loop_guard = false;        ///< for requests whose policy scores by attention
   bool keeps_queries = false;     ///< policies that score by attention can be asked for
   std::int32_t least_budget = 1;  ///< that the model allows
 };

@@ -215,10 +215,12 @@ void read_cache(const Fields &body, const RequestRules &rules, CompletionRequest
   request.policy = rules.policy;
   request.policy.seed = request.sampling.seed;
   request.pin_prompt = rules.pin_prompt;
+  request.loop_guard = rules.loop_guard;
   const std::optional<Fields> fields = body.object("vase");
   if (!fields) return;
   if (const auto name = fields->text("policy")) {
     request.policy.policy = policy_named(*name, fields->path("policy"), rules);
+    request.loop_guard &= vase_policy_needs_queries(request.policy.policy) != 0;
   }
   read_budget(*fields, rules, request.policy);
   if (const auto seed = fields->integer("seed", 0, kMaxSafeInteger)) {

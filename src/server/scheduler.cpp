@@ -269,8 +269,10 @@ void Scheduler::count_progress(std::int32_t index) {
   Slot &slot = slots_[static_cast<std::size_t>(index)];
   if (!slot.task) return;
   const std::int64_t evictions = context_.statistics(index).evictions;
+  const std::int64_t alarms = generator_.statistics(index).loop_alarms;
   const std::int64_t prompt = generator_.statistics(index).prompt_done;
   metrics_.count_evictions(evictions - std::exchange(slot.evictions_counted, evictions));
+  metrics_.count_loop_alarms(alarms - std::exchange(slot.alarms_counted, alarms));
   metrics_.count_prompt_tokens(prompt - std::exchange(slot.prompt_counted, prompt));
 }
 

@@ -66,6 +66,7 @@ class Scheduler {
     std::size_t answer = 0;
     double queue_seconds = 0;
     std::int64_t evictions_counted = 0;
+    std::int64_t alarms_counted = 0;
     std::int64_t prompt_counted = 0;
   };
   struct Look;

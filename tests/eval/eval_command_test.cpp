@@ -48,20 +48,23 @@ class EvalCommand : public ::testing::Test {
 };
 
 TEST_F(EvalCommand, WritesALineForEachAnswerAndPrintsATable) {
-  const auto arguments =
-      command("run.jsonl", {"--policies", "full,vase,random+prompt,vase:protect=50%:recency=16",
-                            "--budgets", "2x,128", "--json", path("tables.json")});
+  const auto arguments = command(
+      "run.jsonl",
+      {"--policies", "full,vase,random+prompt,vase:protect=50%:recency=16,vase+guard:protect=auto",
+       "--budgets", "2x,128", "--json", path("tables.json")});
   const Outcome outcome = run_vase(arguments);
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("budget 2x"));
   EXPECT_THAT(outcome.out, HasSubstr("vase:protect=50%:recency=16"));
   EXPECT_THAT(outcome.out, HasSubstr("p (McNemar)"));
   const eval::Run run = eval::read_run(path("run.jsonl"));
-  EXPECT_EQ(run.records.size(), 2U * (1 + 3 * 2));
+  EXPECT_EQ(run.records.size(), 2U * (1 + 4 * 2));
   for (const eval::Record &record : run.records) {
     EXPECT_EQ(record.task, "sums");
     EXPECT_EQ(record.pin_prompt, record.policy == "random+prompt" ? 0.5f : 0.0f);
-    if (record.policy.find("protect") != std::string::npos) {
+    if (record.policy == "vase+guard:protect=auto") {
+      EXPECT_EQ(record.params.protect, VASE_PROTECT_AUTO);
+    } else if (record.policy.find("protect") != std::string::npos) {
       EXPECT_EQ(record.params.protect, record.params.budget / 2);
       EXPECT_EQ(record.params.recency, 16);
     }
@@ -125,6 +128,7 @@ TEST_F(EvalCommand, RefusesWhatCannotWork) {
   EXPECT_THAT(error_of({"--policies", "vaze"}), HasSubstr("did you mean \"vase\""));
   EXPECT_THAT(error_of({"--policies", "vase,vase"}), HasSubstr("there twice"));
   EXPECT_THAT(error_of({"--policies", "vase:protect=x"}), HasSubstr("in \"vase:protect=x\""));
+  EXPECT_THAT(error_of({"--policies", "random+guard"}), HasSubstr("policy random looks at none"));
   EXPECT_THAT(error_of({"--policies", "full+prompt"}), HasSubstr("no parameters"));
   EXPECT_THAT(error_of({"--budgets", "4y"}), HasSubstr("is not a budget"));
   EXPECT_THAT(error_of({"--policies", "vase", "--budgets", "32"}), HasSubstr("budget"));

@@ -2,16 +2,16 @@
 
 #include <gtest/gtest.h>
 
-#include <map>
-#include <regex>
 #include <string>
 #include <vector>
 
+#include "support/words.hpp"
 #include "tasks/registry.hpp"
 
 namespace vase::eval {
 namespace {
 
+using testing::tokens_of;
 using Tokens = std::vector<std::int32_t>;
 
 Tokens counting(std::int32_t count) {
@@ -80,17 +80,6 @@ TEST(Repetition, LinesThatDifferMoreAreWork) {
 TEST(Repetition, NothingIsNoLoop) {
   EXPECT_FALSE(find_loop({}));
   EXPECT_FALSE(find_loop(counting(5000)));
-}
-
-// Words, digits and signs as numbers, nearly as the tokeniser splits our tasks' text.
-Tokens tokens_of(const std::string &text) {
-  std::map<std::string, std::int32_t> numbers;
-  Tokens tokens;
-  static const std::regex kToken(" ?[A-Za-z]+|[0-9]| ?[^ A-Za-z0-9]| ");
-  for (std::sregex_iterator it(text.begin(), text.end(), kToken), end; it != end; ++it) {
-    tokens.push_back(numbers.emplace(it->str(), std::ssize(numbers)).first->second);
-  }
-  return tokens;
 }
 
 // What honest work looks like: the worked solutions of all tasks, cut at any place.

@@ -90,10 +90,27 @@ TEST(SequenceParams, AreRefusedIfTheyDoNotFit) {
   refused([](vase_params &p) { p.policy = nullptr; });
   refused([](vase_params &) {}, 1.5f);
   context.decode({{.sequence = 0, .tokens = random_tokens(3)}});
-  refused([](vase_params &) {});
+  refused([](vase_params &p) { p.budget = 200; });
+  refused([](vase_params &p) { p.interval = 16; });
+  refused([](vase_params &p) { p.policy = vase_policy_find("random"); });
 
   BoundedContext without_queries(model.get(), options_for("vase-cur", 256));
   EXPECT_THROW(without_queries.set_params(0, context.params(0), 0), Error);
+}
+
+TEST(SequenceParams, MayChangeInTheMiddleOfAText) {
+  const Model model = tiny_model("llama");
+  const auto kept_with = [&](float temperature) {
+    BoundedContext context(model.get(), options_for_two());
+    feed_singly(context, 0, random_tokens(300));
+    vase_params params = context.params(0);
+    params.temperature = temperature;
+    context.set_params(0, params, 0);
+    feed_singly(context, 0, random_tokens(100, 5));
+    return kept(context, 0);
+  };
+  EXPECT_EQ(kept_with(1), kept_with(1));
+  EXPECT_NE(kept_with(8), kept_with(1));
 }
 
 TEST(Fill, MakesAPromptsOutcomeIndependentOfItsPieces) {
