@@ -63,6 +63,7 @@ bench::Work work_of(const std::string& policy) {
   if (policy == "vase") return {attention, 2 * bytes};
   if (policy == "snapkv") return {attention, bytes};
   if (policy == "rkv") return {attention + 6.0 * rows * kDim, bytes};
+  if (policy == "vase-plus") return {4 * 2.0 * rows * kDim * kDim, 2 * bytes};
   if (policy == "vase-cur") return {2 * 2.0 * rows * kDim * 20, 2 * bytes};
   return {0, 0};
 }
@@ -101,7 +102,8 @@ void evict(benchmark::State& state, const std::string& name, int threads) {
 
 int main(int argc, char** argv) {
   for (const int threads : {1, 2})
-    for (const char* policy : {"vase", "snapkv", "vase-cur", "rkv", "random", "streaming"})
+    for (const char* policy :
+         {"vase", "vase-plus", "snapkv", "vase-cur", "rkv", "random", "streaming"})
       benchmark::RegisterBenchmark(
           (std::string("evict/") + policy + "/threads:" + std::to_string(threads)).c_str(),
           [=](benchmark::State& state) { evict(state, policy, threads); })

@@ -11,6 +11,7 @@
 namespace vase {
 
 const Policy& vase_policy_instance();
+const Policy& vase_plus_policy_instance();
 const Policy& vase_cur_policy_instance();
 const Policy& snapkv_policy_instance();
 const Policy& rkv_policy_instance();

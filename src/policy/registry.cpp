@@ -4,10 +4,15 @@ namespace vase {
 
 std::span<const Policy* const> all_policies() {
   static const Policy* const policies[] = {
-      &vase_policy_instance(),        &vase_cur_policy_instance(),
-      &snapkv_policy_instance(),      &rkv_policy_instance(),
-      &streaming_policy_instance(),   &random_policy_instance(),
-      &evict_large_policy_instance(), &attention_random_policy_instance(),
+      &vase_policy_instance(),
+      &vase_plus_policy_instance(),
+      &vase_cur_policy_instance(),
+      &snapkv_policy_instance(),
+      &rkv_policy_instance(),
+      &streaming_policy_instance(),
+      &random_policy_instance(),
+      &evict_large_policy_instance(),
+      &attention_random_policy_instance(),
       &full_policy_instance(),
   };
   return policies;

@@ -53,7 +53,7 @@ class PoliciesTest : public ::testing::Test {
 TEST_F(PoliciesTest, TheRegistryFindsEachByName) {
   for (const Policy* policy : all_policies()) EXPECT_EQ(find_policy(policy->name()), policy);
   EXPECT_EQ(find_policy("vas"), nullptr);
-  EXPECT_EQ(all_policies().size(), 9u);
+  EXPECT_EQ(all_policies().size(), 10u);
 }
 
 TEST_F(PoliciesTest, VaseProtectsTheWidestValuesWithTheSinksAmongThem) {
@@ -122,6 +122,67 @@ TEST_F(PoliciesTest, VaseDrawsInProportionToAttention) {
   test.add(drawn, expected, kDraws);
   ASSERT_GT(test.rows, 50);
   EXPECT_LT(test.chi2, test.limit()) << test.rows << " rows";
+}
+
+/// A layer of one head whose rows lie in few directions: row i along `direction(i)`, times 1 or -1.
+class Directions {
+ public:
+  template <typename Direction>
+  explicit Directions(const Direction& direction) : rows_(size_t{kRows} * kDim) {
+    std::mt19937 random(9);
+    for (int32_t i = 0; i < kRows; ++i) {
+      float* row = rows_.data() + static_cast<ptrdiff_t>(i) * kDim;
+      for (int32_t d = 0; d < kDim; ++d) row[d] = 0.05f * std::normal_distribution<float>()(random);
+      row[direction(i)] += random() % 2 == 0 ? 1.0f : -1.0f;
+    }
+    layer_.keys = {rows_.data(), VASE_F32, kDim, kDim * 4, kDim * 4, 0};
+    layer_.values = layer_.keys;
+    layer_.n_heads = 1;
+    layer_.n_rows = kRows;
+  }
+  float* row(int32_t i) { return rows_.data() + static_cast<ptrdiff_t>(i) * kDim; }
+  const vase_layer& layer() const { return layer_; }
+
+  static constexpr int32_t kDim = 64;
+
+ private:
+  std::vector<float> rows_;
+  vase_layer layer_{};
+};
+
+TEST_F(PoliciesTest, VasePlusRanksTheOnlyRowOfADirectionHighest) {
+  constexpr int32_t kAlone = 100;
+  Directions rows([](int32_t i) { return i == kAlone ? 60 : i % 8; });
+  const vase_params params = params_for("vase-plus", kBudget);
+  const std::vector<float> found = scores(params, rows.layer());
+  for (int32_t i = params.sinks; i < kRows - params.recency; ++i)
+    if (i != kAlone) {
+      EXPECT_GT(found[kAlone], found[static_cast<size_t>(i)]) << "row " << i;
+    }
+}
+
+TEST_F(PoliciesTest, VasePlusGivesUpWhatIsSaidManyTimes) {
+  // All rows but every fifth repeat one of ten.
+  const auto repeated = [](int32_t i) { return i % 5 != 0; };
+  Directions rows([](int32_t i) { return i % Directions::kDim; });
+  for (int32_t i = 20; i < kRows; ++i)
+    if (repeated(i)) std::copy_n(rows.row(1 + i % 10), Directions::kDim, rows.row(i));
+  const vase_params params = params_for("vase-plus", 150);
+  const std::vector<uint8_t> keep = select(params, rows.layer());
+  for (int32_t i = 20; i < kRows - params.recency; ++i)
+    if (!repeated(i)) {
+      EXPECT_EQ(keep[static_cast<size_t>(i)], 1) << "row " << i;
+    }
+}
+
+TEST_F(PoliciesTest, VasePlusLooksAtKeysAndValues) {
+  const vase_params params = params_for("vase-plus", kBudget);
+  const std::vector<uint8_t> both = select(params, layer_);
+  vase_layer keys_alone = layer_, values_alone = layer_;
+  keys_alone.values = layer_.keys;
+  values_alone.keys = layer_.values;
+  EXPECT_NE(select(params, keys_alone), both);
+  EXPECT_NE(select(params, values_alone), both);
 }
 
 TEST_F(PoliciesTest, SnapKvKeepsTheHighestWeights) {

@@ -3,7 +3,7 @@
 
 def test_each_request_has_its_own_policy_budget_and_seed(server):
     request = {"prompt": "some prompt " * 10, "max_tokens": 200, "seed": 3}
-    for policy in ("vase", "vase-cur", "snapkv", "rkv", "streaming", "random"):
+    for policy in ("vase", "vase-plus", "vase-cur", "snapkv", "rkv", "streaming", "random"):
         report = server.complete(**request, vase={"policy": policy})["vase"]
         assert report["policy"] == policy
         assert report["budget"] == 128

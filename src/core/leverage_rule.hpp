@@ -1,0 +1,25 @@
+// The constants of the leverage that vase-plus ranks by, the same for all backends.
+#ifndef VASE_CORE_LEVERAGE_RULE_HPP
+#define VASE_CORE_LEVERAGE_RULE_HPP
+
+namespace vase {
+
+/// Below this, a leverage counts as this: its logarithm stays finite for a row that is the mean.
+inline constexpr float kLowestLeverage = 1e-9f;
+
+/// Keeps the deviation of rows that are all alike from being divided by zero.
+inline constexpr double kLowestDeviation = 1e-9;
+
+/// What is added to the diagonal of a Gram matrix [dim][dim]: a tenth of the mean of its diagonal,
+/// which bounds the condition number by 10 dim + 1, so that f32 rows suffice; and a little for
+/// rows that are all alike.
+constexpr double ridge_of(double trace, int dim) { return 0.1 * trace / dim + 1e-6; }
+
+/// NaN stays NaN.
+constexpr float bounded_leverage(float leverage) {
+  return leverage < kLowestLeverage ? kLowestLeverage : leverage;
+}
+
+}  // namespace vase
+
+#endif

@@ -1,0 +1,39 @@
+// vase-plus: keep the rows that no others stand for, by the exact leverage of their keys and
+// values.
+#include <algorithm>
+
+#include "policy/policies.hpp"
+#include "score/leverage.hpp"
+
+namespace vase {
+namespace {
+
+class VasePlus final : public Policy {
+ public:
+  const char* name() const override { return "vase-plus"; }
+  const char* summary() const override {
+    return "keeps the highest ridge leverage of keys and values";
+  }
+  Choice choice() const override { return Choice::kHighest; }
+
+  void score(const Head& head, const Workbench& bench, std::span<float> out) const override {
+    const std::span<float> of_values = bench.arena.take<float>(out.size());
+    ridge_leverage(head, head.layer->keys, bench.kernels, bench.arena, out);
+    ridge_leverage(head, head.layer->values, bench.kernels, bench.arena, of_values);
+    combine_leverages(out, of_values);
+  }
+
+  size_t workspace(const vase_params&, const vase_layer& layer, int32_t n) const override {
+    return Arena::bytes_of<float>(static_cast<size_t>(n)) +
+           std::max(ridge_leverage_bytes(layer.keys), ridge_leverage_bytes(layer.values));
+  }
+};
+
+}  // namespace
+
+const Policy& vase_plus_policy_instance() {
+  static const VasePlus policy;
+  return policy;
+}
+
+}  // namespace vase
