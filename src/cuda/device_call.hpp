@@ -54,12 +54,13 @@ struct RowShape {
 enum class Protect : int32_t { kNothing, kWidestValues, kRandom };
 /// What it scores by.
 enum class Score : int32_t {
-  kEqual,       ///< 1
-  kAge,         ///< rank in token order
-  kValueRange,  ///< max - min of the value
-  kAttention,   ///< pooled attention of the newest queries
-  kRedundancy,  ///< R-KV: attention against redundancy
-  kLeverage,    ///< CUR
+  kEqual,          ///< 1
+  kAge,            ///< rank in token order
+  kValueRange,     ///< max - min of the value
+  kAttention,      ///< pooled attention of the newest queries
+  kRedundancy,     ///< R-KV: attention against redundancy
+  kLeverage,       ///< CUR
+  kRidgeLeverage,  ///< vase-plus: exact leverage of key and value
 };
 /// What it keeps of the others.
 enum class Choose : int32_t { kHighest, kLowest, kDraw };
@@ -121,9 +122,11 @@ struct Scratch {
   int32_t* n_moves;   ///< [units]
 
   uint16_t* planes;   ///< packed vectors, see vectors.hpp
-  float4* constants;  ///< [units][vector capacity] of each vector: scale, maximum, share
+  float4* constants;  ///< [units][vector capacity] of each vector: scale, maximum or offset, share
   float2* partials;   ///< [units][splits][vector capacity] maximum and sum of a part of the keys
-  float* key_sums;    ///< [units][splits][kMostDim] sums of unit keys
+  float* row_sums;    ///< [units][splits][kMostDim] sums of unit keys, or of rows
+  float* means;       ///< [units][kMostDim] of the candidates' rows
+  float* grams;       ///< [units][dim][dim], dim as padded: Gram matrix, then its inverse factor
   void* sort_space;
   size_t sort_bytes;
 };

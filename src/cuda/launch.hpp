@@ -26,6 +26,9 @@ void pack_queries(const DeviceCall& call, const Scratch& scratch, cudaStream_t s
 /// As products with rows of type `rows` want them.
 void pack_projections(const DeviceCall& call, vase_type rows, const Scratch& scratch,
                       cudaStream_t stream);
+/// The rows of each unit's inverse factor in scratch.grams, with their products with the mean.
+void pack_factors(const DeviceCall& call, const RowShape& rows, const Scratch& scratch,
+                  cudaStream_t stream);
 
 // logsumexp.cu: the softmax's maximum and sum of each query over the candidates.
 void log_sum_exp(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
@@ -35,14 +38,21 @@ int32_t key_splits(int32_t n_rows);
 // row_sums.cu: scratch.first = attention of each row; scratch.first, .second = its energies.
 void attention_sums(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
 void projected_energies(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
+/// scratch.first (keys) or .second (values) = energies of the rows, less their mean, times the
+/// inverse factor.
+void factor_energies(const DeviceCall& call, bool values, const Scratch& scratch,
+                     cudaStream_t stream);
 
 // value_range.cu: scratch.second = value ranges.
 void value_ranges(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
 
 // redundancy.cu: scratch.second = mean cosine similarity to the other candidates.
 void similarities(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
-/// Parts that the keys are split into for it.
-int32_t similarity_splits(int32_t n_rows);
+/// Parts that the rows are split into for it, and for their mean.
+int32_t row_splits(int32_t n_rows);
+
+// leverage.cu: scratch.first, .second = ridge leverage of keys and of values.
+void ridge_leverages(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
 
 // choose.cu: keep [units][row_capacity] or scores, the other is null.
 void choose_rows(const DeviceCall& call, const Scratch& scratch, uint8_t* keep, float* scores,

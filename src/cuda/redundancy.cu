@@ -1,13 +1,12 @@
 // Mean cosine similarity of each candidate's key to the other candidates (R-KV), through the sum of
 // the unit keys as score/redundancy.cpp has it: linear in the rows. A warp takes a row.
 #include "cuda/launch.hpp"
-#include "cuda/products.cuh"
+#include "cuda/warp_rows.cuh"
 
 namespace vase::cuda {
 namespace {
 
 constexpr int kWarps = 8, kThreads = kWarps * kWarpLanes;
-constexpr int kSplitRows = 256;  // of a block of threads
 
 /// Arrays that nobody else uses before the choice.
 __device__ inline float* inverse_norms(const DeviceCall& call, const Scratch& scratch, int unit) {
@@ -15,22 +14,6 @@ __device__ inline float* inverse_norms(const DeviceCall& call, const Scratch& sc
 }
 __device__ inline float* squares(const DeviceCall& call, const Scratch& scratch, int unit) {
   return inverse_norms(call, scratch, unit) + call.row_capacity;
-}
-
-__device__ inline float warp_sum(float x) {
-  for (int step = kWarpLanes / 2; step > 0; step /= 2) x += __shfl_xor_sync(kFullWarp, x, step);
-  return x;
-}
-
-/// Lane l gets segment l of the row, zeros beyond its end.
-template <vase_type T>
-__device__ inline void read_row(const DeviceCall& call, const DeviceItem& item, int head, int row,
-                                float (&x)[kSegment]) {
-  const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
-  Segment<T> segment{};
-  if (lane * kSegment < call.keys.dim)
-    segment.fetch(row_of(item, item.keys, head, row), lane, call.keys);
-  segment.values(x);
 }
 
 /// Norms, and the sum of the unit keys of a split. Grid: (splits, units).
@@ -51,7 +34,7 @@ __global__ __launch_bounds__(kThreads) void sum_unit_keys(DeviceCall call, Scrat
 #pragma unroll 4
   for (int row = begin + warp; row < end; row += kWarps) {
     float x[kSegment];
-    read_row<T>(call, item, head, row, x);
+    read_row<T>(row_of(item, item.keys, head, row), call.keys, x);
     float square = 0;
 #pragma unroll
     for (float v : x) square = fmaf(v, v, square);
@@ -70,7 +53,7 @@ __global__ __launch_bounds__(kThreads) void sum_unit_keys(DeviceCall call, Scrat
   __syncthreads();
   float total = 0;
   for (const auto& part : sums) total += part[threadIdx.x];
-  scratch.key_sums[(int64_t{unit} * gridDim.x + blockIdx.x) * kMostDim + threadIdx.x] = total;
+  scratch.row_sums[(int64_t{unit} * gridDim.x + blockIdx.x) * kMostDim + threadIdx.x] = total;
 }
 
 /// Grid: (splits, units).
@@ -85,7 +68,7 @@ __global__ __launch_bounds__(kThreads) void similarities_kernel(DeviceCall call,
 
   float total = 0;
   for (unsigned split = 0; split < gridDim.x; ++split)
-    total += scratch.key_sums[(int64_t{unit} * gridDim.x + split) * kMostDim + threadIdx.x];
+    total += scratch.row_sums[(int64_t{unit} * gridDim.x + split) * kMostDim + threadIdx.x];
   unit_sum[threadIdx.x] = total;
   __syncthreads();
 
@@ -95,7 +78,7 @@ __global__ __launch_bounds__(kThreads) void similarities_kernel(DeviceCall call,
 #pragma unroll 4
   for (int row = begin + warp; row < end; row += kWarps) {
     float x[kSegment];
-    read_row<T>(call, item, head, row, x);
+    read_row<T>(row_of(item, item.keys, head, row), call.keys, x);
     float dot = 0;
 #pragma unroll
     for (int d = 0; d < kSegment; ++d) dot = fmaf(x[d], unit_sum[lane * kSegment + d], dot);
@@ -110,7 +93,7 @@ __global__ __launch_bounds__(kThreads) void similarities_kernel(DeviceCall call,
 
 template <vase_type T>
 void launch(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
-  const dim3 grid(static_cast<unsigned>(similarity_splits(call.most_rows)),
+  const dim3 grid(static_cast<unsigned>(row_splits(call.most_rows)),
                   static_cast<unsigned>(call.units()));
   sum_unit_keys<T><<<grid, kThreads, 0, stream>>>(call, scratch);
   similarities_kernel<T><<<grid, kThreads, 0, stream>>>(call, scratch);
@@ -120,7 +103,7 @@ void launch(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream)
 
 static_assert(kThreads == kMostDim, "a thread for each element of the sum");
 
-int32_t similarity_splits(int32_t n_rows) { return divide_up(n_rows, kSplitRows); }
+int32_t row_splits(int32_t n_rows) { return divide_up(n_rows, kSplitRows); }
 
 void similarities(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
   with_type(call.keys.type, [&]<vase_type T>() { launch<T>(call, scratch, stream); });

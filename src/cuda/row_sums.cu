@@ -1,5 +1,6 @@
 // Products of rows with vectors, summed up over the vectors for each row: the attention that a key
-// receives from all queries (the second pass), and the squared length of a projected row (CUR). A
+// receives from all queries (the second pass), and the squared length of a row that is projected
+// (CUR) or multiplied by the inverse factor of its Gram matrix (vase-plus). A
 // warp holds its rows in registers, vectors stream by through shared memory.
 #include <cuda_pipeline.h>
 
@@ -23,8 +24,9 @@ struct Attention {
   }
 };
 struct Energy {
+  /// constants: scale of the product; what is subtracted from it.
   __device__ static float add(float sum, float product, const float4& constants) {
-    const float x = product * constants.x;
+    const float x = fmaf(product, constants.x, -constants.y);
     return fmaf(x, x, sum);
   }
 };
@@ -241,6 +243,13 @@ void projected_energies(const DeviceCall& call, const Scratch& scratch, cudaStre
   if (call.values.type != call.keys.type) pack_projections(call, call.values.type, scratch, stream);
   launch<Energy>(call, projections_of(call, call.values.type),
                  {true, true, call.values, scratch.second}, scratch, stream);
+}
+
+void factor_energies(const DeviceCall& call, bool values, const Scratch& scratch,
+                     cudaStream_t stream) {
+  const RowShape& rows = values ? call.values : call.keys;
+  launch<Energy>(call, factors_of(call, rows),
+                 {values, false, rows, values ? scratch.second : scratch.first}, scratch, stream);
 }
 
 }  // namespace vase::cuda

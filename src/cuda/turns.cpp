@@ -101,15 +101,23 @@ int32_t token_bits(const vase_cuda_item& item) {
   return std::max(1, static_cast<int32_t>(std::bit_width(static_cast<uint32_t>(end))));
 }
 
+/// Elements of packed vectors, in all planes, that an item of the turn takes; 0: none that could be
+/// too many (vectors of CUR are few).
+int64_t vector_elements(DeviceCall call) {
+  call.n_items = 1;
+  if (call.recipe.attends()) return queries_of(call).elements();
+  if (call.recipe.score == Score::kRidgeLeverage)
+    return std::max(factors_of(call, call.keys).elements(),
+                    factors_of(call, call.values).elements());
+  return 0;
+}
+
 /// Items from `first` that fit into one turn.
 size_t turn_length(const vase_cuda_limits& limits, const Layout& layout, const DeviceCall& shape,
                    const Request& request, size_t first) {
   size_t most = static_cast<size_t>(limits.items);
-  if (shape.recipe.attends() && request.params != nullptr) {
-    DeviceCall one = shape;
-    one.n_items = 1;
-    most = std::min(most, static_cast<size_t>(layout.plane_elements / queries_of(one).elements()));
-  }
+  const int64_t elements = request.params != nullptr ? vector_elements(shape) : 0;
+  if (elements > 0) most = std::min(most, static_cast<size_t>(layout.plane_elements / elements));
   std::vector<const int32_t*> lists;
   size_t count = 0;
   for (; first + count < request.items.size() && count < most; ++count) {
@@ -170,6 +178,7 @@ void score(const DeviceCall& call, const Step& step) {
   if (call.ranges()) step("ranges", value_ranges);
   if (call.recipe.score == Score::kRedundancy) step("similarities", similarities);
   if (call.recipe.score == Score::kLeverage) step("energies", projected_energies);
+  if (call.recipe.score == Score::kRidgeLeverage) step("leverages", ridge_leverages);
 }
 
 bool anything_active(const Request& request, size_t first, size_t count) {

@@ -31,10 +31,13 @@ Layout::Layout(const vase_cuda_limits& limits, std::byte* memory) {
   const int64_t dim = padded_dim(std::max(limits.keys_dim, limits.values_dim));
   const int64_t queries = units * pad_to_tiles(group * limits.n_queries);
   const int64_t projections = int64_t{limits.items} * kMostProjections;
-  vector_constants = std::max(queries, projections);
+  vector_constants = std::max({queries, projections, units * dim});
   const int64_t item_queries = queries / limits.items;
+  // vase-plus has a factor of as many vectors as elements for each unit.
+  const int64_t factors = units * dim, item_factors = int64_t{limits.n_heads} * dim;
   plane_elements =
-      dim * std::max({queries * kPlanes, item_queries * kMostPlanes, projections * kMostPlanes});
+      dim * std::max({queries * kPlanes, item_queries * kMostPlanes, projections * kMostPlanes,
+                      factors * kPlanes, item_factors * kMostPlanes});
   partials = queries * key_splits(limits.n_rows);
 
   take(scratch.tokens, rows);
@@ -52,7 +55,9 @@ Layout::Layout(const vase_cuda_limits& limits, std::byte* memory) {
   take(scratch.planes, plane_elements);
   take(scratch.constants, vector_constants);
   take(scratch.partials, partials);
-  take(scratch.key_sums, units * similarity_splits(limits.n_rows) * kMostDim);
+  take(scratch.row_sums, units * row_splits(limits.n_rows) * kMostDim);
+  take(scratch.means, units * kMostDim);
+  take(scratch.grams, units * dim * dim);
   std::byte* sort_space = nullptr;
   take(sort_space, kSortBytes);
   scratch.sort_space = sort_space;

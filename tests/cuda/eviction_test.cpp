@@ -79,7 +79,7 @@ class CudaEvictionTest : public ::testing::Test {
 };
 
 TEST_F(CudaEvictionTest, EvictionIsSelectionAndMoves) {
-  for (const char* policy : {"vase", "vase-cur", "random", "full"})
+  for (const char* policy : {"vase", "vase-plus", "vase-cur", "random", "full"})
     for (const vase_type type : {VASE_F32, VASE_F16, VASE_BF16, VASE_Q8_0, VASE_Q4_0})
       for (const int32_t vacate_first : {0, 17}) {
         SCOPED_TRACE(::testing::Message()

@@ -75,8 +75,8 @@ TEST_P(CudaPolicy, KeepsWhatTheCpuKeeps) {
 // Without evict-large: the value of a token repeats where the token does, so its ranking is full of
 // ties, and a GPU rounds one token differently in batches of one and of two.
 INSTANTIATE_TEST_SUITE_P(Policies, CudaPolicy,
-                         testing::Values("vase", "vase-cur", "snapkv", "rkv", "streaming", "random",
-                                         "attn-random"));
+                         testing::Values("vase", "vase-plus", "vase-cur", "snapkv", "rkv",
+                                         "streaming", "random", "attn-random"));
 
 // The range of a value row of the first layer depends on its token alone: wherever eviction has put
 // the row, the range found there must be that token's.

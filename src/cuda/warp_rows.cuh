@@ -1,0 +1,27 @@
+// Rows read by warps, a row each, for sums over all rows of a unit.
+#ifndef VASE_CUDA_WARP_ROWS_CUH
+#define VASE_CUDA_WARP_ROWS_CUH
+
+#include "cuda/products.cuh"
+
+namespace vase::cuda {
+
+constexpr int kSplitRows = 256;  // of a block of threads; row_splits() counts the blocks
+
+__device__ inline float warp_sum(float x) {
+  for (int step = kWarpLanes / 2; step > 0; step /= 2) x += __shfl_xor_sync(kFullWarp, x, step);
+  return x;
+}
+
+/// Lane l gets segment l of the row, zeros beyond its end.
+template <vase_type T>
+__device__ inline void read_row(const std::byte* row, const RowShape& shape, float (&x)[kSegment]) {
+  const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
+  Segment<T> segment{};
+  if (lane * kSegment < shape.dim) segment.fetch(row, lane, shape);
+  segment.values(x);
+}
+
+}  // namespace vase::cuda
+
+#endif
