@@ -2,7 +2,6 @@
 // a draw of the others. The same steps as policy/eviction.cpp and core/keep_set.cpp.
 #include <cub/block/block_reduce.cuh>
 
-#include "core/leverage_rule.hpp"
 #include "core/outlier_rule.hpp"
 #include "core/philox.hpp"
 #include "cuda/launch.hpp"
@@ -25,19 +24,6 @@ struct Shared {
   double sum;
 };
 
-/// As LogStandard of score/leverage.cpp.
-struct LogStandard {
-  double mean = 0;
-  double deviation = 1;
-
-  __device__ static double log_of(float leverage) {
-    return log(static_cast<double>(bounded_leverage(leverage)));
-  }
-  __device__ double operator()(float leverage) const {
-    return (log_of(leverage) - mean) / deviation;
-  }
-};
-
 /// A unit's candidates, by age.
 struct Candidates {
   const DeviceCall& call;
@@ -51,7 +37,6 @@ struct Candidates {
   uint64_t* ranking;
   float redundancy_maximum = 0;
   double redundancy_sum = 1;
-  LogStandard z_first, z_second;
 
   __device__ int32_t token(int i) const { return static_cast<int32_t>(tokens[i] ^ 0x80000000u); }
 
@@ -80,7 +65,7 @@ struct Candidates {
       case Score::kLeverage:
         return first[order[i]] * second[order[i]];
       case Score::kRidgeLeverage:
-        return static_cast<float>(z_first(first[order[i]]) + z_second(second[order[i]]));
+        return first[order[i]];
     }
     return 0;
   }
@@ -185,14 +170,6 @@ __device__ int protect(const Candidates& c, const PhiloxStream& random, int room
   return 0;
 }
 
-/// The sum of x over the block's threads, for all of them.
-__device__ double block_sum(double x, Shared& shared) {
-  x = DoubleReduce(shared.reduce_double).Sum(x);
-  if (threadIdx.x == 0) shared.sum = x;
-  __syncthreads();
-  return shared.sum;
-}
-
 /// The softmax over the mean similarities of all candidates.
 __device__ void normalise_redundancy(Candidates& c, Shared& shared) {
   float maximum = -INFINITY;
@@ -206,21 +183,11 @@ __device__ void normalise_redundancy(Candidates& c, Shared& shared) {
   double sum = 0;
   for (int i = static_cast<int>(threadIdx.x); i < c.n; i += kChoosers)
     sum += static_cast<double>(expf(c.second[c.order[i]] - shared.maximum));
+  sum = DoubleReduce(shared.reduce_double).Sum(sum);
+  if (threadIdx.x == 0) shared.sum = sum;
+  __syncthreads();
   c.redundancy_maximum = shared.maximum;
-  c.redundancy_sum = block_sum(sum, shared);
-}
-
-/// Over all candidates. leverages: by row.
-__device__ LogStandard standard_of(const Candidates& c, const float* leverages, Shared& shared) {
-  const auto mean_of = [&](const auto& term) {
-    double sum = 0;
-    for (int i = static_cast<int>(threadIdx.x); i < c.n; i += kChoosers)
-      sum += term(LogStandard::log_of(leverages[c.order[i]]));
-    return block_sum(sum, shared) / c.n;
-  };
-  const double mean = mean_of([](double x) { return x; });
-  const double variance = mean_of([mean](double x) { return (x - mean) * (x - mean); });
-  return {mean, sqrt(variance) + kLowestDeviation};
+  c.redundancy_sum = shared.sum;
 }
 
 __device__ void choose_by_score(const Candidates& c, const PhiloxStream& random, int room, int kept,
@@ -271,10 +238,6 @@ __global__ __launch_bounds__(kChoosers,
   int kept = keep_fixed(c, quota, shared.select);
   kept += protect(c, random, quota - kept, kept, shared.select);
   if (call.recipe.score == Score::kRedundancy) normalise_redundancy(c, shared);
-  if (call.recipe.score == Score::kRidgeLeverage) {
-    c.z_first = standard_of(c, c.first, shared);
-    c.z_second = standard_of(c, c.second, shared);
-  }
   if (keep != nullptr) choose_by_score(c, random, quota - kept, kept, shared.select);
 
   for (int i = static_cast<int>(threadIdx.x); i < item.n_rows; i += kChoosers) {

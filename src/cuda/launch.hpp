@@ -51,7 +51,7 @@ void similarities(const DeviceCall& call, const Scratch& scratch, cudaStream_t s
 /// Parts that the rows are split into for it, and for their mean.
 int32_t row_splits(int32_t n_rows);
 
-// leverage.cu: scratch.first, .second = ridge leverage of keys and of values.
+// leverage.cu: scratch.first = score by the ridge leverages of keys and values; second is used.
 void ridge_leverages(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
 
 // choose.cu: keep [units][row_capacity] or scores, the other is null.

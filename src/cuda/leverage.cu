@@ -1,6 +1,9 @@
 // Ridge leverage of keys and values (vase-plus) as score/leverage.cpp has it: the mean of the
 // candidates' rows, the Gram matrix of the rows less their mean, the inverse of its Cholesky
-// factor. The squared lengths of the rows times that are taken by row_sums.cu.
+// factor; in the end the score of both. The squared lengths of the rows times the factor are taken
+// by row_sums.cu.
+#include <cub/block/block_reduce.cuh>
+
 #include "core/leverage_rule.hpp"
 #include "cuda/launch.hpp"
 #include "cuda/warp_rows.cuh"
@@ -241,6 +244,63 @@ __global__ __launch_bounds__(kThreads) void factor_kernel(DeviceCall call, Scrat
   invert(m, side.shape.dim, side.pitch);
 }
 
+using BlockSum = cub::BlockReduce<double, kThreads>;
+
+struct SharedSum {
+  typename BlockSum::TempStorage storage;
+  double sum;
+};
+
+/// The sum of x over the threads, for all of them.
+__device__ double block_sum(double x, SharedSum& shared) {
+  x = BlockSum(shared.storage).Sum(x);
+  if (threadIdx.x == 0) shared.sum = x;
+  __syncthreads();
+  return shared.sum;
+}
+
+/// As LogStandard of score/leverage.cpp: z of the logarithm, over the first `n` rows of `order`.
+class LogStandard {
+ public:
+  __device__ LogStandard(const float* leverages, const int32_t* order, int n, SharedSum& shared) {
+    const auto mean_of = [&](const auto& term) {
+      double sum = 0;
+      for (int i = static_cast<int>(threadIdx.x); i < n; i += kThreads)
+        sum += term(log_of(leverages[order[i]]));
+      return block_sum(sum, shared) / n;
+    };
+    mean_ = mean_of([](double x) { return x; });
+    const double variance = mean_of([&](double x) { return (x - mean_) * (x - mean_); });
+    deviation_ = sqrt(variance) + kLowestDeviation;
+  }
+  __device__ double operator()(float leverage) const {
+    return (log_of(leverage) - mean_) / deviation_;
+  }
+
+ private:
+  __device__ static double log_of(float leverage) {
+    return log(static_cast<double>(bounded_leverage(leverage)));
+  }
+
+  double mean_, deviation_;
+};
+
+/// scratch.first of the candidates becomes their score: combine_leverages() of score/leverage.cpp.
+/// Grid: units.
+__global__ __launch_bounds__(kThreads) void combine_kernel(DeviceCall call, Scratch scratch) {
+  __shared__ SharedSum shared;
+  const int unit = static_cast<int>(blockIdx.x);
+  const DeviceItem& item = call.items[unit / call.n_heads];
+  if (item.active == 0) return;
+  const int64_t first = int64_t{unit} * call.row_capacity;
+  const int32_t* order = scratch.order + first;
+  float *scores = scratch.first + first, *others = scratch.second + first;
+  const int n = candidates_of(call, item);
+  const LogStandard z_score(scores, order, n, shared), z_other(others, order, n, shared);
+  for (int i = static_cast<int>(threadIdx.x); i < n; i += kThreads)
+    scores[order[i]] = static_cast<float>(z_score(scores[order[i]]) + z_other(others[order[i]]));
+}
+
 void launch(const DeviceCall& call, const Scratch& scratch, const Side& side, cudaStream_t stream) {
   const auto units = static_cast<unsigned>(call.units());
   const int splits = row_splits(call.most_rows), tiles = side.pitch / kTile;
@@ -261,6 +321,7 @@ void launch(const DeviceCall& call, const Scratch& scratch, const Side& side, cu
 void ridge_leverages(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
   launch(call, scratch, {false, call.keys, padded_dim(call.keys.dim)}, stream);
   launch(call, scratch, {true, call.values, padded_dim(call.values.dim)}, stream);
+  combine_kernel<<<static_cast<unsigned>(call.units()), kThreads, 0, stream>>>(call, scratch);
 }
 
 }  // namespace vase::cuda
