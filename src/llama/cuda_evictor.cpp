@@ -13,7 +13,7 @@ namespace {
 constexpr int32_t kSequencesAtOnce = 4;
 // Up to here a replay before each eviction was cheaper than a stop at each layer of every step
 // (docs/performance.md).
-constexpr int32_t kFewSequences = 8;
+constexpr int32_t kFewSequences = 3;
 constexpr int32_t kLargestDim = 256;  // of vase/cuda.h
 
 // The device that `tensor` lies on; -1 if none of CUDA's.
