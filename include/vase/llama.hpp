@@ -17,6 +17,7 @@
 #include <functional>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -48,10 +49,10 @@ struct BoundedOptions {
   vase_params policy{};
   /// Sequences that live side by side; each has its own stream of cells, budget and draws.
   int32_t n_sequences = 1;
-  /// The prompt's rows are never evicted, up to this share of the budget (0: not pinned). Of a
-  /// longer prompt the newest rows are pinned. What the prompt is: the tokens given to decode()
-  /// until set_prompt_end().
-  float pin_prompt = 0.0f;
+  /// The prompt's rows are never evicted, up to this share of the budget (0: not pinned; nothing
+  /// given: what the policy wants, vase_policy_default_pin). Of a longer prompt the newest rows are
+  /// pinned. What the prompt is: the tokens given to decode() until set_prompt_end().
+  std::optional<float> pin_prompt = {};
   Capture capture = Capture::kAuto;
   /// llama.cpp computes sequences together only if their numbers follow each other. Where up to so
   /// many sequences in a row sit a step out, each is given a token, which is taken back after the

@@ -62,6 +62,10 @@ VASE_API const char *vase_policy_summary(const vase_policy *policy);
 VASE_API int32_t vase_policy_needs_queries(const vase_policy *policy);
 /** 0 for the policy that keeps everything. */
 VASE_API int32_t vase_policy_evicts(const vase_policy *policy);
+/** Share of the budget up to which the prompt is pinned where nobody says otherwise: 0.5 for
+ * vase-plus, 0 for the published policies. Here it is for information: what is pinned is said by
+ * vase_layer.pinned_begin and pinned_end. */
+VASE_API float vase_policy_default_pin(const vase_policy *policy);
 
 /** For vase_params.protect: P is found for each layer and head from the value ranges of the
  * candidates, between budget / 32 and budget / 2 (docs/algorithm.md). */
@@ -70,8 +74,9 @@ VASE_API int32_t vase_policy_evicts(const vase_policy *policy);
 /** Parameters of an eviction. Row counts are per KV head. */
 typedef struct vase_params {
   const vase_policy *policy;
-  int32_t budget;   /* B: rows that remain after an eviction */
-  int32_t recency;  /* newest rows, always kept (published: 64) */
+  int32_t budget; /* B: rows that remain after an eviction */
+  int32_t
+      recency; /* newest rows, always kept (published: 64; vase-plus: budget / 4, at least 64) */
   int32_t interval; /* an eviction is due at budget + interval rows (published: 64) */
   int32_t window;   /* newest queries that score the rows (published: 64) */
   int32_t sinks;    /* first tokens of the sequence, always kept (published: 4) */
@@ -85,7 +90,8 @@ typedef struct vase_params {
   uint64_t seed;       /* with (sequence, eviction, layer, head, position) decides every draw */
 } vase_params;
 
-/** The published parameters, those that are counts of rows scaled to `budget`. */
+/** The parameters as published (for vase-plus: as evaluated), those that are counts of rows scaled
+ * to `budget`. policy: may be null, to be set later. */
 VASE_API vase_params vase_params_default(const vase_policy *policy, int32_t budget);
 
 /** Checks `params` alone, without a layer: ranges, and that the budget holds sinks and recency

@@ -10,7 +10,7 @@ class PolicyOptions(TypedDict, total=False):
     value (docs/algorithm.md)."""
 
     recency: int
-    """Newest rows, always kept (64)."""
+    """Newest rows, always kept (64; vase-plus: budget / 4, at least 64)."""
     interval: int
     """An eviction is due at budget + interval rows (64); only a cache looks at it."""
     window: int

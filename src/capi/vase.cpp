@@ -63,12 +63,14 @@ int32_t vase_policy_needs_queries(const vase_policy* policy) {
   return unwrap(policy).needs_queries() ? 1 : 0;
 }
 int32_t vase_policy_evicts(const vase_policy* policy) { return unwrap(policy).evicts() ? 1 : 0; }
+float vase_policy_default_pin(const vase_policy* policy) { return unwrap(policy).default_pin(); }
 
 vase_params vase_params_default(const vase_policy* policy, int32_t budget) {
   vase_params params{};
   params.policy = policy;
   params.budget = budget;
-  params.recency = 64;
+  params.recency =
+      policy != nullptr ? unwrap(policy).default_recency(budget) : vase::kPublishedRecency;
   params.interval = 64;
   params.window = 64;
   params.sinks = 4;

@@ -194,7 +194,9 @@ void PolicyArguments::add_parameters_to(CLI::App &app) {
   const auto option = [&](const char *name, auto &value, const char *help) {
     return app.add_option(name, value, help)->group(kPolicyGroup);
   };
-  option("--recency", recency, "newest rows, always kept (default: 64)")->check(at_least(0));
+  option("--recency", recency,
+         "newest rows, always kept (default: 64; vase-plus: a quarter of the budget, at least 64)")
+      ->check(at_least(0));
   option("--interval", interval, "rows between two evictions (default: 64)")->check(at_least(1));
   option("--window", window, "newest queries, by which rows are scored (default: 64)")
       ->check(at_least(1));
@@ -217,7 +219,9 @@ void PolicyArguments::add_parameters_to(CLI::App &app) {
            pin_prompt = share.empty() || share[0].empty() ? kDefaultPin
                                                           : parse<float>(share[0]).value_or(0.0f);
          },
-         "never evict the prompt, up to this share of the budget (0.5 if no share is given)")
+         "never evict the prompt, up to this share of the budget (0.5 if no share is given; "
+         "default: 0, "
+         "vase-plus: 0.5)")
       ->expected(0, 1)
       ->type_name("SHARE")
       ->check(between(0, 1))
@@ -255,6 +259,11 @@ void PolicyArguments::check_guard() const {
 
 bool PolicyArguments::evicts() const {
   return vase_policy_evicts(vase_policy_find(policy.c_str())) != 0;
+}
+
+float PolicyArguments::pinned_share() const {
+  if (!evicts()) return 0.0f;
+  return pin_prompt.value_or(vase_policy_default_pin(vase_policy_find(policy.c_str())));
 }
 
 void SamplingArguments::add_to(CLI::App &app) {

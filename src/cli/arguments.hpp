@@ -55,7 +55,7 @@ struct PolicyArguments {
   std::optional<std::string> protect;  ///< rows, "25%" of the budget, or "auto"
   std::optional<float> temperature;
   std::optional<float> lambda;
-  float pin_prompt = 0.0f;
+  std::optional<float> pin_prompt;  ///< share of the budget
   bool loop_guard = false;
 
   void add_to(CLI::App &app);
@@ -68,6 +68,8 @@ struct PolicyArguments {
   /// Throws Error if the loop guard is on and the policy leaves it nothing to do.
   void check_guard() const;
   bool evicts() const;
+  /// Share of the budget up to which the prompt is pinned: what is given, or what the policy wants.
+  float pinned_share() const;
 };
 
 /// How the next token is picked.

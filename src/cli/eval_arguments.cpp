@@ -167,6 +167,10 @@ nlohmann::ordered_json EvalArguments::settings() const {
   const auto or_default = [](const auto &value) {
     return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json("default");
   };
+  // Run files have had 0 where it is not given, since before policies had defaults of their own.
+  const nlohmann::ordered_json pinned =
+      policy.pin_prompt == 0.0f ? nlohmann::ordered_json("off")
+                                : nlohmann::ordered_json(policy.pin_prompt.value_or(0.0f));
   return {{"model", named_file(options.path)},
           {"adapters", adapters},
           {"cache_types", eval::cache_types(context.params())},
@@ -186,7 +190,7 @@ nlohmann::ordered_json EvalArguments::settings() const {
           {"protect", or_default(policy.protect)},
           {"temperature_attn", or_default(policy.temperature)},
           {"lambda", or_default(policy.lambda)},
-          {"pin_prompt", policy.pin_prompt}};
+          {"pin_prompt", pinned}};
 }
 
 std::filesystem::path EvalArguments::run_path() const {

@@ -110,12 +110,12 @@ BoundedOptions options_of(const InspectArguments &arguments) {
   if (!arguments.policy.evicts()) {
     throw Error("policy full evicts nothing, so there is nothing to look at");
   }
-  if (arguments.policy.pin_prompt > 0) {
+  if (arguments.policy.pin_prompt.value_or(0.0f) > 0) {
     throw Error("--pin-prompt: the text is read as one that goes on, no part of it is a prompt");
   }
   BoundedOptions options{
       .policy = arguments.policy.params(static_cast<std::uint64_t>(arguments.seed)),
-      .pin_prompt = arguments.policy.pin_prompt,
+      .pin_prompt = 0.0f,
       .context = arguments.context.params()};
   if (arguments.force) return options;
   const MemoryPlanner planner(arguments.model.file().string(), arguments.model.llama_params());

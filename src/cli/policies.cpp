@@ -31,7 +31,8 @@ struct Parameter {
 std::vector<Parameter> parameters(const vase_params &params) {
   return {
       {"--budget", "budget", static_cast<double>(params.budget), "rows that each head keeps"},
-      {"--recency", "recency", static_cast<double>(params.recency), "newest rows, always kept"},
+      {"--recency", "recency", static_cast<double>(params.recency),
+       "newest rows, always kept (vase-plus: budget / 4, at least 64)"},
       {"--interval", "interval", static_cast<double>(params.interval),
        "rows between two evictions"},
       {"--window", "window", static_cast<double>(params.window),

@@ -25,7 +25,7 @@ eval::Variant parse_variant(const std::string &text, PolicyArguments arguments,
   NamedSettings settings = split_settings(text);
   arguments.policy = settings.name;
   if (take_suffix(arguments.policy, kGuardSuffix)) arguments.loop_guard = true;
-  if (take_suffix(arguments.policy, kPinSuffix) && arguments.pin_prompt == 0.0f) {
+  if (take_suffix(arguments.policy, kPinSuffix) && arguments.pin_prompt.value_or(0.0f) == 0.0f) {
     arguments.pin_prompt = kDefaultPin;
   }
   settings.settings.insert(settings.settings.begin(), "policy=" + arguments.policy);
@@ -44,7 +44,7 @@ eval::Variant parse_variant(const std::string &text, PolicyArguments arguments,
   };
   return {.label = text,
           .evicts = evicts,
-          .pin_prompt = evicts ? arguments.pin_prompt : 0.0f,
+          .pin_prompt = arguments.pinned_share(),
           .loop_guard = arguments.loop_guard,
           .params = params};
 }

@@ -39,7 +39,7 @@ ContextState::ContextState(llama_model *model, const BoundedOptions &given)
     Sequence sequence;
     sequence.rows = SequenceRows(heads, budget, shape.cells);
     sequence.params = options.policy;
-    sequence.pin_prompt = options.pin_prompt;
+    sequence.pin_prompt = pin_of(options);
     sequence.draw_stream = static_cast<uint32_t>(i);
     sequences.push_back(std::move(sequence));
   }

@@ -34,8 +34,9 @@ void check_options(const llama_model *model, const BoundedOptions &options) {
   if (vase_policy_evicts(policy.policy) == 0) return;
 
   if (vase_params_check(&policy) != VASE_OK) throw Error(vase_last_error());
-  if (!(options.pin_prompt >= 0.0f && options.pin_prompt <= 0.9f))
-    throw Error("pinned share of the prompt " + std::to_string(options.pin_prompt) +
+  const float pin_prompt = pin_of(options);
+  if (!(pin_prompt >= 0.0f && pin_prompt <= 0.9f))
+    throw Error("pinned share of the prompt " + std::to_string(pin_prompt) +
                 " is not in 0 to 0.9 of the budget");
   if (vase_policy_needs_queries(policy.policy) != 0 &&
       policy.window > policy.budget + policy.interval)
@@ -89,6 +90,10 @@ vase_type row_type(ggml_type type, const char *what) {
       throw Error("cache type " + std::string(ggml_type_name(type)) + " of the " + what +
                   " cannot be evicted from; use f32, f16, bf16, q8_0 or q4_0");
   }
+}
+
+float pin_of(const BoundedOptions &options) {
+  return options.pin_prompt.value_or(vase_policy_default_pin(options.policy.policy));
 }
 
 ContextShape shape_context(const llama_model *model, const BoundedOptions &options) {

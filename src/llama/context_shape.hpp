@@ -18,6 +18,9 @@ struct ContextShape {
 /// be bounded or an option does not fit it.
 ContextShape shape_context(const llama_model *model, const BoundedOptions &options);
 
+/// The share of the budget up to which prompts are pinned: as given, or as the policy wants it.
+float pin_of(const BoundedOptions &options);
+
 /// Throws Error if no policy can bound this model's cache: it has none, or one of another kind.
 void check_model_can_be_bounded(const llama_model *model);
 

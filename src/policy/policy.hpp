@@ -14,6 +14,8 @@
 
 namespace vase {
 
+inline constexpr int32_t kPublishedRecency = 64;
+
 enum class Choice {
   kHighest,  ///< keep the highest scores
   kLowest,   ///< keep the lowest
@@ -39,6 +41,10 @@ class Policy {
   virtual Choice choice() const = 0;
   virtual bool needs_queries() const { return false; }
   virtual bool evicts() const { return true; }
+  /// What holds where the user says nothing: newest rows that are always kept, and the share of the
+  /// budget up to which the prompt is pinned.
+  virtual int32_t default_recency(int32_t /*budget*/) const { return kPublishedRecency; }
+  virtual float default_pin() const { return 0.0f; }
 
   /// Adds to `keep` the candidates that are safe from the choice by score.
   virtual void protect(const Head& /*head*/, const Workbench& /*bench*/, KeepSet& /*keep*/) const {}

@@ -15,6 +15,11 @@ class VasePlus final : public Policy {
     return "keeps the highest ridge leverage of keys and values";
   }
   Choice choice() const override { return Choice::kHighest; }
+  /// As it was evaluated: the text at hand is needed whole, and so is what was asked.
+  int32_t default_recency(int32_t budget) const override {
+    return std::max(kPublishedRecency, budget / 4);
+  }
+  float default_pin() const override { return 0.5f; }
 
   void score(const Head& head, const Workbench& bench, std::span<float> out) const override {
     const std::span<float> of_values = bench.arena.take<float>(out.size());

@@ -55,7 +55,7 @@ void reserve_for_all_policies(BoundedContext &context, const RequestRules &rules
     if (vase_policy_needs_queries(params.policy) != 0 && !rules.keeps_queries) continue;
     context.set_params(0, params, 0);
   }
-  context.set_params(0, rules.policy, rules.pin_prompt);
+  context.set_params(0, rules.policy, 0);
 }
 
 ObservedModel observed(const BoundedContext &context, const ServerOptions &options) {

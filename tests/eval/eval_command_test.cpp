@@ -50,7 +50,8 @@ class EvalCommand : public ::testing::Test {
 TEST_F(EvalCommand, WritesALineForEachAnswerAndPrintsATable) {
   const auto arguments = command(
       "run.jsonl",
-      {"--policies", "full,vase,random+prompt,vase:protect=50%:recency=16,vase+guard:protect=auto",
+      {"--policies",
+       "full,vase,random+prompt,vase:protect=50%:recency=16,vase+guard:protect=auto,vase-plus",
        "--budgets", "2x,128", "--json", path("tables.json")});
   const Outcome outcome = run_vase(arguments);
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
@@ -58,10 +59,11 @@ TEST_F(EvalCommand, WritesALineForEachAnswerAndPrintsATable) {
   EXPECT_THAT(outcome.out, HasSubstr("vase:protect=50%:recency=16"));
   EXPECT_THAT(outcome.out, HasSubstr("p (McNemar)"));
   const eval::Run run = eval::read_run(path("run.jsonl"));
-  EXPECT_EQ(run.records.size(), 2U * (1 + 4 * 2));
+  EXPECT_EQ(run.records.size(), 2U * (1 + 5 * 2));
   for (const eval::Record &record : run.records) {
     EXPECT_EQ(record.task, "sums");
-    EXPECT_EQ(record.pin_prompt, record.policy == "random+prompt" ? 0.5f : 0.0f);
+    const bool pinned = record.policy == "random+prompt" || record.policy == "vase-plus";
+    EXPECT_EQ(record.pin_prompt, pinned ? 0.5f : 0.0f);
     if (record.policy == "vase+guard:protect=auto") {
       EXPECT_EQ(record.params.protect, VASE_PROTECT_AUTO);
     } else if (record.policy.find("protect") != std::string::npos) {

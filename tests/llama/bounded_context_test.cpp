@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <numeric>
+#include <optional>
 #include <set>
 
 #include "contexts.hpp"
@@ -291,6 +292,20 @@ TEST(Prompt, StaysWhereItIsPinned) {
   feed_singly(context, 0, random_tokens(500, 8));
   for (const std::vector<int32_t> &positions : kept(context, 0))
     for (int32_t i = 0; i < 50; ++i) EXPECT_EQ(positions[static_cast<size_t>(i)], i);
+}
+
+TEST(Prompt, IsPinnedIfThePolicyWantsItUnlessItIsToldNotTo) {
+  const Model model = tiny_model("llama");
+  const auto pinned_end = [&](const char *policy, std::optional<float> share) {
+    BoundedOptions options = options_for(policy, 128);
+    options.pin_prompt = share;
+    BoundedContext context(model.get(), options);
+    context.decode({{.sequence = 0, .tokens = random_tokens(50)}});
+    return context.inspect(0, 0, 0).pinned_end;
+  };
+  EXPECT_EQ(pinned_end("vase-plus", std::nullopt), 50);
+  EXPECT_EQ(pinned_end("vase-plus", 0.0f), 0);
+  EXPECT_EQ(pinned_end("vase", std::nullopt), 0);
 }
 
 TEST(Prompt, OfALongOneTheNewestShareStays) {

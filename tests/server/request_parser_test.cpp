@@ -110,6 +110,29 @@ TEST(ParseRequest, KeepsTheBudgetWithinTheServersAndTheModels) {
   EXPECT_EQ(wrong_field(R"(,"vase":{"budget":513})", rules), "vase.budget");
 }
 
+TEST(ParseRequest, GivesEachPolicyItsOwnDefaultsUnlessTheServerSetsThem) {
+  RequestRules rules = test_rules();
+  rules.policy = vase_params_default(vase_policy_find("vase"), 512);
+  const auto parsed = [&](const std::string &cache) {
+    return parse_chat(R"(,"vase":{)" + cache + "}", rules);
+  };
+  EXPECT_EQ(parsed(R"("policy":"vase-plus")").policy.recency, 128);
+  EXPECT_EQ(parsed(R"("policy":"vase-plus","budget":400)").policy.recency, 100);
+  EXPECT_EQ(parsed(R"("policy":"vase-plus")").pin_prompt, 0.5f);
+  EXPECT_EQ(parsed(R"("policy":"vase-plus","pin_prompt":0)").pin_prompt, 0.0f);
+  EXPECT_EQ(parsed(R"("policy":"vase")").pin_prompt, 0.0f);
+
+  rules.policy = vase_params_default(vase_policy_find("vase-plus"), 512);
+  EXPECT_EQ(parse_chat("", rules).pin_prompt, 0.5f);
+  EXPECT_EQ(parsed(R"("policy":"vase")").policy.recency, 64);
+  EXPECT_EQ(parsed(R"("budget":100)").policy.recency, 64);
+
+  rules.policy.recency = 32;
+  rules.pin_prompt = 0.25f;
+  EXPECT_EQ(parsed(R"("policy":"vase-plus")").policy.recency, 32);
+  EXPECT_EQ(parsed(R"("policy":"vase-plus")").pin_prompt, 0.25f);
+}
+
 TEST(ParseRequest, RefusesPoliciesThatTheServerCannotRun) {
   RequestRules rules = test_rules();
   EXPECT_EQ(wrong_field(R"(,"vase":{"policy":"nobody"})", rules), "vase.policy");

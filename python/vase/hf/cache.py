@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import NoneType
 from typing import Any, NamedTuple, Unpack
 
 import numpy as np
@@ -52,7 +53,7 @@ class VaseCache(Cache):
         budget: int = 4096,
         policy: str = "vase",
         *,
-        pin_prompt: float = 0.0,
+        pin_prompt: float | None = None,
         draw_streams: Sequence[int] | None = None,
         **options: Unpack[PolicyOptions],
     ):
@@ -61,8 +62,8 @@ class VaseCache(Cache):
             config: of the model that will use the cache, ``model.config``.
             budget: rows that each head keeps at an eviction.
             policy: a name from vase.policies().
-            pin_prompt: share of the budget (0 to 0.9) up to which the prompt's rows are never evicted; of a longer prompt the
-                newest rows are pinned. The prompt is what the first forward brings.
+            pin_prompt: share of the budget (0 to 0.9) up to which the prompt's rows are never evicted (default: 0, under
+                vase-plus 0.5); of a longer prompt the newest rows are pinned. The prompt is what the first forward brings.
             draw_streams: the stream of random numbers that each sequence of the batch draws from (default: its index), so that a
                 sequence's outcome need not depend on its place in the batch.
             options: see PolicyOptions.
@@ -79,15 +80,16 @@ class VaseCache(Cache):
                 f"the model's attention implementation is {decoder._attn_implementation!r}, which hides the queries: call "
                 "model.set_attn_implementation('vase_sdpa') before making the cache"
             )
-        if not isinstance(pin_prompt, (int, float)):
+        if not isinstance(pin_prompt, (int, float, NoneType)):
             raise TypeError(f"pin_prompt is {pin_prompt!r}; it must be a number")
         if draw_streams is not None and not isinstance(draw_streams, Sequence):
             raise TypeError(f"draw_streams is {draw_streams!r}; it must be a sequence of ints, one for each sequence of the batch")
-        if not 0 <= pin_prompt <= 0.9:
+        if pin_prompt is not None and not 0 <= pin_prompt <= 0.9:
             raise ValueError(f"pin_prompt is {pin_prompt}; it must be in 0 .. 0.9 of the budget")
         self.parameters = parameters(policy, budget=budget, **options)
         self._options = options
-        self._pin_prompt = float(np.float32(pin_prompt))  # single precision, as in llama.hpp: the same number of rows
+        share = self.parameters["pin_prompt"] if pin_prompt is None else pin_prompt
+        self._pin_prompt = float(np.float32(share))  # single precision, as in llama.hpp: the same number of rows
         self._draw_streams = None if draw_streams is None else list(draw_streams)
 
         capacity = budget + self.parameters["interval"] if self.parameters["evicts"] else None

@@ -66,6 +66,13 @@ def test_pinned_prompt_stays():
     assert all(set(range(18, 30)) <= set(positions) for positions in longer.positions(0))
 
 
+def test_vase_plus_pins_the_prompt_unless_told_not_to():
+    pinned = filled("vase-plus", lengths=(10,), tokens=80)
+    assert all(set(range(10)) <= set(positions) for layer in range(3) for positions in pinned.positions(layer))
+    free = filled("vase-plus", lengths=(10,), tokens=80, pin_prompt=0)
+    assert not all(set(range(10)) <= set(positions) for layer in range(3) for positions in free.positions(layer))
+
+
 def test_set_prompt_end():
     model = tiny_model("Llama")
     cache = VaseCache(model.config, policy="random", pin_prompt=0.5, **SMALL)
