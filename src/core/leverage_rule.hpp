@@ -7,8 +7,9 @@ namespace vase {
 /// Below this, a leverage counts as this: its logarithm stays finite for a row that is the mean.
 inline constexpr float kLowestLeverage = 1e-9f;
 
-/// Keeps the deviation of rows that are all alike from being divided by zero.
-inline constexpr double kLowestDeviation = 1e-9;
+/// A deviation of logarithms below this counts as this: leverages that lie within a twentieth of
+/// each other are alike, and what rounding makes of them is not worth a choice.
+inline constexpr double kLowestDeviation = 0.05;
 
 /// What is added to the diagonal of a Gram matrix [dim][dim]: a tenth of the mean of its diagonal,
 /// which bounds the condition number by 10 dim + 1, so that f32 rows suffice; and a little for

@@ -271,7 +271,7 @@ class LogStandard {
     };
     mean_ = mean_of([](double x) { return x; });
     const double variance = mean_of([&](double x) { return (x - mean_) * (x - mean_); });
-    deviation_ = sqrt(variance) + kLowestDeviation;
+    deviation_ = fmax(sqrt(variance), kLowestDeviation);
   }
   __device__ double operator()(float leverage) const {
     return (log_of(leverage) - mean_) / deviation_;

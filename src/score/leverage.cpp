@@ -121,7 +121,7 @@ class LogStandard {
     for (const float l : leverages) mean_ += log_of(l) / n;
     double variance = 0;
     for (const float l : leverages) variance += (log_of(l) - mean_) * (log_of(l) - mean_) / n;
-    deviation_ = std::sqrt(variance) + kLowestDeviation;
+    deviation_ = std::max(std::sqrt(variance), kLowestDeviation);
   }
   double operator()(float leverage) const { return (log_of(leverage) - mean_) / deviation_; }
 

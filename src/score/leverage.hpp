@@ -20,7 +20,7 @@ void ridge_leverage(const Head& head, const vase_rows& rows, const Kernels& kern
 size_t ridge_leverage_bytes(const vase_rows& rows);
 
 /// scores[i] = z(log scores[i]) + z(log others[i]), where z subtracts the mean of all candidates
-/// and divides by their standard deviation. Both: [n], leverages.
+/// and divides by their standard deviation (at least 0.05). Both: [n], leverages.
 void combine_leverages(std::span<float> scores, std::span<const float> others);
 
 }  // namespace vase

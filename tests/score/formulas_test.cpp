@@ -260,6 +260,12 @@ TEST(Leverages, AreCombinedByTheirStandardisedLogarithms) {
     EXPECT_NEAR(static_cast<double>(scores[i]), expected[i], 1e-6) << "row " << i;
 }
 
+TEST(Leverages, ThatDifferByRoundingAreNotToldApart) {
+  std::vector<float> scores = {0.5f, 0.5000001f, 0.4999999f};
+  combine_leverages(scores, std::vector<float>{0.3f, 0.3000001f, 0.3f});
+  for (const float s : scores) EXPECT_NEAR(s, 0.0f, 2e-5f);
+}
+
 TEST(Leverages, OfRowsThatAreAllAlikeAreEqual) {
   std::vector<float> rows(40 * 64, 0.3f), scores(40);
   vase_layer layer{};
