@@ -51,6 +51,11 @@ void similarities(const DeviceCall& call, const Scratch& scratch, cudaStream_t s
 /// Parts that the rows are split into for it, and for their mean.
 int32_t row_splits(int32_t n_rows);
 
+// gram.cu: scratch.grams = upper triangles of Y^T Y, Y the candidates' keys or values less their
+// mean, which scratch.means has.
+void gram_matrices(const DeviceCall& call, bool values, const Scratch& scratch,
+                   cudaStream_t stream);
+
 // leverage.cu: scratch.first = score by the ridge leverages of keys and values; second is used.
 void ridge_leverages(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
 

@@ -6,51 +6,19 @@
 #include <numeric>
 #include <vector>
 
-#include "core/rows.hpp"
 #include "score/attention.hpp"
 #include "score/cur.hpp"
-#include "score/leverage.hpp"
+#include "score/head_of.hpp"
 #include "score/redundancy.hpp"
 #include "score/value_range.hpp"
-#include "support/random_layer.hpp"
 
 namespace vase {
 namespace {
 
-using Matrix = std::vector<std::vector<double>>;
-
-/// All rows of one head of a layer as candidates, in row order.
-class HeadOf {
- public:
-  HeadOf(const vase_layer& layer, int32_t index)
-      : layer_(layer), rows_(static_cast<size_t>(layer.n_rows)) {
-    std::iota(rows_.begin(), rows_.end(), 0);
-    cells_.assign(layer.cells, layer.cells + layer.n_rows);
-    head_ = {&layer_, index, rows_, cells_, rows_};
-  }
-  const Head& head() const { return head_; }
-
-  /// The true rows: as stored, turned back if they are rotated.
-  Matrix matrix(const vase_rows& rows) const {
-    Matrix m;
-    std::vector<float> row(static_cast<size_t>(rows.dim));
-    for (int32_t cell : cells_) {
-      read_row(row_at(rows, cell, head_.index), rows.type, rows.dim, row.data());
-      if (rows.rotation != 0) rotate_row(row.data(), rows.dim, rows.rotation);
-      m.emplace_back(row.begin(), row.end());
-    }
-    return m;
-  }
-
- private:
-  vase_layer layer_;
-  std::vector<int32_t> rows_, cells_;
-  Head head_;
-};
-
-double dot(const std::vector<double>& a, const std::vector<double>& b) {
-  return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
-}
+using testing::dot;
+using testing::HeadOf;
+using testing::Matrix;
+using testing::run;
 
 void softmax(std::vector<double>& x) {
   const double maximum = *std::max_element(x.begin(), x.end());
@@ -81,49 +49,6 @@ std::vector<double> attention_by_formula(const Head& head, const Matrix& keys,
           group_mean[i] += query_mean[static_cast<size_t>(k)] / params.pooling / head.group();
   }
   return group_mean;
-}
-
-/// x of m x = y, by Gauss elimination (m is positive definite: no pivoting).
-std::vector<double> solve(Matrix m, std::vector<double> y) {
-  for (size_t k = 0; k < y.size(); ++k)
-    for (size_t i = k + 1; i < y.size(); ++i) {
-      const double factor = m[i][k] / m[k][k];
-      for (size_t j = k; j < y.size(); ++j) m[i][j] -= factor * m[k][j];
-      y[i] -= factor * y[k];
-    }
-  for (size_t k = y.size(); k-- > 0;) {
-    for (size_t j = k + 1; j < y.size(); ++j) y[k] -= m[k][j] * y[j];
-    y[k] /= m[k][k];
-  }
-  return y;
-}
-
-std::vector<double> leverage_by_formula(Matrix rows) {
-  const size_t dim = rows[0].size();
-  std::vector<double> mean(dim);
-  for (const auto& row : rows)
-    for (size_t d = 0; d < dim; ++d) mean[d] += row[d] / static_cast<double>(rows.size());
-  Matrix gram(dim, std::vector<double>(dim));
-  for (auto& row : rows) {
-    for (size_t d = 0; d < dim; ++d) row[d] -= mean[d];
-    for (size_t a = 0; a < dim; ++a)
-      for (size_t b = 0; b < dim; ++b) gram[a][b] += row[a] * row[b];
-  }
-  double trace = 0;
-  for (size_t d = 0; d < dim; ++d) trace += gram[d][d];
-  for (size_t d = 0; d < dim; ++d) gram[d][d] += 0.1 * trace / static_cast<double>(dim);
-  std::vector<double> leverages;
-  for (const auto& row : rows) leverages.push_back(dot(row, solve(gram, row)));
-  return leverages;
-}
-
-template <typename Score>
-std::vector<float> run(const Head& head, size_t bytes, Score score) {
-  std::vector<std::byte> memory(bytes + Arena::kAlignment);
-  Arena arena(memory.data(), memory.size());
-  std::vector<float> out(static_cast<size_t>(head.size()));
-  score(arena, std::span<float>(out));
-  return out;
 }
 
 class FormulasTest : public ::testing::TestWithParam<testing::Shape> {
@@ -214,75 +139,6 @@ TEST_P(FormulasTest, CurWithAGivenProjection) {
     const double expected = energy(keys[i]) * energy(values[i]);
     ASSERT_NEAR(static_cast<double>(found[i]), expected, 1e-5 * expected) << "row " << i;
   }
-}
-
-TEST_P(FormulasTest, RidgeLeverageWhetherRowsAreStoredRotatedOrNot) {
-  for (const vase_rows* rows : {&layer_.keys, &layer_.values}) {
-    vase_rows stored = *rows;
-    const std::vector<double> expected = leverage_by_formula(head_of_.matrix(stored));
-    stored.rotation = 16;  // the true rows are others, their leverages the same
-    const std::vector<double> of_rotated = leverage_by_formula(head_of_.matrix(stored));
-    const auto found =
-        run(head_, ridge_leverage_bytes(stored), [&](Arena& arena, std::span<float> out) {
-          ridge_leverage(head_, stored, kernels_, arena, out);
-        });
-    for (size_t i = 0; i < found.size(); ++i) {
-      ASSERT_NEAR(static_cast<double>(found[i]), expected[i], 1e-5 * expected[i]) << "row " << i;
-      ASSERT_NEAR(of_rotated[i], expected[i], 1e-6 * expected[i]) << "row " << i;
-    }
-  }
-}
-
-TEST_P(FormulasTest, RidgeLeverageIsTheSameWithScalarKernels) {
-  const auto by = [&](const Kernels& kernels) {
-    return run(head_, ridge_leverage_bytes(layer_.keys), [&](Arena& arena, std::span<float> out) {
-      ridge_leverage(head_, layer_.keys, kernels, arena, out);
-    });
-  };
-  EXPECT_EQ(by(kernels_), by(reference_kernels()));
-}
-
-TEST(Leverages, AreCombinedByTheirStandardisedLogarithms) {
-  std::vector<float> scores = {0.1f, 0.2f, 0.4f, 0.0f, 0.3f};
-  const std::vector<float> others = {0.5f, 0.5f, 0.01f, 0.2f, 0.9f};
-  std::vector<double> expected(scores.size());
-  for (const auto& leverages : {scores, others}) {
-    std::vector<double> logs;
-    for (const float l : leverages)
-      logs.push_back(std::log(std::max(1e-9, static_cast<double>(l))));
-    const double mean = std::accumulate(logs.begin(), logs.end(), 0.0) / 5;
-    double variance = 0;
-    for (const double l : logs) variance += (l - mean) * (l - mean) / 5;
-    for (size_t i = 0; i < 5; ++i) expected[i] += (logs[i] - mean) / std::sqrt(variance);
-  }
-  combine_leverages(scores, others);
-  for (size_t i = 0; i < 5; ++i)
-    EXPECT_NEAR(static_cast<double>(scores[i]), expected[i], 1e-6) << "row " << i;
-}
-
-TEST(Leverages, ThatDifferByRoundingAreNotToldApart) {
-  std::vector<float> scores = {0.5f, 0.5000001f, 0.4999999f};
-  combine_leverages(scores, std::vector<float>{0.3f, 0.3000001f, 0.3f});
-  for (const float s : scores) EXPECT_NEAR(s, 0.0f, 2e-5f);
-}
-
-TEST(Leverages, OfRowsThatAreAllAlikeAreEqual) {
-  std::vector<float> rows(40 * 64, 0.3f), scores(40);
-  vase_layer layer{};
-  layer.keys = {rows.data(), VASE_F32, 64, 256, 256, 0};
-  layer.n_heads = 1;
-  layer.n_rows = 40;
-  std::vector<int32_t> cells(40);
-  std::iota(cells.begin(), cells.end(), 0);
-  layer.cells = cells.data();
-  const HeadOf head(layer, 0);
-  scores =
-      run(head.head(), ridge_leverage_bytes(layer.keys), [&](Arena& arena, std::span<float> out) {
-        ridge_leverage(head.head(), layer.keys, best_kernels(), arena, out);
-      });
-  combine_leverages(scores, std::vector<float>(scores));
-  for (const float s : scores) EXPECT_EQ(s, scores[0]);
-  EXPECT_TRUE(std::isfinite(scores[0]));
 }
 
 INSTANTIATE_TEST_SUITE_P(
