@@ -1,10 +1,12 @@
 #include "engine/log.hpp"
 
 #include <cstdio>
+#include <deque>
 #include <mutex>
 #include <string_view>
 #include <utility>
 
+#include "ggml.h"
 #include "llama.h"
 
 namespace vase::engine {
@@ -15,6 +17,7 @@ struct LogState {
   bool verbose = false;
   std::string line;
   std::string first_error;
+  std::deque<std::string> last_errors;  // what an abort is about
   ggml_log_level level = GGML_LOG_LEVEL_NONE;
 };
 
@@ -35,8 +38,19 @@ std::string_view without_prefixes(std::string_view line) {
 
 void finish_line(LogState &state) {
   const std::string line = std::exchange(state.line, {});
-  if (state.level != GGML_LOG_LEVEL_ERROR || !state.first_error.empty()) return;
-  state.first_error = without_prefixes(line);
+  if (state.level != GGML_LOG_LEVEL_ERROR) return;
+  state.last_errors.push_back(line);
+  if (state.last_errors.size() > 3) state.last_errors.pop_front();
+  if (state.first_error.empty()) state.first_error = without_prefixes(line);
+}
+
+// llama.cpp ends the process where a device fails, and says why in its log alone.
+void on_abort(const char *message) {
+  LogState &state = log_state();
+  const std::unique_lock lock(state.mutex, std::try_to_lock);
+  if (lock.owns_lock() && !state.verbose)
+    for (const std::string &line : state.last_errors) std::fprintf(stderr, "%s\n", line.c_str());
+  std::fprintf(stderr, "llama.cpp gave up: %s\n", message);
 }
 
 void on_log(ggml_log_level level, const char *text, void *user_data) {
@@ -59,6 +73,7 @@ void init_llama(bool verbose) {
   LogState &state = log_state();
   state.verbose = verbose;
   llama_log_set(on_log, &state);
+  ggml_set_abort_callback(on_abort);
   llama_backend_init();
 }
 

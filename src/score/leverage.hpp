@@ -12,8 +12,8 @@
 namespace vase {
 
 /// out[i] = y_i^T (Y^T Y + r I)^-1 y_i, the ridge leverage of candidate i (Alaoui and Mahoney 2015,
-/// arXiv 1411.0306), with y_i = x_i less the mean of all candidates' rows and r = 0.1 trace(Y^T Y)
-/// / dim. `rows`: the keys or the values of head.layer, as they are stored: an orthonormal rotation
+/// arXiv 1411.0306), with y_i = x_i less the mean of all candidates' rows and r = trace(Y^T Y) /
+/// dim. `rows`: the keys or the values of head.layer, as they are stored: an orthonormal rotation
 /// of all rows changes nothing. What it takes of the arena is free again afterwards. out: [n].
 void ridge_leverage(const Head& head, const vase_rows& rows, const Kernels& kernels, Arena arena,
                     std::span<float> out);

@@ -266,7 +266,7 @@ TEST_F(CudaEvictionTest, TheHandleHoldsWhatWasForetold) {
 }
 
 TEST_F(CudaEvictionTest, SaysThatMemoryIsShort) {
-  const vase_cuda_limits limits{4000, 1, 8, 32, 65000, 64, 128, 128};
+  const vase_cuda_limits limits{8000, 1, 8, 32, 33000, 4096, 128, 256};
   vase_cuda* cuda = nullptr;
   EXPECT_EQ(vase_cuda_create(&limits, &cuda), VASE_DEVICE_FAILED);
   EXPECT_EQ(cuda, nullptr);

@@ -83,6 +83,8 @@ INSTANTIATE_TEST_SUITE_P(Policies, CudaPolicy,
 TEST_F(CudaContext, RowsStayThoseOfTheirTokens) {
   for (const ggml_type type : {GGML_TYPE_F16, GGML_TYPE_Q8_0, GGML_TYPE_Q4_0}) {
     SCOPED_TRACE(ggml_type_name(type));
+    // A value at the edge of two steps of q4_0 may fall on either, in batches of other sizes.
+    const float tolerance = type == GGML_TYPE_Q4_0 ? 0.5f : 0.02f;
     BoundedContext bounded(on_gpu_.get(), options("vase", Capture::kAuto, type));
     BoundedOptions large = options("vase", Capture::kAuto, type);
     large.policy.budget = 1000;
@@ -97,7 +99,7 @@ TEST_F(CudaContext, RowsStayThoseOfTheirTokens) {
       for (size_t i = 0; i < all.positions.size(); ++i)
         range[all.positions[i]] = all.value_ranges[i];
       for (size_t i = 0; i < kept.positions.size(); ++i)
-        EXPECT_NEAR(kept.value_ranges[i], range.at(kept.positions[i]), 0.02f)
+        EXPECT_NEAR(kept.value_ranges[i], range.at(kept.positions[i]), tolerance)
             << "position " << kept.positions[i];
     }
   }

@@ -44,7 +44,7 @@ std::vector<double> leverage_by_formula(Matrix rows) {
   }
   double trace = 0;
   for (size_t d = 0; d < dim; ++d) trace += gram[d][d];
-  for (size_t d = 0; d < dim; ++d) gram[d][d] += 0.1 * trace / static_cast<double>(dim);
+  for (size_t d = 0; d < dim; ++d) gram[d][d] += trace / static_cast<double>(dim);
   std::vector<double> leverages;
   for (const auto& row : rows) leverages.push_back(dot(row, solve(gram, row)));
   return leverages;
