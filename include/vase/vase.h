@@ -74,9 +74,8 @@ VASE_API float vase_policy_default_pin(const vase_policy *policy);
 /** Parameters of an eviction. Row counts are per KV head. */
 typedef struct vase_params {
   const vase_policy *policy;
-  int32_t budget; /* B: rows that remain after an eviction */
-  int32_t
-      recency; /* newest rows, always kept (published: 64; vase-plus: budget / 4, at least 64) */
+  int32_t budget;   /* B: rows that remain after an eviction */
+  int32_t recency;  /* newest rows, always kept (published: 64; vase-plus: budget / 4) */
   int32_t interval; /* an eviction is due at budget + interval rows (published: 64) */
   int32_t window;   /* newest queries that score the rows (published: 64) */
   int32_t sinks;    /* first tokens of the sequence, always kept (published: 4) */
