@@ -7,7 +7,7 @@
 # Variables, all optional:
 #   VASE      the program               (build/release/bin/vase)
 #   PARALLEL  questions at a time       (64)
-#   BEST      policies of the long tiers (vase,rkv,vase-cur,random+prompt)
+#   BEST      policies of the long tiers (vase-plus,vase,vase-cur,random+prompt)
 #   TEXT      a text for fidelity       (none: the worked solution of a problem)
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -18,11 +18,11 @@ if [[ $split != tune && $split != test ]]; then
 fi
 shift
 vase=${VASE:-$root/build/release/bin/vase}
-best=${BEST:-vase,rkv,vase-cur,random+prompt}
+best=${BEST:-vase-plus,vase,vase-cur,random+prompt}
 out=$root/build/results/$split
 mkdir -p "$out"
 
-all=full,vase,vase-cur,snapkv,rkv,streaming,random,random+prompt,vase+prompt,rkv+prompt,evict-large
+all=full,vase,vase-plus,vase-cur,snapkv,rkv,streaming,random,random+prompt,vase+prompt,rkv+prompt,evict-large
 evaluate() { # FILE TIERS POLICIES BUDGETS [ARGUMENTS...]
   "$vase" eval --split "$split" --tiers "$2" --policies "$3" --budgets "$4" \
     --parallel "${PARALLEL:-64}" --out "$out/$1" "${@:5}"
