@@ -51,14 +51,9 @@ std::vector<double> attention_by_formula(const Head& head, const Matrix& keys,
   return group_mean;
 }
 
-class FormulasTest : public ::testing::TestWithParam<testing::Shape> {
+class FormulasTest : public testing::HeadTest {
  protected:
-  testing::RandomLayer random_{GetParam(), 21};
-  vase_layer layer_ = random_.view();
-  HeadOf head_of_{layer_, layer_.n_heads - 1};
-  const Head& head_ = head_of_.head();
   vase_params params_ = vase_params_default(nullptr, 256);
-  const Kernels& kernels_ = best_kernels();
 };
 
 TEST_P(FormulasTest, AttentionWeights) {

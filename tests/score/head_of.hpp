@@ -2,6 +2,8 @@
 #ifndef VASE_TESTS_SCORE_HEAD_OF_HPP
 #define VASE_TESTS_SCORE_HEAD_OF_HPP
 
+#include <gtest/gtest.h>
+
 #include <numeric>
 #include <span>
 #include <vector>
@@ -9,6 +11,7 @@
 #include "core/arena.hpp"
 #include "core/head.hpp"
 #include "core/rows.hpp"
+#include "score/kernels.hpp"
 #include "support/random_layer.hpp"
 
 namespace vase::testing {
@@ -42,6 +45,16 @@ class HeadOf {
   vase_layer layer_;
   std::vector<int32_t> rows_, cells_;
   Head head_;
+};
+
+/// The last head of a random layer of the parameter's shape.
+class HeadTest : public ::testing::TestWithParam<Shape> {
+ protected:
+  RandomLayer random_{GetParam(), 21};
+  vase_layer layer_ = random_.view();
+  HeadOf head_of_{layer_, layer_.n_heads - 1};
+  const Head& head_ = head_of_.head();
+  const Kernels& kernels_ = best_kernels();
 };
 
 inline double dot(const std::vector<double>& a, const std::vector<double>& b) {

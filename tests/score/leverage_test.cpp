@@ -50,14 +50,7 @@ std::vector<double> leverage_by_formula(Matrix rows) {
   return leverages;
 }
 
-class LeverageTest : public ::testing::TestWithParam<testing::Shape> {
- protected:
-  testing::RandomLayer random_{GetParam(), 21};
-  vase_layer layer_ = random_.view();
-  HeadOf head_of_{layer_, layer_.n_heads - 1};
-  const Head& head_ = head_of_.head();
-  const Kernels& kernels_ = best_kernels();
-};
+class LeverageTest : public testing::HeadTest {};
 
 TEST_P(LeverageTest, RidgeLeverageWhetherRowsAreStoredRotatedOrNot) {
   for (const vase_rows* rows : {&layer_.keys, &layer_.values}) {
