@@ -106,7 +106,7 @@ TEST_F(CudaContext, RowsStayThoseOfTheirTokens) {
         EXPECT_NEAR(kept.value_ranges[i], expected, coarse ? 0.5f : 0.02f)
             << "position " << kept.positions[i];
         ++rows;
-        rounded_otherwise += std::abs(kept.value_ranges[i] - expected) > 0.02f ? 1 : 0;
+        if (std::abs(kept.value_ranges[i] - expected) > 0.02f) ++rounded_otherwise;
       }
     }
     EXPECT_LE(rounded_otherwise, coarse ? rows / 100 : 0);
