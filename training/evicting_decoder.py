@@ -3,7 +3,14 @@
 import torch
 
 from decode import Decoder
-from policy_variants import INTERVAL, Rows, Variant, choose, score, standardised
+from policy_variants import INTERVAL, Moments, Rows, Variant, choose, score, standardised
+
+
+def output_metric(weight, shape):
+    """M [kv heads, d, d], |v M|^2 = sum over the group's heads of |W_O v|^2; weight [width, q]."""
+    heads = weight.view(weight.shape[0], shape.kv_heads, -1, shape.head_dim)
+    metric = torch.einsum("whgd,whge->hde", heads, heads)
+    return torch.linalg.cholesky(metric)
 
 
 class EvictingDecoder(Decoder):
@@ -26,6 +33,8 @@ class EvictingDecoder(Decoder):
         rows = (batch, shape.kv_heads, self.keys[0].shape[2])
         self.tokens = [torch.zeros(rows, dtype=torch.int32, device=device) for _ in self.keys]
         self.memory = [torch.zeros(rows, device=device) for _ in self.keys]
+        self.output = [output_metric(w["attn_output"].float(), shape) for w in self.weights]
+        self.seen = {}  # (layer, first sequence) -> Moments of keys and values
         generator = torch.Generator(device).manual_seed(7)
         self.noise = [
             torch.rand(shape.kv_heads, 1 << 15, generator=generator, device=device) for _ in self.keys
@@ -71,11 +80,29 @@ class EvictingDecoder(Decoder):
         keys, values, tokens = (x[layer][part] for x in (self.keys, self.values, self.tokens))
         at, count = torch.arange(keys.shape[2], device=keys.device), self.count[part][:, None, None]
         valid = at < count
-        return Rows(
+        rows = Rows(
             keys, values, tokens, self.latest_queries(layer, part, variant, position), valid,
             valid & (at < count - variant.recency),
             valid & (at < count - min(variant.recency, variant.window)),
+            self.output[layer], self.shape.rope_base,
         )  # fmt: skip
+        if variant.running:
+            due = count >= self.budgets[part][:, None, None] + INTERVAL
+            before = torch.where(position > count, count - INTERVAL, 0)  # rows seen earlier
+            rows.seen_keys, rows.seen_values = self.see_rows(
+                layer, part.start, variant, rows, valid & due & (at >= before)
+            )
+        return rows
+
+    def see_rows(self, layer: int, first: int, variant: Variant, rows: Rows, new):
+        s, h, _, d = rows.keys.shape
+        if (layer, first) not in self.seen:
+            device = rows.keys.device
+            self.seen[layer, first] = Moments(s, h, d, device), Moments(s, h, d, device)
+        of_keys, of_values = self.seen[layer, first]
+        of_keys.add(rows.key_vectors(variant), new)
+        of_values.add(rows.value_vectors(variant), new)
+        return of_keys, of_values
 
     def keep(self, layer: int, part: slice, stays):
         """Moves the rows that stay [s, h, n] to the front, in their order."""

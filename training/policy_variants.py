@@ -39,6 +39,13 @@ class Variant:
     raw: float = 0.0  # 1: logarithms of leverage as they are; 2: leverage itself; both not standardised
     joint: float = 0.0  # z(log of the leverage of key and value as one vector)
     ridge: float = 1.0  # of leverage, in parts of the mean variance
+    highest: float = 0.0  # 1: the higher of key's and value's leverage, not their sum
+    running: float = 0.0  # 1: leverage against all rows there ever were, not against those that stay
+    online: float = 0.0  # 1: a row keeps the first score that it got
+    derot: float = 0.0  # 1: leverage of keys as they were before their rotation
+    wo: float = 0.0  # 1: leverage of values as the output projection sees them
+    pool_mean: int = 0  # scores averaged over so many neighbouring rows
+    pool_max: int = 0  # the highest score of so many neighbouring rows
     value_red: float = 0.0  # takes away so much * z(mean cosine to the other values)
     coherent: float = 0.0  # 1: one choice for all layers and heads, by the mean of their z scores
     fixed: float = 0.0  # 1: the noise of a token stays the same at each eviction
@@ -82,6 +89,29 @@ def pooled(x, width: int):
     return torch.nn.functional.avg_pool1d(x, width, 1, width // 2, count_include_pad=True)
 
 
+class Moments:
+    """Count, sum and Gram matrix of all rows [s, h, n, d] that were ever added."""
+
+    def __init__(self, s: int, h: int, d: int, device):
+        self.count = torch.zeros(s, 1, device=device)
+        self.total = torch.zeros(s, h, d, device=device)
+        self.gram = torch.zeros(s, h, d, d, device=device)
+
+    def add(self, x, mask):
+        """Those rows of x [s, h, n, d] where mask [s, 1, n] is true."""
+        x = x * mask[..., None]
+        self.count += mask.sum(-1)
+        self.total += x.sum(2)
+        self.gram += x.transpose(-1, -2) @ x
+
+    def mean(self):
+        return self.total / self.count.clamp(min=1)[..., None]
+
+    def centred_gram(self):
+        mean = self.mean()
+        return self.gram - self.count[..., None, None] * mean[..., None] * mean[..., None, :]
+
+
 @dataclass
 class Rows:
     """Rows of one layer for sequences [s] and KV heads [h]."""
@@ -93,6 +123,10 @@ class Rows:
     valid: torch.Tensor  # [s, 1, n]
     candidate: torch.Tensor  # [s, 1, n] valid and not in the recency window
     older: torch.Tensor  # [s, 1, n] valid and older than the queries that score
+    output: torch.Tensor  # [h, d, d] M, so that |v M| is what the output projection makes of |v|
+    rope_base: float
+    seen_keys: "Moments | None" = None  # of all rows there ever were
+    seen_values: "Moments | None" = None
 
     def attention(self, variant: Variant):
         s, h, n, d = self.keys.shape
@@ -111,11 +145,28 @@ class Rows:
         count = self.candidate.sum(-1)[..., None, None].clamp(min=1)
         return x - (x * mask).sum(2, keepdim=True) / count
 
-    def leverage_scores(self, x, ridge: float):
+    def key_vectors(self, variant: Variant):
+        """The keys [s, h, n, d], without their rotation if the variant says so."""
+        if not variant.derot:
+            return self.keys.float()
+        half = self.keys.shape[-1] // 2
+        exponents = torch.arange(half, device=self.keys.device, dtype=torch.float32) / half
+        angles = self.tokens[..., None].float() * self.rope_base**-exponents
+        cos, sin = angles.cos(), angles.sin()
+        even, odd = self.keys.float().unflatten(-1, (-1, 2)).unbind(-1)
+        return torch.stack((even * cos + odd * sin, odd * cos - even * sin), -1).flatten(-2)
+
+    def value_vectors(self, variant: Variant):
+        return self.values.float() @ self.output if variant.wo else self.values.float()
+
+    def leverage_scores(self, x, ridge: float, seen=None):
         """x (X'X + r I)^-1 x of the centred rows, r in parts of the mean variance."""
-        x = self.centred(x)
-        kept = x * self.candidate[..., None]
-        gram = kept.transpose(-1, -2) @ kept
+        if seen is None:
+            x = self.centred(x)
+            kept = x * self.candidate[..., None]
+            gram = kept.transpose(-1, -2) @ kept
+        else:
+            x, gram = x - seen.mean()[:, :, None], seen.centred_gram()
         ridge = ridge * gram.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None] + 1e-6
         gram = gram + ridge * torch.eye(x.shape[-1], device=x.device)
         half = torch.linalg.solve_triangular(
@@ -185,22 +236,40 @@ def score(variant: Variant, rows: Rows, memory, noise, position: int, budgets):
     for name, x in apart.items():
         if weight := getattr(variant, name):
             result += weight * standardised(log_norm(rows.centred(x)), rows.candidate)
-    leverages = {"key_lev": rows.keys, "value_lev": rows.values}
-    for name, x in leverages.items():
-        if weight := getattr(variant, name):
-            scores = rows.leverage_scores(x, variant.ridge).clamp(min=1e-9)
-            if variant.raw < 2:
-                scores = scores.log()
-            result += weight * (scores if variant.raw else standardised(scores, rows.candidate))
+    if variant.key_lev or variant.value_lev:
+        result += leverages(variant, rows)
     if variant.joint:
         both = [x / x.float().std() for x in (rows.keys, rows.values)]
         scores = rows.leverage_scores(torch.cat(both, -1), variant.ridge).clamp(min=1e-9).log()
         result += variant.joint * standardised(scores, rows.candidate)
     if variant.value_red:
         result -= variant.value_red * standardised(rows.similarity(rows.values), rows.candidate)
+    if variant.pool_mean:
+        result = pooled(result, variant.pool_mean)
+    if variant.pool_max:
+        result = torch.nn.functional.max_pool1d(result, variant.pool_max, 1, variant.pool_max // 2)
+    if variant.online:
+        result = torch.where(memory == 0, result, memory)
+        memory.copy_(torch.where(rows.candidate, result, 0))
     if variant.draw:
         result += variant.draw * gumbel(variant, rows, noise)
     return result
+
+
+def leverages(variant: Variant, rows: Rows):
+    """What leverage of keys and values adds to the scores [s, h, n]."""
+    weighted = []
+    for weight, x, seen in (
+        (variant.key_lev, rows.key_vectors(variant), rows.seen_keys),
+        (variant.value_lev, rows.value_vectors(variant), rows.seen_values),
+    ):
+        if not weight:
+            continue
+        scores = rows.leverage_scores(x, variant.ridge, seen).clamp(min=1e-9)
+        if variant.raw < 2:
+            scores = scores.log()
+        weighted.append(weight * (scores if variant.raw else standardised(scores, rows.candidate)))
+    return torch.stack(weighted).amax(0) if variant.highest else sum(weighted)
 
 
 def ranks(scores):

@@ -50,11 +50,12 @@ VASE_API size_t vase_cuda_bytes(const vase_cuda *cuda);
 VASE_API size_t vase_cuda_bytes_needed(const vase_cuda_limits *limits);
 
 /** One layer of one sequence on the device. All items of a call have the same n_heads,
- *  n_query_heads, n_queries, dims, row types and rotations; all else may differ. */
+ *  n_query_heads, n_queries, dims, row types and rotations, rope.pairs and rope.stride, and all or
+ *  none have rope.frequencies; all else may differ. */
 typedef struct vase_cuda_item {
-  /* As in vase.h, except: keys.data, values.data, queries and gauss are device pointers; cells is a
-     host pointer, read before the call returns (items of one sequence share the array);
-     positions must be NULL, the field below takes its place. */
+  /* As in vase.h, except: keys.data, values.data, rope.frequencies, queries and gauss are device
+     pointers; cells is a host pointer, read before the call returns (items of one sequence share
+     the array); positions must be NULL, the field below takes its place. */
   vase_layer layer;
 
   /* Bytes from query head to query head and from token to token of layer.queries, multiples of 4.

@@ -124,10 +124,20 @@ typedef struct vase_rows {
   int32_t rotation;
 } vase_rows;
 
+/** How keys were rotated for their positions (RoPE, arXiv 2104.09864): pair i of the row that
+ * stands for token p was turned by the angle p * frequencies[i]. Only vase-plus looks at it: it
+ * compares keys as they were before. */
+typedef struct vase_rope {
+  const float *frequencies; /* [pairs] radians a token. NULL: not rotated, or nobody knows how */
+  int32_t pairs;            /* elements behind the last pair were not rotated */
+  int32_t stride; /* pair i is elements (2 i, 2 i + 1) if this is 1, else (i, i + stride) */
+} vase_rope;
+
 /** One layer of one sequence. */
 typedef struct vase_layer {
   vase_rows keys; /* post-RoPE */
   vase_rows values;
+  vase_rope rope;  /* of the keys */
   int32_t n_heads; /* KV heads */
   int32_t n_rows;  /* rows each head holds */
 

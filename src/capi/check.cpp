@@ -50,6 +50,20 @@ vase_status check_rows(const char* name, const vase_rows& rows) {
   return VASE_OK;
 }
 
+vase_status check_rope(const vase_rope& rope, int32_t dim) {
+  if (rope.frequencies == nullptr) return VASE_OK;
+  if (rope.pairs < 1 || rope.pairs > dim / 2)
+    return fail(VASE_INVALID_ARGUMENT, "rope.pairs is %d; keys of %d elements have 1 .. %d pairs",
+                rope.pairs, dim, dim / 2);
+  if (rope.stride != 1 && (rope.stride < rope.pairs || rope.stride > dim - rope.pairs))
+    return fail(
+        VASE_INVALID_ARGUMENT,
+        "rope.stride is %d; it must be 1 (neighbours), or in %d .. %d, so that %d pairs lie "
+        "apart in %d elements",
+        rope.stride, rope.pairs, dim - rope.pairs, rope.pairs, dim);
+  return VASE_OK;
+}
+
 #define VASE_TRY(expression) \
   if (const vase_status status_ = (expression); status_ != VASE_OK) return status_
 
@@ -104,7 +118,8 @@ vase_status check_layer(const vase_layer* layer) {
   VASE_TRY(check_range("n_heads", layer->n_heads, 1, kMaxHeads));
   VASE_TRY(check_range("n_rows", layer->n_rows, 1, kMaxRows));
   VASE_TRY(check_rows("keys", layer->keys));
-  return check_rows("values", layer->values);
+  VASE_TRY(check_rows("values", layer->values));
+  return check_rope(layer->rope, layer->keys.dim);
 }
 
 vase_status check_fit(const vase_params& params, const vase_layer& layer) {
