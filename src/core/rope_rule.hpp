@@ -6,8 +6,8 @@
 
 namespace vase {
 
-/// `frequency` (radians a token, vase_rope) in units of 2^-32 turns a token. Multiplied with a token
-/// position it overflows by whole turns, so what is left is the phase, however long the text.
+/// `frequency` (radians a token, vase_rope) in units of 2^-32 turns a token. Multiplied with a
+/// token position it overflows by whole turns, so what is left is the phase, however long the text.
 constexpr uint32_t rope_step(float frequency) {
   constexpr double kUnits = 4294967296.0 / 6.283185307179586;
   return static_cast<uint32_t>(static_cast<int64_t>(static_cast<double>(frequency) * kUnits + 0.5));

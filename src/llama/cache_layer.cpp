@@ -32,4 +32,9 @@ void CacheRows::write_stream(int32_t stream, const std::vector<std::byte> &copy)
                           stream_bytes());
 }
 
+vase_rope Rope::view() const {
+  if (frequencies.empty()) return {};
+  return {frequencies.data(), static_cast<int32_t>(frequencies.size()), stride};
+}
+
 }  // namespace vase

@@ -29,12 +29,22 @@ struct CacheRows {
   void write_stream(int32_t stream, const std::vector<std::byte> &copy) const;
 };
 
+/// How a layer's keys are rotated for their positions: vase_rope, with its frequencies.
+struct Rope {
+  std::vector<float> frequencies;  ///< of the pairs; empty: not rotated, or in an unknown way
+  int32_t stride = 0;
+
+  /// Points into this object.
+  vase_rope view() const;
+};
+
 struct CacheLayer {
   CacheRows keys;
   CacheRows values;  ///< may lie in the keys' tensor (multi-head latent attention)
   int32_t n_heads = 0;
   int32_t n_query_heads = 0;
   float scale = 0;  ///< of the attention logits
+  Rope rope;
 };
 
 }  // namespace vase

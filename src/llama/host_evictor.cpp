@@ -19,6 +19,7 @@ vase_layer describe(const CacheLayer &layer, size_t index, const Eviction &evict
   described.queries = queries.ring(index, eviction.stream);
   described.n_queries = queries.window();
   described.scale = layer.scale;
+  described.rope = layer.rope.view();
   described.pinned_begin = eviction.pinned_begin;
   described.pinned_end = eviction.pinned_end;
   described.sequence = eviction.draw_stream;
@@ -181,6 +182,7 @@ ValueReport look_at_values(const CacheLayer &cache, int32_t head, const Eviction
   auto *first = static_cast<std::byte *>(described.values.data);
   described.values.data = first + head * described.values.head_stride;
   described.keys = described.values;  // not looked at
+  described.rope = {};
 
   // The policy that ranks by value range, with nobody exempt from the ranking, knows them all.
   vase_params ranking = vase_params_default(vase_policy_find("evict-large"), rows.rows());

@@ -7,6 +7,7 @@
 
 #include "ggml-backend.h"
 #include "llama/context_shape.hpp"
+#include "llama/rope.hpp"
 
 namespace vase {
 namespace {
@@ -123,9 +124,14 @@ void Watcher::discover_write(const ggml_tensor *node) {
   const bool known = std::any_of(storages_.begin(), storages_.end(),
                                  [&](const Storage &other) { return other.tensor == storage; });
   if (known || storage->op != GGML_OP_NONE) return;
-  storages_.push_back({storage, rotation_of(node->src[0])});
+  storages_.push_back({storage, rotation_of(node->src[0]), rope_of(node->src[0])});
   if (node->src[1]->type != GGML_TYPE_I64 && refusal_.empty())
     refusal_ = "this llama.cpp numbers cells in another way than expected; use version 0.3.36";
+}
+
+const Watcher::Storage *Watcher::storage_behind(const ggml_tensor *view) const {
+  const auto found = std::ranges::find(storages_, storage_of(view), &Storage::tensor);
+  return found == storages_.end() ? nullptr : &*found;
 }
 
 void Watcher::discover_attention(const ggml_tensor *node) {
@@ -134,11 +140,7 @@ void Watcher::discover_attention(const ggml_tensor *node) {
   const ggml_tensor *values = cache_view(node->src[2]);
   if (!is_bounded(storage_of(keys)) || layer_of(node) != nullptr || !refusal_.empty()) return;
 
-  const auto rotation = [&](const ggml_tensor *view) {
-    for (const Storage &storage : storages_)
-      if (storage.tensor == storage_of(view)) return storage.rotation;
-    return 0;
-  };
+  const Storage *key_storage = storage_behind(keys), *value_storage = storage_behind(values);
   try {
     if (float_parameter(node, 1) != 0.0f)
       throw Error("this model uses ALiBi, which is not supported");
@@ -147,8 +149,9 @@ void Watcher::discover_attention(const ggml_tensor *node) {
     if (queries->type != GGML_TYPE_F32 || queries->nb[0] != sizeof(float))
       throw Error("this model's queries are not f32, which is not supported");
     CacheLayer layer;
-    layer.keys = rows_of_view(keys, rotation(keys), "keys");
-    layer.values = rows_of_view(values, rotation(values), "values");
+    layer.keys = rows_of_view(keys, key_storage ? key_storage->rotation : 0, "keys");
+    layer.values = rows_of_view(values, value_storage ? value_storage->rotation : 0, "values");
+    if (key_storage != nullptr) layer.rope = key_storage->rope;
     layer.n_heads = static_cast<int32_t>(keys->ne[2]);
     layer.n_query_heads = static_cast<int32_t>(queries->ne[2]);
     layer.scale = float_parameter(node, 0);

@@ -62,10 +62,12 @@ class Watcher {
   struct Storage {
     const ggml_tensor *tensor;
     int32_t rotation;  // elements of a block of the Hadamard rotation of what is written; 0: none
+    Rope rope;         // of what is written
   };
 
   bool ask(const ggml_tensor *node);
   bool is_bounded(const ggml_tensor *storage) const;
+  const Storage *storage_behind(const ggml_tensor *view) const;
   void discover_write(const ggml_tensor *node);
   void discover_attention(const ggml_tensor *node);
   void begin_ubatch(const ggml_tensor *indices);

@@ -41,11 +41,21 @@ struct LaneMatrix {
   float* row(int32_t i) const { return data + static_cast<ptrdiff_t>(i) * lanes; }
 };
 
+/// How keys were turned (vase_rope), with the steps of core/rope_rule.hpp in place of frequencies.
+struct RopeSteps {
+  const uint32_t* steps;  ///< [pairs]
+  int32_t pairs;
+  int32_t stride;
+};
+
 struct Kernels {
   const char* name;
 
   /// Reads the rows of `cells` (one for each row of `out`) of one KV head.
   void (*read_rows)(const vase_rows& rows, int32_t head, const int32_t* cells, DenseRows out);
+  /// Turns each row back, row i by what token positions[i] was turned: pair (a, b) of angle t
+  /// becomes (a cos t + b sin t, b cos t - a sin t).
+  void (*turn_back)(DenseRows rows, const RopeSteps& rope, const int32_t* positions);
   /// out[i] = max_d rows[i][d] - min_d rows[i][d] over the first `dim` elements.
   void (*ranges)(DenseRows rows, int32_t dim, float* out);
   /// out[i][l] = sum_d rows[i][d] * by[d][l]; out has rows.count rows and by.lanes lanes. maxima[l]

@@ -3,9 +3,11 @@
 #include <array>
 #include <cmath>
 
+#include "core/rope_rule.hpp"
 #include "core/rows.hpp"
 #include "score/exp2.hpp"
 #include "score/kernels.hpp"
+#include "score/sine.hpp"
 
 namespace vase {
 namespace {
@@ -41,6 +43,17 @@ void read_rows(const vase_rows& rows, int32_t head, const int32_t* cells, DenseR
     read_row(row_at(rows, cells[i], head), rows.type, rows.dim, out.row(i));
     std::fill(out.row(i) + rows.dim, out.row(i) + out.stride, 0.0f);
   }
+}
+
+void turn_back(DenseRows rows, const RopeSteps& rope, const int32_t* positions) {
+  for (int32_t i = 0; i < rows.count; ++i)
+    for (int32_t p = 0; p < rope.pairs; ++p) {
+      float* first = rows.row(i) + (rope.stride == 1 ? 2 * p : p);
+      const auto [sine, cosine] = sine_cosine(rope_turns(rope.steps[p], positions[i]));
+      const float a = first[0], b = first[rope.stride];
+      first[0] = std::fma(a, cosine, b * sine);
+      first[rope.stride] = std::fma(b, cosine, -(a * sine));
+    }
 }
 
 void ranges(DenseRows rows, int32_t dim, float* out) {
@@ -97,8 +110,8 @@ void add_scaled_rows(DenseRows rows, const float* factors, float* sum) {
 
 const Kernels& reference_kernels() {
   static const Kernels kernels{
-      "reference",        read_rows,        ranges, multiply,        exp2_columns,
-      add_weighted_lanes, projected_energy, dots,   add_scaled_rows,
+      "reference",  read_rows,          turn_back,        ranges, multiply,
+      exp2_columns, add_weighted_lanes, projected_energy, dots,   add_scaled_rows,
   };
   return kernels;
 }

@@ -16,8 +16,10 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/rope_rule.hpp"
 #include "core/rows.hpp"
 #include "score/exp2.hpp"
+#include "score/sine.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace vase::HWY_NAMESPACE {
@@ -121,6 +123,62 @@ void read_rows(const vase_rows& rows, int32_t head, const int32_t* cells, DenseR
         break;
     }
     std::fill(to + rows.dim, to + out.stride, 0.0f);
+  }
+}
+
+// ---- RoPE ---------------------------------------------------------------------------------------
+
+/// sine_cosine of sine.hpp, lane by lane.
+HWY_INLINE void sine_cosine(V turns, V& sine, V& cosine) {
+  const V half_turns = hn::Round(hn::Add(turns, turns));
+  const V sign =
+      hn::MulAdd(hn::Mul(hn::Set(f32, -2.0f), half_turns), half_turns, hn::Set(f32, 1.0f));
+  const V x = hn::Mul(hn::MulAdd(half_turns, hn::Set(f32, -0.5f), turns), hn::Set(f32, kRadians));
+  const V square = hn::Mul(x, x);
+  sine = hn::Set(f32, kSineSeries[0]);
+  cosine = hn::Set(f32, kCosineSeries[0]);
+  for (int k = 1; k < kSineTerms; ++k) {
+    sine = hn::MulAdd(sine, square, hn::Set(f32, kSineSeries[k]));
+    cosine = hn::MulAdd(cosine, square, hn::Set(f32, kCosineSeries[k]));
+  }
+  sine = hn::Mul(sign, hn::Mul(sine, x));
+  cosine = hn::Mul(sign, cosine);
+}
+
+/// Turns kWidth pairs of elements back.
+HWY_INLINE void turn_back(V& a, V& b, const uint32_t* steps, int32_t position) {
+  const hn::Rebind<uint32_t, F32> u32;
+  const hn::Rebind<int32_t, F32> i32;
+  const auto phase = hn::Mul(hn::LoadU(u32, steps), hn::Set(u32, static_cast<uint32_t>(position)));
+  const V turns = hn::Mul(hn::ConvertTo(f32, hn::BitCast(i32, phase)), hn::Set(f32, 0x1p-32f));
+  V sine, cosine;
+  sine_cosine(turns, sine, cosine);
+  const V upright = hn::MulAdd(a, cosine, hn::Mul(b, sine));
+  b = hn::MulSub(b, cosine, hn::Mul(a, sine));
+  a = upright;
+}
+
+void turn_back(DenseRows rows, const RopeSteps& rope, const int32_t* positions) {
+  const int32_t whole = rope.pairs / kWidth * kWidth;
+  for (int32_t i = 0; i < rows.count; ++i) {
+    float* row = rows.row(i);
+    V a, b;
+    for (int32_t p = 0; p < whole; p += kWidth) {
+      if (rope.stride == 1) {
+        hn::LoadInterleaved2(f32, row + 2 * p, a, b);
+        turn_back(a, b, rope.steps + p, positions[i]);
+        hn::StoreInterleaved2(a, b, f32, row + 2 * p);
+      } else {
+        a = hn::LoadU(f32, row + p);
+        b = hn::LoadU(f32, row + rope.stride + p);
+        turn_back(a, b, rope.steps + p, positions[i]);
+        hn::StoreU(a, f32, row + p);
+        hn::StoreU(b, f32, row + rope.stride + p);
+      }
+    }
+    const RopeSteps rest{rope.steps + whole, rope.pairs - whole, rope.stride};
+    const DenseRows one{row + (rope.stride == 1 ? 2 * whole : whole), 1, rows.stride};
+    if (rest.pairs > 0) reference_kernels().turn_back(one, rest, positions + i);
   }
 }
 
@@ -322,8 +380,16 @@ void exp2_columns(LaneMatrix m, const float* maxima, float* sums) {
 }
 
 const Kernels kKernels{
-    hwy::TargetName(HWY_TARGET), read_rows,        ranges, multiply,        exp2_columns,
-    add_weighted_lanes,          projected_energy, dots,   add_scaled_rows,
+    hwy::TargetName(HWY_TARGET),
+    read_rows,
+    turn_back,
+    ranges,
+    multiply,
+    exp2_columns,
+    add_weighted_lanes,
+    projected_energy,
+    dots,
+    add_scaled_rows,
 };
 
 }  // namespace

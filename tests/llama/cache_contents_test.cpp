@@ -1,13 +1,18 @@
 // Drives watcher and evictor by hand, to see what lies in the cache.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
+#include <map>
 
 #include "contexts.hpp"
+#include "core/rope_rule.hpp"
+#include "core/rows.hpp"
 #include "llama/batch.hpp"
 #include "llama/context_shape.hpp"
 #include "llama/host_evictor.hpp"
 #include "llama/watcher.hpp"
+#include "score/kernels.hpp"
 
 namespace vase::tests {
 namespace {
@@ -117,6 +122,68 @@ TEST(CacheContents, KeptRowsAreThoseTokensRows) {
             EXPECT_EQ(row, all[static_cast<size_t>(position)].second) << "position " << position;
         }
     }
+}
+
+/// The true key in bytes of a row of `layer`, as it was before RoPE.
+std::vector<float> upright_key(const CacheLayer &layer, const std::string &row, int32_t position) {
+  const vase_rows &rows = layer.keys.rows;
+  std::vector<float> key(static_cast<size_t>(rows.dim));
+  read_row(reinterpret_cast<const std::byte *>(row.data()), rows.type, rows.dim, key.data());
+  if (rows.rotation != 0) rotate_row(key.data(), rows.dim, rows.rotation);
+  std::vector<uint32_t> steps;
+  for (const float frequency : layer.rope.frequencies) steps.push_back(rope_step(frequency));
+  const auto pairs = static_cast<int32_t>(steps.size());
+  reference_kernels().turn_back({key.data(), 1, rows.dim}, {steps.data(), pairs, layer.rope.stride},
+                                &position);
+  return key;
+}
+
+// At the first layer a key depends on its token alone once it is turned back, which shows that the
+// frequencies are right.
+void expect_upright_keys_to_depend_on_the_token_alone(const std::string &architecture,
+                                                      const BoundedOptions &options,
+                                                      float tolerance) {
+  const Model model = tiny_model(architecture);
+  HandDriven driven(model.get(), options);
+  const std::vector<llama_token> tokens = random_tokens(400);
+  for (const llama_token token : tokens) driven.append(token);
+  const CacheLayer &layer = driven.watcher().layers().front();
+  ASSERT_EQ(layer.rope.frequencies.size(), static_cast<size_t>(kHeadDim / 2));
+
+  std::map<llama_token, std::vector<float>> seen;
+  for (const auto &[position, row] : driven.contents(&CacheLayer::keys, 1)) {
+    const std::vector<float> key = upright_key(layer, row, position);
+    const auto [first, is_first] = seen.emplace(tokens[static_cast<size_t>(position)], key);
+    if (is_first) continue;
+    float largest = 0, off = 0;
+    for (size_t d = 0; d < key.size(); ++d) {
+      largest = std::max(largest, std::abs(key[d]));
+      off = std::max(off, std::abs(key[d] - first->second[d]));
+    }
+    ASSERT_LT(off, tolerance * largest) << "position " << position;
+  }
+}
+
+TEST(Watcher, SeesHowKeysAreRotated) {
+  for (const char *architecture : {"llama", "qwen2", "qwen3"})
+    for (const ggml_type type : {GGML_TYPE_F16, GGML_TYPE_F32, GGML_TYPE_Q8_0}) {
+      SCOPED_TRACE(std::string(architecture) + " " + ggml_type_name(type));
+      BoundedOptions options = options_for("vase-plus", 1000);
+      options.context.type_k = options.context.type_v = type;
+      expect_upright_keys_to_depend_on_the_token_alone(architecture, options,
+                                                       type == GGML_TYPE_Q8_0 ? 0.03f : 0.003f);
+    }
+}
+
+TEST(Watcher, SeesHowKeysOfALongerContextAreRotated) {
+  BoundedOptions options = options_for("vase-plus", 1000);
+  options.context.rope_freq_base = 77000;
+  options.context.rope_freq_scale = 0.25f;
+  expect_upright_keys_to_depend_on_the_token_alone("qwen3", options, 0.003f);
+  options.context.rope_scaling_type = LLAMA_ROPE_SCALING_TYPE_YARN;
+  options.context.yarn_orig_ctx = 256;
+  for (const char *architecture : {"llama", "qwen3"})
+    expect_upright_keys_to_depend_on_the_token_alone(architecture, options, 0.003f);
 }
 
 TEST(Watcher, SeesTheShapeOfALayer) {

@@ -8,11 +8,14 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numbers>
 #include <random>
 #include <vector>
 
+#include "core/rope_rule.hpp"
 #include "score/exp2.hpp"
 #include "score/simd.hpp"
+#include "score/sine.hpp"
 #include "support/random_layer.hpp"
 
 namespace vase {
@@ -83,6 +86,27 @@ TEST_P(KernelsTest, ReadRowsPadsWithZeros) {
     for (size_t d = 20; d < 32; ++d) EXPECT_EQ(found[i * 32 + d], 0.0f);
 }
 
+TEST_P(KernelsTest, TurnBack) {
+  struct Layout {
+    int32_t dim, pairs, stride;
+  };
+  for (const Layout& l : {Layout{64, 32, 1}, Layout{64, 32, 32}, Layout{128, 64, 64},
+                          Layout{80, 20, 20}, Layout{96, 13, 1}, Layout{40, 3, 17}}) {
+    std::vector<uint32_t> steps;
+    for (int32_t p = 0; p < l.pairs; ++p)
+      steps.push_back(
+          rope_step(std::pow(1e5f, -static_cast<float>(p) / static_cast<float>(l.pairs))));
+    const RopeSteps rope{steps.data(), l.pairs, l.stride};
+    std::vector<int32_t> positions(21);
+    for (int32_t& p : positions) p = static_cast<int32_t>(random_() % 200000);
+    const DenseRows rows = random_rows(21, l.dim);
+    std::vector<float> other(rows_);
+    reference_.turn_back(rows, rope, positions.data());
+    simd_kernels().turn_back({other.data(), rows.count, rows.stride}, rope, positions.data());
+    EXPECT_EQ(other, rows_) << "dim " << l.dim << " pairs " << l.pairs << " stride " << l.stride;
+  }
+}
+
 TEST_P(KernelsTest, RowSums) {
   for (const int32_t count : kCounts)
     for (const int32_t dim : kDims) {
@@ -151,6 +175,24 @@ INSTANTIATE_TEST_SUITE_P(Targets, KernelsTest, ::testing::ValuesIn(fused_targets
                            return std::string(hwy::TargetName(target.param));
                          });
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(KernelsTest);
+
+TEST(SineCosine, IsAccurate) {
+  for (float turns = -0.5f; turns <= 0.5f; turns += 0.000173f) {
+    const double angle = 2 * std::numbers::pi * static_cast<double>(turns);
+    const SineCosine found = sine_cosine(turns);
+    ASSERT_NEAR(static_cast<double>(found.sine), std::sin(angle), 3e-7) << turns;
+    ASSERT_NEAR(static_cast<double>(found.cosine), std::cos(angle), 3e-7) << turns;
+  }
+}
+
+TEST(Rope, PhaseIsThatOfTheAngleHoweverLongTheText) {
+  for (const float frequency : {1.0f, 0.31622776f, 0.001f, 1e-6f})
+    for (const int32_t position : {0, 1, 77, 4096, 131072, 1000000}) {
+      const double exact = static_cast<double>(frequency) * position / (2 * std::numbers::pi);
+      const double off = static_cast<double>(rope_turns(rope_step(frequency), position)) - exact;
+      ASSERT_NEAR(off, std::round(off), 2e-4) << frequency << " at " << position;
+    }
+}
 
 TEST(Exp2, IsAccurate) {
   for (float x = -100; x <= 0; x += 0.0137f) {
