@@ -23,6 +23,8 @@ struct Shape {
   vase_type type = VASE_F32;
   int32_t n_queries = 64;
   int32_t values_dim = 0;  ///< 0: dim
+  int32_t rope_pairs = 0;  ///< 0: how keys are rotated is not said
+  int32_t rope_stride = 1;
 };
 
 /// Half of the nearest value, good for numbers of ordinary size.
@@ -44,6 +46,9 @@ class RandomLayer {
     queries_.resize(static_cast<size_t>(shape_.n_heads) * static_cast<size_t>(shape_.group) *
                     static_cast<size_t>(shape_.n_queries) * static_cast<size_t>(shape_.dim));
     for (float& q : queries_) q = normal();
+    for (int32_t p = 0; p < shape_.rope_pairs; ++p)
+      frequencies_.push_back(
+          std::pow(1e4f, -static_cast<float>(p) / static_cast<float>(shape_.rope_pairs)));
   }
 
   /// Shows the data; valid as long as this object and not copied with it.
@@ -51,6 +56,8 @@ class RandomLayer {
     vase_layer layer{};
     layer.keys = rows_view(keys_, shape_.dim);
     layer.values = rows_view(values_, shape_.values_dim);
+    if (shape_.rope_pairs > 0)
+      layer.rope = {frequencies_.data(), shape_.rope_pairs, shape_.rope_stride};
     layer.n_heads = shape_.n_heads;
     layer.n_rows = shape_.n_rows;
     layer.cells = cells_.data();
@@ -159,7 +166,7 @@ class RandomLayer {
   std::mt19937_64 random_;
   std::vector<int32_t> cells_, positions_;
   std::vector<std::byte> keys_, values_;
-  std::vector<float> queries_;
+  std::vector<float> queries_, frequencies_;
 };
 
 }  // namespace vase::testing
