@@ -9,37 +9,11 @@
 #ifndef VASE_SCORE_KERNELS_HPP
 #define VASE_SCORE_KERNELS_HPP
 
-#include <cstddef>
-#include <cstdint>
-#include <span>
-
+#include "score/leverage_kernels.hpp"
+#include "score/matrices.hpp"
 #include "vase/vase.h"
 
 namespace vase {
-
-inline constexpr int32_t kLanes = 16;
-
-/// n rounded up to whole groups of kLanes.
-constexpr int32_t pad_to_lanes(int32_t n) { return (n + kLanes - 1) / kLanes * kLanes; }
-
-/// Rows as the kernels take them: f32, one after the other, `stride` floats apart (a multiple of
-/// kLanes), zeros behind the last element.
-struct DenseRows {
-  float* data;
-  int32_t count;
-  int32_t stride;
-
-  float* row(int32_t i) const { return data + static_cast<ptrdiff_t>(i) * stride; }
-};
-
-/// A matrix whose columns are the lanes of the kernel: [depth][lanes], lanes a multiple of kLanes.
-struct LaneMatrix {
-  float* data;
-  int32_t depth;
-  int32_t lanes;
-
-  float* row(int32_t i) const { return data + static_cast<ptrdiff_t>(i) * lanes; }
-};
 
 /// How keys were turned (vase_rope), with the steps of core/rope_rule.hpp in place of frequencies.
 struct RopeSteps {
@@ -71,6 +45,8 @@ struct Kernels {
   void (*dots)(DenseRows rows, const float* vectors, int32_t vector_stride, float* out);
   /// sum[d] += sum_i factors[i] * rows[i][d].
   void (*add_scaled_rows)(DenseRows rows, const float* factors, float* sum);
+
+  LeverageKernels leverage;
 };
 
 const Kernels& reference_kernels();

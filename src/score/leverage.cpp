@@ -1,6 +1,7 @@
 #include "score/leverage.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "core/leverage_rule.hpp"
@@ -9,108 +10,85 @@
 namespace vase {
 namespace {
 
-/// A square matrix in f64, for what is done once a head.
-struct Square {
-  double* data;
-  int32_t dim;
+/// Blocks of rows whose products are summed in f32 before f64 takes over.
+constexpr int32_t kBlocksInSingle = 16;
 
-  double* row(int32_t i) const { return data + static_cast<ptrdiff_t>(i) * dim; }
-};
+size_t square(int32_t n) { return static_cast<size_t>(n) * static_cast<size_t>(n); }
 
-size_t square_elements(const vase_rows& rows) {
-  return static_cast<size_t>(rows.dim) * static_cast<size_t>(rows.dim);
+/// centre[stride]: the mean of a block of candidates from all over the text.
+void rough_centre(const Head& head, const vase_rows& rows, const Kernels& kernels, Arena arena,
+                  std::span<float> centre) {
+  const int32_t count = std::min(kRowBlock, head.size());
+  std::array<int32_t, kRowBlock> cells;
+  for (int32_t i = 0; i < count; ++i)
+    cells[static_cast<size_t>(i)] =
+        head.cells[static_cast<size_t>(int64_t{i} * head.size() / count)];
+  const auto stride = static_cast<int32_t>(centre.size());
+  const DenseRows block{arena.take<float>(kRowBlock * centre.size()).data(), count, stride};
+  kernels.read_rows(rows, head.index, cells.data(), block);
+  for (int32_t d = 0; d < stride; ++d) {
+    double sum = 0;
+    for (int32_t i = 0; i < count; ++i) sum += static_cast<double>(block.row(i)[d]);
+    centre[static_cast<size_t>(d)] = static_cast<float>(sum / count);
+  }
 }
 
-/// A matrix of as many lanes as a dense row has elements.
-size_t lane_elements(const vase_rows& rows) {
-  return static_cast<size_t>(rows.dim) * static_cast<size_t>(pad_to_lanes(rows.dim));
-}
-
-/// mean[stride] of the candidates' rows.
-void mean_row(const Head& head, const vase_rows& rows, const Kernels& kernels, Arena arena,
-              std::span<float> mean) {
-  const std::span<double> sum = arena.take<double>(mean.size());
+/// sum = sum_i (x_i - centre) and gram = sum_i (x_i - centre) (x_i - centre)^T: f32 within blocks
+/// of rows, f64 from then on.
+void sum_about(std::span<const float> centre, const Head& head, const vase_rows& rows,
+               const Kernels& kernels, Arena arena, std::span<double> sum, SquareMatrix gram) {
+  const std::span<float> block_sum = arena.take<float>(sum.size());
+  const LaneMatrix products{arena.take<float>(square(gram.dim)).data(), gram.dim, gram.dim};
   std::fill(sum.begin(), sum.end(), 0.0);
-  for_row_blocks(head, rows, kernels, arena, [&](int32_t, DenseRows block) {
-    for (int32_t i = 0; i < block.count; ++i)
-      for (size_t d = 0; d < sum.size(); ++d) sum[d] += static_cast<double>(block.row(i)[d]);
-  });
-  for (size_t d = 0; d < sum.size(); ++d) mean[d] = static_cast<float>(sum[d] / head.size());
-}
-
-/// As for_row_blocks, rows less `mean`.
-template <typename Use>
-void for_centred_blocks(const Head& head, const vase_rows& rows, std::span<const float> mean,
-                        const Kernels& kernels, Arena arena, const Use& use) {
+  std::fill_n(gram.data, square(gram.dim), 0.0);
+  std::fill_n(products.data, square(gram.dim), 0.0f);
+  std::array<float, kRowBlock> ones;
+  ones.fill(1.0f);
   for_row_blocks(head, rows, kernels, arena, [&](int32_t first, DenseRows block) {
-    for (int32_t i = 0; i < block.count; ++i)
-      for (size_t d = 0; d < mean.size(); ++d) block.row(i)[d] -= mean[d];
-    use(first, block);
+    kernels.leverage.centre_rows(block, centre.data());
+    std::fill(block_sum.begin(), block_sum.end(), 0.0f);
+    kernels.add_scaled_rows(block, ones.data(), block_sum.data());
+    for (size_t d = 0; d < sum.size(); ++d) sum[d] += static_cast<double>(block_sum[d]);
+    kernels.leverage.add_gram(block, products);
+    const int32_t end = first + block.count;
+    if (end % (kBlocksInSingle * kRowBlock) == 0 || end == head.size())
+      kernels.leverage.move_sums(products, gram);
   });
 }
 
-/// out[d][i] = block[i][d], for the first `dim` elements.
-void transpose(DenseRows block, int32_t dim, DenseRows out) {
-  for (int32_t d = 0; d < dim; ++d)
-    for (int32_t i = 0; i < block.count; ++i) out.row(d)[i] = block.row(i)[d];
+/// Mean and Y^T Y from one pass over the rows. Taken about a rough centre c, the products are n m
+/// m^T too large, m = mean - c. In any direction that is mostly 1 / kRowBlock of the sum of squares
+/// and at most n / kRowBlock times it (c is the mean of kRowBlock of the rows): little is lost to
+/// cancellation however large the mean is.
+void mean_and_gram(const Head& head, const vase_rows& rows, const Kernels& kernels, Arena arena,
+                   std::span<float> mean, SquareMatrix gram) {
+  const std::span<double> sum = arena.take<double>(mean.size());
+  const std::span<float> centre = arena.take<float>(mean.size());
+  rough_centre(head, rows, kernels, arena, centre);
+  sum_about(centre, head, rows, kernels, arena, sum, gram);
+  for (size_t d = 0; d < mean.size(); ++d)
+    mean[d] = static_cast<float>(static_cast<double>(centre[d]) + sum[d] / head.size());
+  for (int32_t a = 0; a < gram.dim; ++a) {
+    const double m = sum[static_cast<size_t>(a)] / head.size();
+    for (int32_t b = a; b < gram.dim; ++b) gram.row(a)[b] -= m * sum[static_cast<size_t>(b)];
+  }
 }
 
-/// gram = Y^T Y: f32 within a block of rows, f64 from block to block.
-void gram_matrix(const Head& head, const vase_rows& rows, std::span<const float> mean,
-                 const Kernels& kernels, Arena arena, Square gram) {
-  const int32_t dim = gram.dim, lanes = pad_to_lanes(dim);
-  const auto elements = static_cast<size_t>(dim) * kRowBlock;
-  const DenseRows columns{arena.take<float>(elements).data(), dim, kRowBlock};
-  const LaneMatrix products{arena.take<float>(lane_elements(rows)).data(), dim, lanes};
-  float* maxima = arena.take<float>(static_cast<size_t>(lanes)).data();  // of no interest
-  std::fill(maxima, maxima + lanes, 0.0f);
-  std::fill_n(gram.data, square_elements(rows), 0.0);
-  for_centred_blocks(head, rows, mean, kernels, arena, [&](int32_t, DenseRows block) {
-    transpose(block, dim, columns);
-    kernels.multiply(columns, {block.data, block.count, lanes}, products, maxima);
-    for (int32_t a = 0; a < dim; ++a)
-      for (int32_t b = 0; b < dim; ++b) gram.row(a)[b] += static_cast<double>(products.row(a)[b]);
-  });
-}
-
-void add_ridge(Square gram) {
+/// Elements behind a row's last of `dim` get it as well: they are zeros and stay apart from all
+/// others.
+void add_ridge(SquareMatrix gram, int32_t dim) {
   double trace = 0;
-  for (int32_t d = 0; d < gram.dim; ++d) trace += gram.row(d)[d];
-  const double ridge = ridge_of(trace, gram.dim);
+  for (int32_t d = 0; d < dim; ++d) trace += gram.row(d)[d];
+  const double ridge = ridge_of(trace, dim);
   for (int32_t d = 0; d < gram.dim; ++d) gram.row(d)[d] += ridge;
 }
 
-/// The upper triangle of `m` becomes U, U^T U = m (Cholesky). What is below stays.
-void factorise(Square m) {
-  for (int32_t k = 0; k < m.dim; ++k) {
-    double* pivot = m.row(k);
-    const double root = std::sqrt(pivot[k]);
-    for (int32_t j = k; j < m.dim; ++j) pivot[j] /= root;
-    for (int32_t i = k + 1; i < m.dim; ++i)
-      for (int32_t j = i; j < m.dim; ++j) m.row(i)[j] -= pivot[i] * pivot[j];
-  }
-}
-
-/// The upper triangle U of `m` becomes its inverse, last row first. spare: [dim].
-void invert_upper(Square m, std::span<double> spare) {
-  for (int32_t i = m.dim - 1; i >= 0; --i) {
-    double* row = m.row(i);
-    std::copy(row, row + m.dim, spare.begin());
-    const double inverse = 1.0 / row[i];
-    std::fill(row + i, row + m.dim, 0.0);
-    row[i] = inverse;
-    for (int32_t k = i + 1; k < m.dim; ++k) {
-      const double factor = spare[static_cast<size_t>(k)] * inverse;
-      for (int32_t j = k; j < m.dim; ++j) row[j] -= factor * m.row(k)[j];
-    }
-  }
-}
-
-void copy_upper(Square from, LaneMatrix to) {
-  for (int32_t d = 0; d < to.depth; ++d) {
-    std::fill(to.row(d), to.row(d) + to.lanes, 0.0f);
-    for (int32_t l = d; l < from.dim; ++l) to.row(d)[l] = static_cast<float>(from.row(d)[l]);
-  }
+/// The inverse of the upper triangular u, in f32.
+void invert(SquareMatrix u, const Kernels& kernels, Arena arena, LaneMatrix out) {
+  const SquareMatrix inverse{arena.take<double>(square(u.dim)).data(), u.dim};
+  kernels.leverage.invert_upper(u, inverse);
+  std::transform(inverse.data, inverse.data + square(u.dim), out.data,
+                 [](double x) { return static_cast<float>(x); });
 }
 
 /// z of the logarithm of a leverage, over all candidates.
@@ -137,30 +115,32 @@ class LogStandard {
 }  // namespace
 
 size_t ridge_leverage_bytes(const vase_rows& rows) {
-  const auto dim = static_cast<size_t>(rows.dim);
-  const auto lanes = static_cast<size_t>(pad_to_lanes(rows.dim));
-  return Arena::bytes_of<float>(lanes) + Arena::bytes_of<double>(square_elements(rows)) +
-         Arena::bytes_of<float>(dim * kRowBlock) + Arena::bytes_of<float>(lane_elements(rows)) +
-         Arena::bytes_of<float>(lanes) + Arena::bytes_of<double>(lanes) + row_block_bytes(rows.dim);
+  const int32_t stride = pad_to_lanes(rows.dim);
+  const auto n = static_cast<size_t>(stride);
+  const size_t singles = Arena::bytes_of<float>(square(stride)),
+               doubles = Arena::bytes_of<double>(square(stride));
+  const size_t to_sum = Arena::bytes_of<double>(n) + 2 * Arena::bytes_of<float>(n) + singles +
+                        row_block_bytes(rows.dim);
+  const size_t to_project = singles + std::max(doubles, row_block_bytes(rows.dim));
+  return Arena::bytes_of<float>(n) + doubles + std::max(to_sum, to_project);
 }
 
 void ridge_leverage(const Head& head, const vase_rows& rows, const Kernels& kernels, Arena arena,
                     std::span<float> out) {
   if (out.empty()) return;
-  const std::span<float> mean = arena.take<float>(static_cast<size_t>(pad_to_lanes(rows.dim)));
-  const Square gram{arena.take<double>(square_elements(rows)).data(), rows.dim};
-  mean_row(head, rows, kernels, arena, mean);
-  gram_matrix(head, rows, mean, kernels, arena, gram);
-  add_ridge(gram);
-  factorise(gram);
-  invert_upper(gram, Arena(arena).take<double>(static_cast<size_t>(rows.dim)));
+  const int32_t stride = pad_to_lanes(rows.dim);
+  const std::span<float> mean = arena.take<float>(static_cast<size_t>(stride));
+  const SquareMatrix gram{arena.take<double>(square(stride)).data(), stride};
+  mean_and_gram(head, rows, kernels, arena, mean, gram);
+  add_ridge(gram, rows.dim);
+  kernels.leverage.factorise(gram);
 
   // G^-1 = U^-1 U^-T, so the quadratic form is the squared length of y U^-1.
-  const LaneMatrix inverse{arena.take<float>(lane_elements(rows)).data(), rows.dim,
-                           pad_to_lanes(rows.dim)};
-  copy_upper(gram, inverse);
-  for_centred_blocks(head, rows, mean, kernels, arena, [&](int32_t first, DenseRows block) {
-    kernels.projected_energy(block, inverse, out.data() + first);
+  const LaneMatrix inverse{arena.take<float>(square(stride)).data(), stride, stride};
+  invert(gram, kernels, arena, inverse);
+  for_row_blocks(head, rows, kernels, arena, [&](int32_t first, DenseRows block) {
+    kernels.leverage.centre_rows(block, mean.data());
+    kernels.leverage.triangular_energy(block, inverse, out.data() + first);
   });
 }
 

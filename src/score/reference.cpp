@@ -1,29 +1,20 @@
 // The kernels as formulas. Slow, simple, and what simd.cpp is tested against.
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "core/rope_rule.hpp"
 #include "core/rows.hpp"
 #include "score/exp2.hpp"
+#include "score/fold.hpp"
 #include "score/kernels.hpp"
 #include "score/sine.hpp"
 
 namespace vase {
 namespace {
 
-using Partial = std::array<float, kLanes>;
-
-/// Adds kLanes partial sums: the upper half onto the lower, until one is left.
-float fold(Partial sums) {
-  for (size_t half = kLanes / 2; half > 0; half /= 2)
-    for (size_t l = 0; l < half; ++l) sums[l] += sums[l + half];
-  return sums[0];
-}
-
 /// sum_i a[i] * b[i], n a multiple of kLanes.
 float dot(const float* a, const float* b, int32_t n) {
-  Partial sums{};
+  PartialSums sums{};
   for (int32_t i = 0; i < n; ++i) {
     float& sum = sums[static_cast<size_t>(i % kLanes)];
     sum = std::fma(a[i], b[i], sum);
@@ -86,7 +77,7 @@ void add_weighted_lanes(LaneMatrix m, const float* factors, float* out) {
 
 void projected_energy(DenseRows rows, LaneMatrix by, float* out) {
   for (int32_t i = 0; i < rows.count; ++i) {
-    Partial sums{};
+    PartialSums sums{};
     for (int32_t l = 0; l < by.lanes; ++l) {
       const float p = project(rows.row(i), by, l);
       float& sum = sums[static_cast<size_t>(l % kLanes)];
@@ -110,8 +101,17 @@ void add_scaled_rows(DenseRows rows, const float* factors, float* sum) {
 
 const Kernels& reference_kernels() {
   static const Kernels kernels{
-      "reference",  read_rows,          turn_back,        ranges, multiply,
-      exp2_columns, add_weighted_lanes, projected_energy, dots,   add_scaled_rows,
+      "reference",
+      read_rows,
+      turn_back,
+      ranges,
+      multiply,
+      exp2_columns,
+      add_weighted_lanes,
+      projected_energy,
+      dots,
+      add_scaled_rows,
+      reference_leverage_kernels(),
   };
   return kernels;
 }

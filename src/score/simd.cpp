@@ -3,15 +3,11 @@
 // one that kernels.hpp describes.
 #include "score/simd.hpp"
 
-// Vectors of unknown length do not fit the fixed groups; x86 without AVX2 has no FMA, there the
-// reference runs.
-#define HWY_DISABLED_TARGETS \
-  (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV | HWY_SSSE3 | HWY_SSE4)
+#include "score/simd_targets.hpp"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "score/simd.cpp"
 #include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
-#include <hwy/highway.h>
 
 #include <algorithm>
 #include <cstring>
@@ -19,19 +15,12 @@
 #include "core/rope_rule.hpp"
 #include "core/rows.hpp"
 #include "score/exp2.hpp"
+#include "score/simd_vectors.hpp"
 #include "score/sine.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace vase::HWY_NAMESPACE {
 namespace {
-
-namespace hn = hwy::HWY_NAMESPACE;
-
-using F32 = hn::CappedTag<float, kLanes>;
-using V = hn::Vec<F32>;
-constexpr F32 f32;
-constexpr int kWidth = static_cast<int>(hn::MaxLanes(f32));  // floats a vector
-constexpr int kVectors = kLanes / kWidth;                    // vectors a group
 
 // ---- reading ------------------------------------------------------------------------------------
 
@@ -184,35 +173,11 @@ void turn_back(DenseRows rows, const RopeSteps& rope, const int32_t* positions) 
 
 // ---- sums along a row ---------------------------------------------------------------------------
 
-/// A group of kLanes floats.
-struct Group {
-  V v[kVectors];
-};
-
-HWY_INLINE Group zero_group() {
-  Group g;
-  for (V& v : g.v) v = hn::Zero(f32);
-  return g;
-}
-
 /// sums += a[0 .. kLanes) * b[0 .. kLanes).
 HWY_INLINE void multiply_add(const float* a, const float* b, Group& sums) {
   for (int i = 0; i < kVectors; ++i)
     sums.v[i] =
         hn::MulAdd(hn::LoadU(f32, a + i * kWidth), hn::LoadU(f32, b + i * kWidth), sums.v[i]);
-}
-
-/// Adds the lanes of a group: the upper half onto the lower, until one is left.
-HWY_INLINE float fold(const Group& g) {
-  alignas(64) float lanes[kLanes];
-  for (int i = 0; i < kVectors; ++i) hn::Store(g.v[i], f32, lanes + i * kWidth);
-  constexpr hn::CappedTag<float, 8> f8;
-  constexpr hn::CappedTag<float, 4> f4;
-  for (int i = 0; i < 8; i += static_cast<int>(hn::MaxLanes(f8)))
-    hn::Store(hn::Add(hn::Load(f8, lanes + i), hn::Load(f8, lanes + i + 8)), f8, lanes + i);
-  for (int i = 0; i < 4; i += static_cast<int>(hn::MaxLanes(f4)))
-    hn::Store(hn::Add(hn::Load(f4, lanes + i), hn::Load(f4, lanes + i + 4)), f4, lanes + i);
-  return (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]);
 }
 
 void dots(DenseRows rows, const float* vectors, int32_t vector_stride, float* out) {
@@ -253,11 +218,11 @@ void ranges(DenseRows rows, int32_t dim, float* out) {
 }
 
 void add_scaled_rows(DenseRows rows, const float* factors, float* sum) {
-  for (int32_t d = 0; d < rows.stride; d += kWidth) {
-    V s = hn::LoadU(f32, sum + d);
-    for (int32_t i = 0; i < rows.count; ++i)
-      s = hn::MulAdd(hn::Set(f32, factors[i]), hn::LoadU(f32, rows.row(i) + d), s);
-    hn::StoreU(s, f32, sum + d);
+  for (int32_t i = 0; i < rows.count; ++i) {
+    const V factor = hn::Set(f32, factors[i]);
+    for (int32_t d = 0; d < rows.stride; d += kWidth)
+      hn::StoreU(hn::MulAdd(factor, hn::LoadU(f32, rows.row(i) + d), hn::LoadU(f32, sum + d)), f32,
+                 sum + d);
   }
 }
 
@@ -379,22 +344,24 @@ void exp2_columns(LaneMatrix m, const float* maxima, float* sums) {
   }
 }
 
-const Kernels kKernels{
-    hwy::TargetName(HWY_TARGET),
-    read_rows,
-    turn_back,
-    ranges,
-    multiply,
-    exp2_columns,
-    add_weighted_lanes,
-    projected_energy,
-    dots,
-    add_scaled_rows,
-};
-
 }  // namespace
 
-const Kernels* kernels() { return &kKernels; }
+const Kernels* kernels() {
+  static const Kernels kernels{
+      hwy::TargetName(HWY_TARGET),
+      read_rows,
+      turn_back,
+      ranges,
+      multiply,
+      exp2_columns,
+      add_weighted_lanes,
+      projected_energy,
+      dots,
+      add_scaled_rows,
+      leverage_kernels(),
+  };
+  return &kernels;
+}
 bool fuses() { return HWY_NATIVE_FMA != 0; }
 
 }  // namespace vase::HWY_NAMESPACE

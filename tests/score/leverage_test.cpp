@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <random>
 
 #include "score/head_of.hpp"
 
@@ -102,23 +103,51 @@ TEST(Leverages, ThatDifferByRoundingAreNotToldApart) {
   for (const float s : scores) EXPECT_NEAR(s, 0.0f, 2e-5f);
 }
 
-TEST(Leverages, OfRowsThatAreAllAlikeAreEqual) {
-  std::vector<float> rows(40 * 64, 0.3f), scores(40);
+/// One head of f32 keys; `rows` as well as the layer must outlive its use.
+vase_layer layer_of(std::vector<float>& rows, int32_t dim, std::vector<int32_t>& cells) {
   vase_layer layer{};
-  layer.keys = {rows.data(), VASE_F32, 64, 256, 256, 0};
+  layer.keys = {rows.data(), VASE_F32, dim, 4 * dim, 4 * dim, 0};
   layer.n_heads = 1;
-  layer.n_rows = 40;
-  std::vector<int32_t> cells(40);
+  layer.n_rows = static_cast<int32_t>(rows.size()) / dim;
+  cells.resize(static_cast<size_t>(layer.n_rows));
   std::iota(cells.begin(), cells.end(), 0);
   layer.cells = cells.data();
-  const HeadOf head(layer, 0);
-  scores =
-      run(head.head(), ridge_leverage_bytes(layer.keys), [&](Arena& arena, std::span<float> out) {
-        ridge_leverage(head.head(), layer.keys, best_kernels(), arena, out);
-      });
+  return layer;
+}
+
+std::vector<float> leverage_of(const HeadOf& head, const vase_rows& rows) {
+  return run(head.head(), ridge_leverage_bytes(rows), [&](Arena& arena, std::span<float> out) {
+    ridge_leverage(head.head(), rows, best_kernels(), arena, out);
+  });
+}
+
+TEST(Leverages, OfRowsThatAreAllAlikeAreEqual) {
+  std::vector<float> rows(40 * 64, 0.3f);
+  std::vector<int32_t> cells;
+  const vase_layer layer = layer_of(rows, 64, cells);
+  std::vector<float> scores = leverage_of(HeadOf(layer, 0), layer.keys);
   combine_leverages(scores, std::vector<float>(scores));
   for (const float s : scores) EXPECT_EQ(s, scores[0]);
   EXPECT_TRUE(std::isfinite(scores[0]));
+}
+
+TEST(Leverages, OfRowsFarFromTheOriginThatDriftAreAsExact) {
+  constexpr size_t kRows = 1700, kDim = 48;
+  std::vector<float> rows(kRows * kDim);
+  std::mt19937 random(5);
+  std::normal_distribution<float> normal;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const auto d = static_cast<float>(i % kDim), turn = static_cast<float>(i) / (9000.0f + 100 * d);
+    rows[i] = (i % kDim < 8 ? 30.0f : -2.0f) + 4 * std::sin(turn) + normal(random);
+  }
+  rows[0] = 3000;  // an outlier, and in the sample that the rough centre is taken from
+  std::vector<int32_t> cells;
+  const vase_layer layer = layer_of(rows, kDim, cells);
+  const HeadOf head(layer, 0);
+  const std::vector<float> found = leverage_of(head, layer.keys);
+  const std::vector<double> expected = leverage_by_formula(head.matrix(layer.keys));
+  for (size_t i = 0; i < found.size(); ++i)
+    ASSERT_NEAR(static_cast<double>(found[i]), expected[i], 2e-6 * expected[i]) << "row " << i;
 }
 
 INSTANTIATE_TEST_SUITE_P(
