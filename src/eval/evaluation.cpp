@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <iterator>
 #include <thread>
 #include <utility>
 
@@ -58,18 +59,47 @@ std::set<std::string> Evaluation::done() const {
 
 bool Evaluation::run() {
   const std::int64_t n_ctx_train = model_.n_ctx_train();
-  more_ = std::ranges::any_of(plan_.variants, &Variant::evicts);
-  if (!run_phases(full_jobs(plan_, prompt_tokens_, n_ctx_train, done()))) return false;
-  more_ = false;
+  std::vector<Job> jobs = full_jobs(plan_, prompt_tokens_, n_ctx_train, done());
   MeanLengths lengths = plan_.lengths;
-  if (lengths.empty()) lengths = mean_full_lengths(file_.records());
-  return run_phases(evicting_jobs(plan_, lengths, prompt_tokens_, n_ctx_train, done()));
+  if (lengths.empty()) {  // budgets wait for them
+    more_ = std::ranges::any_of(plan_.variants, &Variant::evicts);
+    if (!run_phases(std::exchange(jobs, {}))) return false;
+    more_ = false;
+    lengths = mean_full_lengths(file_.records());
+  }
+  std::ranges::move(evicting_jobs(plan_, lengths, prompt_tokens_, n_ctx_train, done()),
+                    std::back_inserter(jobs));
+  return run_phases(std::move(jobs));
 }
 
+// A context that is done takes the next part, of whatever phase: those that wait for the last, long
+// answers of their part do not keep the others from working.
 bool Evaluation::run_phases(std::vector<Job> jobs) {
   total_ = file_.records().size() + jobs.size();
-  return std::ranges::all_of(phases_of(std::move(jobs)),
-                             [this](const Phase &phase) { return run_phase(phase); });
+  std::vector<Phase> parts;
+  for (const Phase &phase : phases_of(std::move(jobs)))
+    std::ranges::move(
+        deal(phase, std::min(static_cast<std::size_t>(host_.contexts), phase.jobs.size())),
+        std::back_inserter(parts));
+  {
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < host_.contexts; ++i) threads.emplace_back([&] { run_parts(parts); });
+  }
+  if (error_) std::rethrow_exception(error_);
+  return !stopped_;
+}
+
+void Evaluation::run_parts(std::vector<Phase> &parts) {
+  for (;;) {
+    Phase part;
+    {
+      const std::lock_guard lock(mutex_);
+      if (parts.empty() || stopped_) return;
+      part = std::move(parts.front());
+      parts.erase(parts.begin());
+    }
+    run_part(part);
+  }
 }
 
 engine::Request Evaluation::request_for(const Job &job) const {
@@ -80,17 +110,6 @@ engine::Request Evaluation::request_for(const Job &job) const {
           .n_predict = job.limit,
           .text = false,
           .loop_guard = job.variant->loop_guard};
-}
-
-bool Evaluation::run_phase(const Phase &phase) {
-  const std::vector<Phase> parts =
-      deal(phase, std::min(static_cast<std::size_t>(host_.contexts), phase.jobs.size()));
-  {
-    std::vector<std::jthread> threads;
-    for (const Phase &part : parts) threads.emplace_back([this, &part] { run_part(part); });
-  }
-  if (error_) std::rethrow_exception(error_);
-  return !stopped_;
 }
 
 // In a thread of its own: nothing is thrown.

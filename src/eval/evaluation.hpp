@@ -58,7 +58,7 @@ class Evaluation {
 
  private:
   bool run_phases(std::vector<Job> jobs);
-  bool run_phase(const Phase &phase);
+  void run_parts(std::vector<Phase> &parts);
   void run_part(const Phase &part);
   engine::Request request_for(const Job &job) const;
   void record(const Answer &answer, double bytes_per_row);

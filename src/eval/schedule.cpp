@@ -18,14 +18,14 @@ std::int64_t round_up(std::int64_t value, std::int64_t step) {
   return (value + step - 1) / step * step;
 }
 
-// Cells, and the query window if the policy scores by attention. Policies without queries get a
-// context of their own, which captures none.
-using ContextKey = std::tuple<std::int64_t, std::int32_t>;
+// Whether it evicts, cells, and the query window if the policy scores by attention. Policies
+// without queries get a context of their own, which captures none.
+using ContextKey = std::tuple<bool, std::int64_t, std::int32_t>;
 
 ContextKey context_key(const Job &job) {
-  if (!job.variant->evicts) return {round_up(job.need, kFullStep), 0};
+  if (!job.variant->evicts) return {false, round_up(job.need, kFullStep), 0};
   const bool queries = vase_policy_needs_queries(job.params.policy) != 0;
-  return {round_up(std::int64_t{job.params.budget} + job.params.interval, kCellPadding),
+  return {true, round_up(std::int64_t{job.params.budget} + job.params.interval, kCellPadding),
           queries ? job.params.window : 0};
 }
 
@@ -123,7 +123,7 @@ std::vector<Phase> phases_of(std::vector<Job> jobs) {
   std::vector<Phase> phases;
   for (auto &[key, group] : by_context) {
     std::ranges::stable_sort(group, std::greater{}, &Job::limit);
-    Phase phase{.policy = context_policy(group), .n_ctx = std::get<0>(key)};
+    Phase phase{.policy = context_policy(group), .n_ctx = std::get<1>(key)};
     phase.jobs = std::move(group);
     phases.push_back(std::move(phase));
   }
