@@ -14,12 +14,14 @@ from vase._vase import version as __version__
 from vase.eviction import Array, compact, scores, select
 from vase.options import LayerOptions, PolicyOptions
 from vase.policies import Policy, parameters, policies
+from vase.rope import Rope
 
 __all__ = [
     "Array",
     "LayerOptions",
     "Policy",
     "PolicyOptions",
+    "Rope",
     "__version__",
     "compact",
     "get_threads",

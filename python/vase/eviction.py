@@ -8,6 +8,7 @@ import numpy as np
 
 from vase import _vase, frameworks
 from vase.options import LayerOptions
+from vase.rope import Rope, dense_rope
 
 Array: TypeAlias = Any
 """A numpy array or a torch tensor."""
@@ -24,6 +25,7 @@ def select(
     budget: int,
     positions: Array | None = None,
     gauss: Array | None = None,
+    rope: Rope | None = None,
     **options: Unpack[LayerOptions],
 ) -> Array:
     """Chooses the rows that each KV head keeps.
@@ -38,6 +40,8 @@ def select(
         budget: rows that each head keeps.
         positions: [n_heads, n_rows] integers, the token position that each row stands for; row i stands for token i if None.
         gauss: [larger dim, projections] float32, the projection for CUR to use instead of drawing one.
+        rope: how the keys were rotated for their positions. Only vase-plus looks at it: it compares keys as they were before.
+            None takes them as they are; if they were rotated, vase-plus then keeps worse rows.
         options: see LayerOptions.
 
     Returns:
@@ -48,7 +52,7 @@ def select(
         RuntimeError: keys lie on a CUDA device and the package was built without CUDA.
     """
     out = _empty_rows(keys, "bool")
-    rows = _rows(keys, values, queries, positions, gauss)
+    rows = _rows(keys, values, queries, positions, gauss, rope)
     with frameworks.current_stream(keys) as stream:
         _vase.select(out, rows, _checked(policy), budget, dict(options), stream)
     return out[:, : keys.shape[0]]
@@ -63,6 +67,7 @@ def scores(
     budget: int,
     positions: Array | None = None,
     gauss: Array | None = None,
+    rope: Rope | None = None,
     **options: Unpack[LayerOptions],
 ) -> Array:
     """The scores from which the policy chooses, before any draw. Arguments and errors are those of select().
@@ -72,7 +77,7 @@ def scores(
         rows) are +infinity. For a policy that draws, the others are weights of the draw, not normalised; else ranking scores.
     """
     out = _empty_rows(keys, "float32")
-    rows = _rows(keys, values, queries, positions, gauss)
+    rows = _rows(keys, values, queries, positions, gauss, rope)
     with frameworks.current_stream(keys) as stream:
         _vase.scores(out, rows, _checked(policy), budget, dict(options), stream)
     return out[:, : keys.shape[0]]
@@ -130,7 +135,9 @@ def _device_mask(keys: Array, keep: Array) -> tuple[Array, int]:
     return rows, freed[0]
 
 
-def _rows(keys: Array, values: Array, queries: Array | None, positions: Array | None, gauss: Array | None) -> dict[str, Any]:
+def _rows(
+    keys: Array, values: Array, queries: Array | None, positions: Array | None, gauss: Array | None, rope: Rope | None
+) -> dict[str, Any]:
     """A layer as the extension module takes it; the small arrays are converted, the rows never."""
     return {
         "keys": frameworks.plain(keys),
@@ -138,6 +145,7 @@ def _rows(keys: Array, values: Array, queries: Array | None, positions: Array | 
         "queries": frameworks.dense("queries", queries, "float32"),
         "positions": frameworks.dense("positions", positions, "int32"),
         "gauss": frameworks.dense("gauss", gauss, "float32"),
+        "rope": dense_rope(rope),
     }
 
 

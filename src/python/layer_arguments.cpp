@@ -82,6 +82,17 @@ void LayerArguments::set_gauss(nb::handle gauss, vase_params& params) {
   layer_.gauss = static_cast<const float*>(array.data());
 }
 
+void LayerArguments::set_rope(nb::handle rope) {
+  if (rope.is_none()) return;
+  const Array& array = frequencies_.emplace("rope.frequencies", rope[0], false);
+  array.check_axes(1, "[pairs]");
+  array.check_same_device(keys_);
+  array.check_float32();
+  array.check_dense();
+  layer_.rope = {static_cast<const float*>(array.data()), count(array, 0),
+                 nb::cast<int32_t>(rope[1])};
+}
+
 void LayerArguments::check_fit(const vase_params& params) const {
   if (vase_policy_needs_queries(params.policy) != 0 && !queries_)
     throw nb::value_error(("queries is None; policy '" +

@@ -21,6 +21,9 @@ class LayerArguments {
   void set_positions(nb::handle positions, bool writable);
   /// [largest dim, projections] float32, dense. None: drawn.
   void set_gauss(nb::handle gauss, vase_params& params);
+  /// (frequencies, stride) of vase_rope; frequencies: [pairs] float32, dense. None: keys are taken
+  /// as they are.
+  void set_rope(nb::handle rope);
   /// What params and layer miss together, in Python's words.
   void check_fit(const vase_params& params) const;
   /// `object` as a [n_heads, n_rows] array of the layer, or [n_heads, row_length] if that is given.
@@ -34,7 +37,7 @@ class LayerArguments {
 
  private:
   Array keys_, values_;
-  std::optional<Array> queries_, positions_, gauss_;
+  std::optional<Array> queries_, positions_, gauss_, frequencies_;
   vase_layer layer_{};
 };
 

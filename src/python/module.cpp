@@ -19,7 +19,7 @@ using namespace nb::literals;
 namespace vase::python {
 namespace {
 
-/// Arguments of select and scores. `rows` has keys, values, queries, positions and gauss.
+/// Arguments of select and scores. `rows` has keys, values, queries, positions, gauss and rope.
 struct Selection {
   LayerArguments arguments;
   vase_params params;
@@ -33,6 +33,7 @@ struct Selection {
     arguments.set_queries(rows["queries"]);
     arguments.set_positions(rows["positions"], false);
     arguments.set_gauss(rows["gauss"], params);
+    arguments.set_rope(rows["rope"]);
     arguments.check_fit(params);
   }
 };
@@ -90,7 +91,8 @@ int32_t compact(nb::handle keys, nb::handle values, nb::handle keep, nb::handle 
 }
 
 /// items: one dict for each layer of each sequence, all on one device, with keys, values, queries,
-/// positions, n_new, new_position and the layer's fields. All share policy, budget and options.
+/// positions, rope, n_new, new_position and the layer's fields. All share policy, budget and
+/// options.
 void evict(const nb::list& items, const std::string& policy, nb::handle budget,
            const nb::dict& options, uintptr_t stream) {
   const vase_params params = take_params(policy, budget, options);
@@ -102,6 +104,7 @@ void evict(const nb::list& items, const std::string& policy, nb::handle budget,
     LayerArguments& layer = arguments.emplace_back(item["keys"], item["values"], true);
     layer.set_queries(item["queries"]);
     layer.set_positions(item["positions"], true);
+    layer.set_rope(item["rope"]);
     layer.check_fit(params);
     take_layer_fields(layer.layer(), item);
     evictions.push_back({layer.layer(), layer.positions(), nb::cast<int32_t>(item["n_new"]),
