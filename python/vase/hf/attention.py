@@ -64,6 +64,7 @@ def attention(
         return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
     if attention_mask is not None and attention_mask.ndim != 2:
         raise ValueError(f"attention_mask has {attention_mask.ndim} axes; VaseCache takes [batch, tokens] masks alone")
+    layer.meet(module)
     return layer.attend(query, key, value, attention_mask, partial(attend, module, kwargs), kwargs.get("scaling")), None
 
 

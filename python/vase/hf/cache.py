@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from types import NoneType
 from typing import Any, NamedTuple, Unpack
@@ -13,8 +14,10 @@ from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from vase import _vase, frameworks
 from vase.hf.layer import SequenceRows, VaseLayer
+from vase.hf.rope import RopeUnknownError, rope_of
 from vase.options import PolicyOptions
 from vase.policies import parameters
+from vase.rope import USED_BY, Rope, dense_rope
 
 ATTENTION = ("vase_sdpa", "vase_fa2")
 
@@ -55,6 +58,7 @@ class VaseCache(Cache):
         *,
         pin_prompt: float | None = None,
         draw_streams: Sequence[int] | None = None,
+        rope: Rope | None = None,
         **options: Unpack[PolicyOptions],
     ):
         """
@@ -66,6 +70,8 @@ class VaseCache(Cache):
                 vase-plus 0.5); of a longer prompt the newest rows are pinned. The prompt is what the first forward brings.
             draw_streams: the stream of random numbers that each sequence of the batch draws from (default: its index), so that a
                 sequence's outcome need not depend on its place in the batch.
+            rope: how the model rotates the keys of its full-attention layers, which vase-plus needs to know (default: found out
+                from the model at the first forward; where that fails, a warning says so, and vase-plus keeps worse rows).
             options: see PolicyOptions.
 
         Raises:
@@ -86,16 +92,22 @@ class VaseCache(Cache):
             raise TypeError(f"draw_streams is {draw_streams!r}; it must be a sequence of ints, one for each sequence of the batch")
         if pin_prompt is not None and not 0 <= pin_prompt <= 0.9:
             raise ValueError(f"pin_prompt is {pin_prompt}; it must be in 0 .. 0.9 of the budget")
+        dense_rope(rope)  # says what is wrong with it
         self.parameters = parameters(policy, budget=budget, **options)
         self._options = options
         share = self.parameters["pin_prompt"] if pin_prompt is None else pin_prompt
         self._pin_prompt = float(np.float32(share))  # single precision, as in llama.hpp: the same number of rows
+        self._rope = rope
+        self._rope_is_unknown = False
         self._draw_streams = None if draw_streams is None else list(draw_streams)
 
         capacity = budget + self.parameters["interval"] if self.parameters["evicts"] else None
         window = self.parameters["window"] if self.parameters["needs_queries"] else 0
         layers = DynamicCache(config=config).layers
-        layers = [VaseLayer(capacity, window, self._evict) if type(layer) is DynamicLayer else layer for layer in layers]
+        find_rope = self._find_rope if policy in USED_BY else None
+        layers = [
+            VaseLayer(capacity, window, self._evict, find_rope) if type(layer) is DynamicLayer else layer for layer in layers
+        ]
         self.bounded_layers: list[VaseLayer] = [layer for layer in layers if isinstance(layer, VaseLayer)]
         if not self.bounded_layers:
             raise ValueError(f"{type(config).__name__} has no full-attention layers: there is nothing to bound")
@@ -142,6 +154,23 @@ class VaseCache(Cache):
         tensors = [getattr(layer, name, None) for layer in self.layers for name in ("keys", "values")]
         return sum(t.numel() * t.element_size() for t in tensors if t is not None)
 
+    def _find_rope(self, attention: torch.nn.Module, keys: torch.Tensor) -> Rope | None:
+        """How a layer's keys are rotated, as far as anybody knows."""
+        if self._rope is not None:
+            return Rope(torch.as_tensor(self._rope.frequencies, dtype=torch.float32, device=keys.device), self._rope.stride)
+        try:
+            return rope_of(attention, keys)
+        except RopeUnknownError as reason:
+            if not self._rope_is_unknown:
+                warnings.warn(
+                    f"VaseCache cannot find out how the model rotates its keys: {reason}. {self.parameters['policy']} takes them as "
+                    "they are and keeps worse rows; if you know the rotation, pass rope=vase.Rope(...)",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+            self._rope_is_unknown = True
+            return None
+
     # ---- evictions -------------------------------------------------------------------------------
 
     def _evict(self, layer: VaseLayer, sequences: Sequence[int]) -> None:
@@ -152,8 +181,8 @@ class VaseCache(Cache):
             for index, other in enumerate(self.bounded_layers):
                 if other.is_initialized and other.sequences[b].rows == layer.capacity and other.sequences[b].tokens == tokens:
                     items.append((index, other, b))
-        for device in dict.fromkeys(other.device for _, other, _ in items):
-            here = [item for item in items if item[1].device == device]
+        for alike in dict.fromkeys(_launched_together(other) for _, other, _ in items):
+            here = [item for item in items if _launched_together(item[1]) == alike]
             with frameworks.current_stream(here[0][1].keys) as stream:
                 descriptions = [self._item(*item) for item in here]
                 p = self.parameters
@@ -169,6 +198,7 @@ class VaseCache(Cache):
             "values": layer.values[sequence].transpose(0, 1),
             "queries": layer.queries.of(sequence, s.tokens),
             "positions": layer.positions[sequence],
+            "rope": dense_rope(layer.rope),
             "n_new": s.rows - s.settled,
             "new_position": s.tokens - (s.rows - s.settled),
             "scale": layer.scaling,
@@ -184,3 +214,9 @@ class VaseCache(Cache):
         p = self.parameters
         share = min(int(self._pin_prompt * p["budget"]), p["budget"] - p["recency"] - p["sinks"])
         return (max(0, prompt_end - share), prompt_end) if share > 0 else (0, 0)
+
+
+def _launched_together(layer: VaseLayer) -> tuple[object, ...]:
+    """The same for layers that one call can evict: on one device, and rotated by pairs of one layout, or not at all."""
+    rope = layer.rope
+    return layer.device, None if rope is None else (len(rope.frequencies), rope.stride)

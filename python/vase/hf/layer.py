@@ -14,8 +14,10 @@ from vase.hf.attention import LAYER_MARK, NewTokens
 from vase.hf.query_ring import QueryRing
 from vase.hf.tensors import lasting_tensors
 from vase.hf.visibility import Visibility
+from vase.rope import Rope
 
 EvictDue = Callable[["VaseLayer", Sequence[int]], None]
+FindRope = Callable[[torch.nn.Module, torch.Tensor], Rope | None]
 
 
 class SequenceRows:
@@ -43,7 +45,8 @@ class VaseLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
 
     Sequence b holds its rows in keys[b, :, :rows] and values[b, :, :rows], both [batch, KV heads, rows, dim]; padding gets none.
     Which token a row stands for is in positions[b], [KV heads, rows]. When a sequence is full and another token comes,
-    ``evict_due(layer, sequences)`` must leave it fewer rows.
+    ``evict_due(layer, sequences)`` must leave it fewer rows. ``find_rope(attention module, keys)``, if it is given, says how the
+    model rotates the layer's keys.
 
     New tokens pass in two steps, as transformers has it: update() marks the keys, and attend(), called by the attention function,
     stores them and attends. What is longer than the room is taken in parts with evictions between them.
@@ -56,13 +59,15 @@ class VaseLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
     values: torch.Tensor
     positions: torch.Tensor
 
-    def __init__(self, capacity: int | None, window: int, evict_due: EvictDue):
+    def __init__(self, capacity: int | None, window: int, evict_due: EvictDue, find_rope: FindRope | None = None):
         super().__init__()  # type: ignore[no-untyped-call]
         self.capacity = capacity
         self.scaling: float | None = None
         self.sequences: list[SequenceRows] = []
         self.queries = QueryRing(window)
+        self.rope: Rope | None = None
         self._evict_due = evict_due
+        self._find_rope = find_rope  # until it has been asked
         self._seen = 0  # columns of tokens, padding included
         self._waiting = False
 
@@ -143,6 +148,12 @@ class VaseLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         self.queries.take_sequences(indices)
 
     # ---- new tokens ------------------------------------------------------------------------------
+
+    def meet(self, attention: torch.nn.Module) -> None:
+        """Shows the layer, which holds keys, the model's attention module that they come from."""
+        if self._find_rope is not None:
+            self.rope = self._find_rope(attention, self.keys)
+            self._find_rope = None
 
     def attend(
         self,

@@ -72,6 +72,22 @@ def test_scores_are_those_of_the_host(policy):
 
 
 @needs_cuda
+@pytest.mark.parametrize("stride", [1, 32])
+def test_rotations_are_undone_as_on_the_host(stride):
+    keys, values, _ = tensors()
+    keys = 3 * torch.linspace(-1, 1, 64) + keys * torch.linspace(2, 0.1, 64)
+    frequencies = 10000.0 ** (-torch.arange(32) / 32)
+    options = {"policy": "vase-plus", "budget": BUDGET}
+    expected = vase.scores(keys, values, rope=vase.Rope(frequencies, stride), **options)
+    found = vase.scores(keys.cuda(), values.cuda(), rope=vase.Rope(frequencies.cuda(), stride), **options).cpu()
+    finite = ~expected.isinf()
+    torch.testing.assert_close(found[finite], expected[finite], rtol=0, atol=0.02)
+    assert not torch.allclose(found[finite], vase.scores(keys, values, **options)[finite], rtol=0, atol=0.2)
+    with pytest.raises(ValueError, match="rope.frequencies and keys must lie on the same device"):
+        vase.scores(keys.cuda(), values.cuda(), rope=vase.Rope(frequencies, stride), **options)
+
+
+@needs_cuda
 def test_strides_are_read_in_place():
     keys, values, queries = on_device(*tensors())
     cache = torch.stack([keys, values]).transpose(1, 2).contiguous()  # [2, heads, rows, dim]
@@ -155,7 +171,7 @@ def test_uneven_masks_move_nothing():
 
 
 @needs_cuda
-@pytest.mark.parametrize("policy", ["vase", "vase-cur", "random"])
+@pytest.mark.parametrize("policy", ["vase", "vase-plus", "vase-cur", "random"])
 def test_generation_keeps_the_rows_that_the_host_keeps(policy):
     """A batch with padding, prompts longer than the room, in f32: the first evictions have no near-ties to disagree about."""
     options = {"budget": 96, "recency": 32, "interval": 32, "window": 32, "policy": policy}

@@ -24,11 +24,12 @@ ARCHITECTURES = {
     "Gemma": {},
     "Mistral": {"sliding_window": None},
 }
+CONFIGURATIONS = {"Gemma3": "Gemma3TextConfig"}
 
 
 def tiny_model(name, attention="vase_sdpa", **changes):
     """A random model of architecture ``name``; always the same one."""
-    config = getattr(transformers, f"{name}Config")(**{**SHAPE, **ARCHITECTURES.get(name, {}), **changes})
+    config = getattr(transformers, CONFIGURATIONS.get(name, f"{name}Config"))(**{**SHAPE, **ARCHITECTURES.get(name, {}), **changes})
     torch.manual_seed(1)
     model = getattr(transformers, f"{name}ForCausalLM")(config).eval()
     model.set_attn_implementation(attention)
