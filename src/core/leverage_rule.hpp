@@ -4,12 +4,9 @@
 
 namespace vase {
 
-/// Below this, a leverage counts as this: its logarithm stays finite for a row that is the mean.
+/// Below this, a leverage counts as this: a row whose key or value is the mean is still told apart
+/// by the other.
 inline constexpr float kLowestLeverage = 1e-9f;
-
-/// A deviation of logarithms below this counts as this: leverages that lie within a twentieth of
-/// each other are alike, and what rounding makes of them is not worth a choice.
-inline constexpr double kLowestDeviation = 0.05;
 
 /// What is added to the diagonal of a Gram matrix [dim][dim]: the mean of its diagonal (measured
 /// against a tenth and a hundredth of it: docs/results.md), which bounds the condition number by

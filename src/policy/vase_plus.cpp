@@ -1,5 +1,5 @@
-// vase-plus: keep the rows that no others stand for, by the exact leverage of their keys and
-// values.
+// vase-plus: keep the rows that no others stand for, by the exact leverage of their keys, as they
+// were before RoPE, and of their values.
 #include <algorithm>
 
 #include "policy/policies.hpp"
@@ -12,7 +12,7 @@ class VasePlus final : public Policy {
  public:
   const char* name() const override { return "vase-plus"; }
   const char* summary() const override {
-    return "keeps the highest ridge leverage of keys and values";
+    return "keeps the highest ridge leverage of keys before RoPE and values";
   }
   Choice choice() const override { return Choice::kHighest; }
   /// As it was evaluated: the text at hand is needed whole, and so is what was asked.
@@ -23,13 +23,13 @@ class VasePlus final : public Policy {
 
   void score(const Head& head, const Workbench& bench, std::span<float> out) const override {
     const std::span<float> of_values = bench.arena.take<float>(out.size());
-    ridge_leverage(head, head.layer->keys, bench.kernels, bench.arena, out);
-    ridge_leverage(head, head.layer->values, bench.kernels, bench.arena, of_values);
-    combine_leverages(out, of_values);
+    ridge_leverage(upright_keys(head, bench.kernels, bench.arena), bench.arena, out);
+    ridge_leverage({head, head.layer->values, bench.kernels}, bench.arena, of_values);
+    multiply_leverages(out, of_values);
   }
 
   size_t workspace(const vase_params&, const vase_layer& layer, int32_t n) const override {
-    return Arena::bytes_of<float>(static_cast<size_t>(n)) +
+    return Arena::bytes_of<float>(static_cast<size_t>(n)) + upright_bytes(layer.rope) +
            std::max(ridge_leverage_bytes(layer.keys), ridge_leverage_bytes(layer.values));
   }
 };

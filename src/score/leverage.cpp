@@ -2,10 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 
 #include "core/leverage_rule.hpp"
-#include "score/row_blocks.hpp"
 
 namespace vase {
 namespace {
@@ -16,16 +14,18 @@ constexpr int32_t kBlocksInSingle = 16;
 size_t square(int32_t n) { return static_cast<size_t>(n) * static_cast<size_t>(n); }
 
 /// centre[stride]: the mean of a block of candidates from all over the text.
-void rough_centre(const Head& head, const vase_rows& rows, const Kernels& kernels, Arena arena,
-                  std::span<float> centre) {
+void rough_centre(const RowSource& source, Arena arena, std::span<float> centre) {
+  const Head& head = source.head;
   const int32_t count = std::min(kRowBlock, head.size());
-  std::array<int32_t, kRowBlock> cells;
-  for (int32_t i = 0; i < count; ++i)
-    cells[static_cast<size_t>(i)] =
-        head.cells[static_cast<size_t>(int64_t{i} * head.size() / count)];
+  std::array<int32_t, kRowBlock> cells, positions;
+  for (int32_t i = 0; i < count; ++i) {
+    const auto from = static_cast<size_t>(int64_t{i} * head.size() / count);
+    cells[static_cast<size_t>(i)] = head.cells[from];
+    positions[static_cast<size_t>(i)] = head.positions[from];
+  }
   const auto stride = static_cast<int32_t>(centre.size());
   const DenseRows block{arena.take<float>(kRowBlock * centre.size()).data(), count, stride};
-  kernels.read_rows(rows, head.index, cells.data(), block);
+  source.read(cells.data(), positions.data(), block);
   for (int32_t d = 0; d < stride; ++d) {
     double sum = 0;
     for (int32_t i = 0; i < count; ++i) sum += static_cast<double>(block.row(i)[d]);
@@ -35,8 +35,9 @@ void rough_centre(const Head& head, const vase_rows& rows, const Kernels& kernel
 
 /// sum = sum_i (x_i - centre) and gram = sum_i (x_i - centre) (x_i - centre)^T: f32 within blocks
 /// of rows, f64 from then on.
-void sum_about(std::span<const float> centre, const Head& head, const vase_rows& rows,
-               const Kernels& kernels, Arena arena, std::span<double> sum, SquareMatrix gram) {
+void sum_about(std::span<const float> centre, const RowSource& source, Arena arena,
+               std::span<double> sum, SquareMatrix gram) {
+  const Kernels& kernels = source.kernels;
   const std::span<float> block_sum = arena.take<float>(sum.size());
   const LaneMatrix products{arena.take<float>(square(gram.dim)).data(), gram.dim, gram.dim};
   std::fill(sum.begin(), sum.end(), 0.0);
@@ -44,14 +45,14 @@ void sum_about(std::span<const float> centre, const Head& head, const vase_rows&
   std::fill_n(products.data, square(gram.dim), 0.0f);
   std::array<float, kRowBlock> ones;
   ones.fill(1.0f);
-  for_row_blocks(head, rows, kernels, arena, [&](int32_t first, DenseRows block) {
+  source.for_blocks(arena, [&](int32_t first, DenseRows block) {
     kernels.leverage.centre_rows(block, centre.data());
     std::fill(block_sum.begin(), block_sum.end(), 0.0f);
     kernels.add_scaled_rows(block, ones.data(), block_sum.data());
     for (size_t d = 0; d < sum.size(); ++d) sum[d] += static_cast<double>(block_sum[d]);
     kernels.leverage.add_gram(block, products);
     const int32_t end = first + block.count;
-    if (end % (kBlocksInSingle * kRowBlock) == 0 || end == head.size())
+    if (end % (kBlocksInSingle * kRowBlock) == 0 || end == source.head.size())
       kernels.leverage.move_sums(products, gram);
   });
 }
@@ -60,16 +61,16 @@ void sum_about(std::span<const float> centre, const Head& head, const vase_rows&
 /// m^T too large, m = mean - c. In any direction that is mostly 1 / kRowBlock of the sum of squares
 /// and at most n / kRowBlock times it (c is the mean of kRowBlock of the rows): little is lost to
 /// cancellation however large the mean is.
-void mean_and_gram(const Head& head, const vase_rows& rows, const Kernels& kernels, Arena arena,
-                   std::span<float> mean, SquareMatrix gram) {
+void mean_and_gram(const RowSource& source, Arena arena, std::span<float> mean, SquareMatrix gram) {
+  const int32_t n = source.head.size();
   const std::span<double> sum = arena.take<double>(mean.size());
   const std::span<float> centre = arena.take<float>(mean.size());
-  rough_centre(head, rows, kernels, arena, centre);
-  sum_about(centre, head, rows, kernels, arena, sum, gram);
+  rough_centre(source, arena, centre);
+  sum_about(centre, source, arena, sum, gram);
   for (size_t d = 0; d < mean.size(); ++d)
-    mean[d] = static_cast<float>(static_cast<double>(centre[d]) + sum[d] / head.size());
+    mean[d] = static_cast<float>(static_cast<double>(centre[d]) + sum[d] / n);
   for (int32_t a = 0; a < gram.dim; ++a) {
-    const double m = sum[static_cast<size_t>(a)] / head.size();
+    const double m = sum[static_cast<size_t>(a)] / n;
     for (int32_t b = a; b < gram.dim; ++b) gram.row(a)[b] -= m * sum[static_cast<size_t>(b)];
   }
 }
@@ -91,27 +92,6 @@ void invert(SquareMatrix u, const Kernels& kernels, Arena arena, LaneMatrix out)
                  [](double x) { return static_cast<float>(x); });
 }
 
-/// z of the logarithm of a leverage, over all candidates.
-class LogStandard {
- public:
-  explicit LogStandard(std::span<const float> leverages) {
-    const auto n = static_cast<double>(leverages.size());
-    for (const float l : leverages) mean_ += log_of(l) / n;
-    double variance = 0;
-    for (const float l : leverages) variance += (log_of(l) - mean_) * (log_of(l) - mean_) / n;
-    deviation_ = std::max(std::sqrt(variance), kLowestDeviation);
-  }
-  double operator()(float leverage) const { return (log_of(leverage) - mean_) / deviation_; }
-
- private:
-  static double log_of(float leverage) {
-    return std::log(static_cast<double>(bounded_leverage(leverage)));
-  }
-
-  double mean_ = 0;
-  double deviation_;
-};
-
 }  // namespace
 
 size_t ridge_leverage_bytes(const vase_rows& rows) {
@@ -125,29 +105,28 @@ size_t ridge_leverage_bytes(const vase_rows& rows) {
   return Arena::bytes_of<float>(n) + doubles + std::max(to_sum, to_project);
 }
 
-void ridge_leverage(const Head& head, const vase_rows& rows, const Kernels& kernels, Arena arena,
-                    std::span<float> out) {
+void ridge_leverage(const RowSource& source, Arena arena, std::span<float> out) {
   if (out.empty()) return;
-  const int32_t stride = pad_to_lanes(rows.dim);
+  const Kernels& kernels = source.kernels;
+  const int32_t stride = pad_to_lanes(source.rows.dim);
   const std::span<float> mean = arena.take<float>(static_cast<size_t>(stride));
   const SquareMatrix gram{arena.take<double>(square(stride)).data(), stride};
-  mean_and_gram(head, rows, kernels, arena, mean, gram);
-  add_ridge(gram, rows.dim);
+  mean_and_gram(source, arena, mean, gram);
+  add_ridge(gram, source.rows.dim);
   kernels.leverage.factorise(gram);
 
   // G^-1 = U^-1 U^-T, so the quadratic form is the squared length of y U^-1.
   const LaneMatrix inverse{arena.take<float>(square(stride)).data(), stride, stride};
   invert(gram, kernels, arena, inverse);
-  for_row_blocks(head, rows, kernels, arena, [&](int32_t first, DenseRows block) {
+  source.for_blocks(arena, [&](int32_t first, DenseRows block) {
     kernels.leverage.centre_rows(block, mean.data());
     kernels.leverage.triangular_energy(block, inverse, out.data() + first);
   });
 }
 
-void combine_leverages(std::span<float> scores, std::span<const float> others) {
-  const LogStandard z_score(scores), z_other(others);
+void multiply_leverages(std::span<float> scores, std::span<const float> others) {
   for (size_t i = 0; i < scores.size(); ++i)
-    scores[i] = static_cast<float>(z_score(scores[i]) + z_other(others[i]));
+    scores[i] = bounded_leverage(scores[i]) * bounded_leverage(others[i]);
 }
 
 }  // namespace vase

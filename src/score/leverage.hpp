@@ -6,22 +6,19 @@
 #include <span>
 
 #include "core/arena.hpp"
-#include "core/head.hpp"
-#include "score/kernels.hpp"
+#include "score/row_source.hpp"
 
 namespace vase {
 
 /// out[i] = y_i^T (Y^T Y + r I)^-1 y_i, the ridge leverage of candidate i (Alaoui and Mahoney 2015,
 /// arXiv 1411.0306), with y_i = x_i less the mean of all candidates' rows and r = trace(Y^T Y) /
-/// dim. `rows`: the keys or the values of head.layer, as they are stored: an orthonormal rotation
-/// of all rows changes nothing. What it takes of the arena is free again afterwards. out: [n].
-void ridge_leverage(const Head& head, const vase_rows& rows, const Kernels& kernels, Arena arena,
-                    std::span<float> out);
+/// dim. An orthonormal rotation of all rows alike changes nothing. What it takes of the arena is
+/// free again afterwards. out: [n].
+void ridge_leverage(const RowSource& source, Arena arena, std::span<float> out);
 size_t ridge_leverage_bytes(const vase_rows& rows);
 
-/// scores[i] = z(log scores[i]) + z(log others[i]), where z subtracts the mean of all candidates
-/// and divides by their standard deviation (at least 0.05). Both: [n], leverages.
-void combine_leverages(std::span<float> scores, std::span<const float> others);
+/// scores[i] = scores[i] * others[i], both [n] leverages, each at least kLowestLeverage.
+void multiply_leverages(std::span<float> scores, std::span<const float> others);
 
 }  // namespace vase
 

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <random>
 
+#include "core/leverage_rule.hpp"
 #include "score/head_of.hpp"
 
 namespace vase {
@@ -61,7 +62,7 @@ TEST_P(LeverageTest, RidgeLeverageWhetherRowsAreStoredRotatedOrNot) {
     const std::vector<double> of_rotated = leverage_by_formula(head_of_.matrix(stored));
     const auto found =
         run(head_, ridge_leverage_bytes(stored), [&](Arena& arena, std::span<float> out) {
-          ridge_leverage(head_, stored, kernels_, arena, out);
+          ridge_leverage({head_, stored, kernels_}, arena, out);
         });
     for (size_t i = 0; i < found.size(); ++i) {
       ASSERT_NEAR(static_cast<double>(found[i]), expected[i], 1e-5 * expected[i]) << "row " << i;
@@ -73,34 +74,58 @@ TEST_P(LeverageTest, RidgeLeverageWhetherRowsAreStoredRotatedOrNot) {
 TEST_P(LeverageTest, RidgeLeverageIsTheSameWithScalarKernels) {
   const auto by = [&](const Kernels& kernels) {
     return run(head_, ridge_leverage_bytes(layer_.keys), [&](Arena& arena, std::span<float> out) {
-      ridge_leverage(head_, layer_.keys, kernels, arena, out);
+      ridge_leverage({head_, layer_.keys, kernels}, arena, out);
     });
   };
   EXPECT_EQ(by(kernels_), by(reference_kernels()));
 }
 
-TEST(Leverages, AreCombinedByTheirStandardisedLogarithms) {
-  std::vector<float> scores = {0.1f, 0.2f, 0.4f, 0.0f, 0.3f};
-  const std::vector<float> others = {0.5f, 0.5f, 0.01f, 0.2f, 0.9f};
-  std::vector<double> expected(scores.size());
-  for (const auto& leverages : {scores, others}) {
-    std::vector<double> logs;
-    for (const float l : leverages)
-      logs.push_back(std::log(std::max(1e-9, static_cast<double>(l))));
-    const double mean = std::accumulate(logs.begin(), logs.end(), 0.0) / 5;
-    double variance = 0;
-    for (const double l : logs) variance += (l - mean) * (l - mean) / 5;
-    for (size_t i = 0; i < 5; ++i) expected[i] += (logs[i] - mean) / std::sqrt(variance);
-  }
-  combine_leverages(scores, others);
-  for (size_t i = 0; i < 5; ++i)
-    EXPECT_NEAR(static_cast<double>(scores[i]), expected[i], 1e-6) << "row " << i;
+/// Turns rows back that stand for tokens 0, 1, ...
+void turn_back(const vase_rope& rope, Matrix& rows) {
+  for (size_t i = 0; i < rows.size(); ++i)
+    for (int32_t p = 0; p < rope.pairs; ++p) {
+      const auto first = static_cast<size_t>(rope.stride == 1 ? 2 * p : p);
+      double &a = rows[i][first], &b = rows[i][first + static_cast<size_t>(rope.stride)];
+      const double angle = static_cast<double>(rope.frequencies[p]) * static_cast<double>(i);
+      const double turned = a * std::cos(angle) + b * std::sin(angle);
+      b = b * std::cos(angle) - a * std::sin(angle);
+      a = turned;
+    }
 }
 
-TEST(Leverages, ThatDifferByRoundingAreNotToldApart) {
-  std::vector<float> scores = {0.5f, 0.5000001f, 0.4999999f};
-  combine_leverages(scores, std::vector<float>{0.3f, 0.3000001f, 0.3f});
-  for (const float s : scores) EXPECT_NEAR(s, 0.0f, 2e-5f);
+TEST_P(LeverageTest, RidgeLeverageOfKeysAsTheyWereBeforeRope) {
+  const int32_t half = layer_.keys.dim / 2;
+  std::vector<float> frequencies;
+  for (int32_t p = 0; p < half; ++p)
+    frequencies.push_back(std::pow(1e4f, -static_cast<float>(p) / static_cast<float>(half)));
+  for (const vase_rope& rope :
+       {vase_rope{frequencies.data(), half, 1}, vase_rope{frequencies.data(), half, half},
+        vase_rope{frequencies.data(), half / 2, half / 2}})
+    for (const int32_t rotation : {0, 16}) {
+      vase_layer layer = layer_;
+      layer.rope = rope;
+      layer.keys.rotation = rotation;
+      const HeadOf head_of(layer, layer.n_heads - 1);
+      Matrix rows = head_of.matrix(layer.keys);
+      turn_back(rope, rows);
+      const std::vector<double> expected = leverage_by_formula(rows);
+      const size_t bytes = upright_bytes(rope) + ridge_leverage_bytes(layer.keys);
+      const auto found = run(head_of.head(), bytes, [&](Arena& arena, std::span<float> out) {
+        ridge_leverage(upright_keys(head_of.head(), kernels_, arena), arena, out);
+      });
+      for (size_t i = 0; i < found.size(); ++i)
+        ASSERT_NEAR(static_cast<double>(found[i]), expected[i], 1e-4 * expected[i])
+            << "row " << i << " stride " << rope.stride << " rotation " << rotation;
+    }
+}
+
+TEST(Leverages, AreMultiplied) {
+  std::vector<float> scores = {0.1f, 0.2f, 0.0f, NAN};
+  multiply_leverages(scores, std::vector<float>{0.5f, 0.0f, 0.25f, 0.5f});
+  EXPECT_EQ(scores[0], 0.1f * 0.5f);
+  EXPECT_EQ(scores[1], 0.2f * kLowestLeverage);
+  EXPECT_EQ(scores[2], kLowestLeverage * 0.25f);
+  EXPECT_TRUE(std::isnan(scores[3]));
 }
 
 /// One head of f32 keys; `rows` as well as the layer must outlive its use.
@@ -117,7 +142,7 @@ vase_layer layer_of(std::vector<float>& rows, int32_t dim, std::vector<int32_t>&
 
 std::vector<float> leverage_of(const HeadOf& head, const vase_rows& rows) {
   return run(head.head(), ridge_leverage_bytes(rows), [&](Arena& arena, std::span<float> out) {
-    ridge_leverage(head.head(), rows, best_kernels(), arena, out);
+    ridge_leverage({head.head(), rows, best_kernels()}, arena, out);
   });
 }
 
@@ -125,8 +150,7 @@ TEST(Leverages, OfRowsThatAreAllAlikeAreEqual) {
   std::vector<float> rows(40 * 64, 0.3f);
   std::vector<int32_t> cells;
   const vase_layer layer = layer_of(rows, 64, cells);
-  std::vector<float> scores = leverage_of(HeadOf(layer, 0), layer.keys);
-  combine_leverages(scores, std::vector<float>(scores));
+  const std::vector<float> scores = leverage_of(HeadOf(layer, 0), layer.keys);
   for (const float s : scores) EXPECT_EQ(s, scores[0]);
   EXPECT_TRUE(std::isfinite(scores[0]));
 }
