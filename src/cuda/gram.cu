@@ -29,9 +29,7 @@ struct Side {
 template <vase_type T>
 __global__ __launch_bounds__(kThreads) void sum_rows_kernel(DeviceCall call, Scratch scratch,
                                                             Side side) {
-  __shared__ float sums[kWarps][kMostDim];
   const int unit = static_cast<int>(blockIdx.y), head = unit % call.n_heads;
-  const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
   const int warp = static_cast<int>(threadIdx.x) / kWarpLanes;
   const DeviceItem& item = call.items[unit / call.n_heads];
   if (item.active == 0) return;
@@ -47,12 +45,7 @@ __global__ __launch_bounds__(kThreads) void sum_rows_kernel(DeviceCall call, Scr
 #pragma unroll
     for (int d = 0; d < kSegment; ++d) sum[d] += x[d];
   }
-#pragma unroll
-  for (int d = 0; d < kSegment; ++d) sums[warp][lane * kSegment + d] = sum[d];
-  __syncthreads();
-  float total = 0;
-  for (const auto& part : sums) total += part[threadIdx.x];
-  scratch.row_sums[(int64_t{unit} * gridDim.x + blockIdx.x) * kMostDim + threadIdx.x] = total;
+  store_split_sum<kWarps>(sum, scratch, unit);
 }
 
 /// Candidates on their way into shared memory, less their mean: the elements of one or two tiles. A

@@ -19,7 +19,6 @@ __device__ inline float* squares(const DeviceCall& call, const Scratch& scratch,
 /// Norms, and the sum of the unit keys of a split. Grid: (splits, units).
 template <vase_type T>
 __global__ __launch_bounds__(kThreads) void sum_unit_keys(DeviceCall call, Scratch scratch) {
-  __shared__ float sums[kWarps][kMostDim];
   const int unit = static_cast<int>(blockIdx.y), head = unit % call.n_heads;
   const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
   const int warp = static_cast<int>(threadIdx.x) / kWarpLanes;
@@ -48,12 +47,7 @@ __global__ __launch_bounds__(kThreads) void sum_unit_keys(DeviceCall call, Scrat
 #pragma unroll
     for (int d = 0; d < kSegment; ++d) sum[d] = fmaf(inverse_norm, x[d], sum[d]);
   }
-#pragma unroll
-  for (int d = 0; d < kSegment; ++d) sums[warp][lane * kSegment + d] = sum[d];
-  __syncthreads();
-  float total = 0;
-  for (const auto& part : sums) total += part[threadIdx.x];
-  scratch.row_sums[(int64_t{unit} * gridDim.x + blockIdx.x) * kMostDim + threadIdx.x] = total;
+  store_split_sum<kWarps>(sum, scratch, unit);
 }
 
 /// Grid: (splits, units).

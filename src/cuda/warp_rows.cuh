@@ -22,6 +22,23 @@ __device__ inline void read_row(const std::byte* row, const RowShape& shape, flo
   segment.values(x);
 }
 
+/// Adds up the `sum`s of a block's warps, lane l having segment l, to scratch.row_sums of the split
+/// blockIdx.x of `unit`. For blocks of a thread for each element.
+template <int kWarps>
+__device__ inline void store_split_sum(const float (&sum)[kSegment], const Scratch& scratch,
+                                       int unit) {
+  static_assert(kWarps * kWarpLanes == kMostDim, "a thread for each element of the sum");
+  __shared__ float sums[kWarps][kMostDim];
+  const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
+  const int warp = static_cast<int>(threadIdx.x) / kWarpLanes;
+#pragma unroll
+  for (int d = 0; d < kSegment; ++d) sums[warp][lane * kSegment + d] = sum[d];
+  __syncthreads();
+  float total = 0;
+  for (const auto& part : sums) total += part[threadIdx.x];
+  scratch.row_sums[(int64_t{unit} * gridDim.x + blockIdx.x) * kMostDim + threadIdx.x] = total;
+}
+
 }  // namespace vase::cuda
 
 #endif
