@@ -41,14 +41,19 @@ bool same_shape(const vase_rows& a, const vase_rows& b) {
   return a.type == b.type && a.dim == b.dim && a.rotation == b.rotation;
 }
 
+bool same_rope(const vase_rope& a, const vase_rope& b) {
+  if (a.frequencies == nullptr || b.frequencies == nullptr) return a.frequencies == b.frequencies;
+  return a.pairs == b.pairs && a.stride == b.stride;
+}
+
 vase_status check_alike(const vase_layer& first, const vase_layer& layer, int32_t index) {
   if (layer.n_heads == first.n_heads && layer.n_query_heads == first.n_query_heads &&
       layer.n_queries == first.n_queries && same_shape(layer.keys, first.keys) &&
-      same_shape(layer.values, first.values))
+      same_shape(layer.values, first.values) && same_rope(layer.rope, first.rope))
     return VASE_OK;
   return fail(VASE_INVALID_ARGUMENT,
-              "item %d differs from item 0 in heads, queries, dims, types or rotations; items of "
-              "one call are alike in them",
+              "item %d differs from item 0 in heads, queries, dims, types, rotations, or in its "
+              "rope's pairs, stride or having frequencies; items of one call are alike in them",
               index);
 }
 

@@ -2,6 +2,7 @@
 // a draw of the others. The same steps as policy/eviction.cpp and core/keep_set.cpp.
 #include <cub/block/block_reduce.cuh>
 
+#include "core/leverage_rule.hpp"
 #include "core/outlier_rule.hpp"
 #include "core/philox.hpp"
 #include "cuda/launch.hpp"
@@ -38,7 +39,7 @@ struct Candidates {
   float redundancy_maximum = 0;
   double redundancy_sum = 1;
 
-  __device__ int32_t token(int i) const { return static_cast<int32_t>(tokens[i] ^ 0x80000000u); }
+  __device__ int32_t token(int i) const { return token_of(tokens[i]); }
 
   __device__ float pooled(int i) const {
     const int reach = call.pooling / 2;
@@ -65,7 +66,7 @@ struct Candidates {
       case Score::kLeverage:
         return first[order[i]] * second[order[i]];
       case Score::kRidgeLeverage:
-        return first[order[i]];
+        return bounded_leverage(first[order[i]]) * bounded_leverage(second[order[i]]);
     }
     return 0;
   }

@@ -30,6 +30,7 @@ struct DeviceItem {
   int64_t query_head_stride;   ///< bytes
   int64_t query_token_stride;  ///< bytes
   const float* gauss;
+  const float* frequencies;  ///< [DeviceCall::rope.pairs] radians a token
   int32_t n_rows;
   int32_t n_new;
   int32_t new_position;
@@ -48,6 +49,12 @@ struct RowShape {
   int32_t dim;
   int32_t rotation;
   int32_t vector_loads;  ///< 1: all rows of all items start at multiples of 16 bytes
+};
+
+/// How keys were rotated for their positions, as vase_rope has it.
+struct RopeShape {
+  int32_t pairs;  ///< 0: not at all, or nobody knows how
+  int32_t stride;
 };
 
 /// What a policy protects before it scores.
@@ -86,6 +93,7 @@ struct DeviceCall {
   int32_t n_queries;  ///< of a query head
   RowShape keys;
   RowShape values;
+  RopeShape rope;
   int32_t row_capacity;  ///< stride of all arrays by row, from unit to unit
   int32_t most_rows;     ///< of an item
   int32_t most_freed;    ///< of an item
@@ -113,7 +121,7 @@ struct Scratch {
   int32_t* order_too;
   int32_t* segments;  ///< [2][units]: where the rows of a unit begin and end in the above
   int32_t* age;       ///< by row: place in the order
-  float* first;       ///< by row: attention, the keys' part of the leverage, or its score
+  float* first;       ///< by row: attention, or the keys' part of the leverage
   float* second;      ///< by row: value ranges, redundancy, or the values' part of the leverage
   uint64_t* ranking;  ///< by age: sort keys of a choice
   uint8_t* chosen;    ///< by age: 1 for rows that stay
@@ -127,6 +135,9 @@ struct Scratch {
   float* row_sums;    ///< [units][splits][kMostDim] sums of unit keys, or of rows
   float* means;       ///< [units][kMostDim] of the candidates' rows
   float* grams;       ///< [units][dim][dim], dim as padded: Gram matrix, then its inverse factor
+  float* upright;     ///< [upright_elements] keys before RoPE of some items, see upright.hpp
+  int64_t upright_elements;
+  DeviceItem* upright_items;  ///< [items]
   void* sort_space;
   size_t sort_bytes;
 };

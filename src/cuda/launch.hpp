@@ -56,7 +56,7 @@ int32_t row_splits(int32_t n_rows);
 void gram_matrices(const DeviceCall& call, bool values, const Scratch& scratch,
                    cudaStream_t stream);
 
-// leverage.cu: scratch.first = score by the ridge leverages of keys and values; second is used.
+// leverage.cu: scratch.first, .second = ridge leverages of the candidates' keys and values.
 void ridge_leverages(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
 
 // choose.cu: keep [units][row_capacity] or scores, the other is null.

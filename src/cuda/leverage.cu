@@ -1,11 +1,10 @@
 // Ridge leverage of keys and values (vase-plus) as score/leverage.cpp has it: the inverse of the
-// Cholesky factor of each Gram matrix, and the score of both. gram.cu has the matrices; row_sums.cu
+// Cholesky factor of each Gram matrix. upright.cu has the keys, gram.cu the matrices; row_sums.cu
 // takes the squared lengths of the rows times the factor.
-#include <cub/block/block_reduce.cuh>
-
 #include "core/leverage_rule.hpp"
 #include "cuda/launch.hpp"
 #include "cuda/products.cuh"
+#include "cuda/upright.hpp"
 
 namespace vase::cuda {
 namespace {
@@ -85,75 +84,44 @@ __global__ __launch_bounds__(kThreads) void factor_kernel(DeviceCall call, Scrat
   invert(m, dim, pitch);
 }
 
-using BlockSum = cub::BlockReduce<double, kThreads>;
-
-struct SharedSum {
-  typename BlockSum::TempStorage storage;
-  double sum;
-};
-
-/// The sum of x over the threads, for all of them.
-__device__ double block_sum(double x, SharedSum& shared) {
-  x = BlockSum(shared.storage).Sum(x);
-  if (threadIdx.x == 0) shared.sum = x;
-  __syncthreads();
-  return shared.sum;
+void invert_factors(const DeviceCall& call, const RowShape& rows, const Scratch& scratch,
+                    cudaStream_t stream) {
+  factor_kernel<<<static_cast<unsigned>(call.units()), kThreads, 0, stream>>>(
+      call, scratch, rows.dim, padded_dim(rows.dim));
+  pack_factors(call, rows, scratch, stream);
 }
 
-/// As LogStandard of score/leverage.cpp: z of the logarithm, over the first `n` rows of `order`.
-class LogStandard {
- public:
-  __device__ LogStandard(const float* leverages, const int32_t* order, int n, SharedSum& shared) {
-    const auto mean_of = [&](const auto& term) {
-      double sum = 0;
-      for (int i = static_cast<int>(threadIdx.x); i < n; i += kThreads)
-        sum += term(log_of(leverages[order[i]]));
-      return block_sum(sum, shared) / n;
-    };
-    mean_ = mean_of([](double x) { return x; });
-    const double variance = mean_of([&](double x) { return (x - mean_) * (x - mean_); });
-    deviation_ = fmax(sqrt(variance), kLowestDeviation);
-  }
-  __device__ double operator()(float leverage) const {
-    return (log_of(leverage) - mean_) / deviation_;
-  }
+/// Of the rows as they are stored.
+void stored_leverages(const DeviceCall& call, bool values, const Scratch& scratch,
+                      cudaStream_t stream) {
+  gram_matrices(call, values, scratch, stream);
+  invert_factors(call, values ? call.values : call.keys, scratch, stream);
+  factor_energies(call, values, scratch, stream);
+}
 
- private:
-  __device__ static double log_of(float leverage) {
-    return log(static_cast<double>(bounded_leverage(leverage)));
+/// Of the keys as they were before RoPE. All factors are found at once: that takes as long as one.
+void upright_leverages(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
+  UprightKeys keys(call, scratch, stream);
+  for (int32_t i = 0; i < keys.chunks(); ++i) {
+    const UprightKeys::Chunk chunk = keys.turn_back(i);
+    gram_matrices(chunk.call, false, chunk.scratch, stream);
   }
-
-  double mean_, deviation_;
-};
-
-/// scratch.first of the candidates becomes their score: combine_leverages() of score/leverage.cpp.
-/// Grid: units.
-__global__ __launch_bounds__(kThreads) void combine_kernel(DeviceCall call, Scratch scratch) {
-  __shared__ SharedSum shared;
-  const int unit = static_cast<int>(blockIdx.x);
-  const DeviceItem& item = call.items[unit / call.n_heads];
-  if (item.active == 0) return;
-  const int64_t first = int64_t{unit} * call.row_capacity;
-  const int32_t* order = scratch.order + first;
-  float *scores = scratch.first + first, *others = scratch.second + first;
-  const int n = candidates_of(call, item);
-  const LogStandard z_score(scores, order, n, shared), z_other(others, order, n, shared);
-  for (int i = static_cast<int>(threadIdx.x); i < n; i += kThreads)
-    scores[order[i]] = static_cast<float>(z_score(scores[order[i]]) + z_other(others[order[i]]));
+  invert_factors(call, keys.shape(), scratch, stream);
+  // Backwards: the last chunk is still there.
+  for (int32_t i = keys.chunks() - 1; i >= 0; --i) {
+    const UprightKeys::Chunk chunk = keys.turn_back(i);
+    factor_energies(chunk.call, false, chunk.scratch, stream);
+  }
 }
 
 }  // namespace
 
 void ridge_leverages(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
-  const auto units = static_cast<unsigned>(call.units());
-  for (const bool values : {false, true}) {
-    const RowShape& shape = values ? call.values : call.keys;
-    gram_matrices(call, values, scratch, stream);
-    factor_kernel<<<units, kThreads, 0, stream>>>(call, scratch, shape.dim, padded_dim(shape.dim));
-    pack_factors(call, shape, scratch, stream);
-    factor_energies(call, values, scratch, stream);
-  }
-  combine_kernel<<<units, kThreads, 0, stream>>>(call, scratch);
+  if (call.rope.pairs > 0)
+    upright_leverages(call, scratch, stream);
+  else
+    stored_leverages(call, false, scratch, stream);
+  stored_leverages(call, true, scratch, stream);
 }
 
 }  // namespace vase::cuda

@@ -7,7 +7,6 @@
 namespace vase::cuda {
 namespace {
 
-constexpr uint32_t kSignBit = 0x80000000u;
 constexpr int kThreads = 256;
 
 /// Grid: (rows, units).

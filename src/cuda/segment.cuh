@@ -235,6 +235,12 @@ struct Segment<VASE_Q4_0> : BlockSegment<Segment<VASE_Q4_0>, kQ4BlockBytes> {
   }
 };
 
+/// Scratch.tokens has token positions with this bit flipped: they sort as unsigned numbers.
+constexpr uint32_t kSignBit = 0x80000000u;
+__device__ inline int32_t token_of(uint32_t sorted) {
+  return static_cast<int32_t>(sorted ^ kSignBit);
+}
+
 /// The cell of row `row`.
 __device__ inline int cell_of(const DeviceItem& item, int row) {
   return item.cells != nullptr ? item.cells[row] : row;

@@ -29,6 +29,7 @@ DeviceCall describe(const vase_cuda_limits& limits, const Request& request) {
   call.n_queries = layer.n_queries;
   call.keys = {layer.keys.type, layer.keys.dim, layer.keys.rotation, 1};
   call.values = {layer.values.type, layer.values.dim, layer.values.rotation, 1};
+  if (layer.rope.frequencies != nullptr) call.rope = {layer.rope.pairs, layer.rope.stride};
   call.row_capacity = limits.n_rows;
   if (request.params == nullptr) return call;
 
@@ -78,6 +79,7 @@ DeviceItem describe_item(const Request& request, size_t index) {
   out.query_token_stride = dense ? query_bytes : item.query_token_stride;
   out.query_head_stride = dense ? query_bytes * layer.n_queries : item.query_head_stride;
   out.gauss = layer.gauss;
+  out.frequencies = layer.rope.frequencies;
   out.n_rows = layer.n_rows;
   out.n_new = request.wish == Wish::kMoves ? 0 : item.n_new;
   out.new_position = item.new_position;
@@ -101,22 +103,17 @@ int32_t token_bits(const vase_cuda_item& item) {
   return std::max(1, static_cast<int32_t>(std::bit_width(static_cast<uint32_t>(end))));
 }
 
-/// Elements of packed vectors, in all planes, that an item of the turn takes; 0: none that could be
-/// too many (vectors of CUR are few).
-int64_t vector_elements(DeviceCall call) {
+/// Elements of packed queries, in all planes, that an item of the turn takes; 0: there are none.
+int64_t query_elements(DeviceCall call) {
   call.n_items = 1;
-  if (call.recipe.attends()) return queries_of(call).elements();
-  if (call.recipe.score == Score::kRidgeLeverage)
-    return std::max(factors_of(call, call.keys).elements(),
-                    factors_of(call, call.values).elements());
-  return 0;
+  return call.recipe.attends() ? queries_of(call).elements() : 0;
 }
 
 /// Items from `first` that fit into one turn.
 size_t turn_length(const vase_cuda_limits& limits, const Layout& layout, const DeviceCall& shape,
                    const Request& request, size_t first) {
   size_t most = static_cast<size_t>(limits.items);
-  const int64_t elements = request.params != nullptr ? vector_elements(shape) : 0;
+  const int64_t elements = request.params != nullptr ? query_elements(shape) : 0;
   if (elements > 0) most = std::min(most, static_cast<size_t>(layout.plane_elements / elements));
   std::vector<const int32_t*> lists;
   size_t count = 0;

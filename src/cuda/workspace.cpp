@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cuda/launch.hpp"
+#include "cuda/upright.hpp"
 #include "cuda/vectors.hpp"
 
 namespace vase::cuda {
@@ -10,8 +11,8 @@ namespace {
 
 constexpr size_t kAlignment = 256;
 
-/// Planes of a vector beside f16 rows, and beside others at most: those calls take fewer items a
-/// turn, but one item always fits.
+/// Planes of a vector beside f16 rows, and beside others at most: calls with queries for those take
+/// fewer items a turn, but one item always fits.
 constexpr int64_t kPlanes = 2, kMostPlanes = 3;
 
 /// What CUB's sort takes beside its two buffers does not depend on a device, but only a device can
@@ -20,7 +21,7 @@ constexpr size_t kSortBytes = 1 << 16;
 
 }  // namespace
 
-Layout::Layout(const vase_cuda_limits& limits, std::byte* memory) {
+Layout::Layout(const vase_cuda_limits& limits, std::byte* memory, size_t upright_bytes) {
   const auto take = [&]<typename T>(T*& at, int64_t count) {
     at = memory != nullptr ? reinterpret_cast<T*>(memory + bytes) : nullptr;
     bytes += (static_cast<size_t>(count) * sizeof(T) + kAlignment - 1) / kAlignment * kAlignment;
@@ -33,11 +34,13 @@ Layout::Layout(const vase_cuda_limits& limits, std::byte* memory) {
   const int64_t projections = int64_t{limits.items} * kMostProjections;
   vector_constants = std::max({queries, projections, units * dim});
   const int64_t item_queries = queries / limits.items;
-  // vase-plus has a factor of as many vectors as elements for each unit.
-  const int64_t factors = units * dim, item_factors = int64_t{limits.n_heads} * dim;
-  plane_elements =
-      dim * std::max({queries * kPlanes, item_queries * kMostPlanes, projections * kMostPlanes,
-                      factors * kPlanes, item_factors * kMostPlanes});
+  // vase-plus has a factor of as many vectors as elements for each unit, beside keys in f32.
+  const int64_t factors = units * dim;
+  plane_elements = dim * std::max({queries * kPlanes, item_queries * kMostPlanes,
+                                   projections * kMostPlanes, factors * kMostPlanes});
+  const int64_t upright = upright_elements(limits.n_heads, limits.n_rows, limits.keys_dim);
+  const int64_t upright_room = static_cast<int64_t>(upright_bytes / sizeof(float)) / upright;
+  scratch.upright_elements = upright * std::clamp<int64_t>(upright_room, 1, limits.items);
   partials = queries * key_splits(limits.n_rows);
 
   take(scratch.tokens, rows);
@@ -58,6 +61,8 @@ Layout::Layout(const vase_cuda_limits& limits, std::byte* memory) {
   take(scratch.row_sums, units * row_splits(limits.n_rows) * kMostDim);
   take(scratch.means, units * kMostDim);
   take(scratch.grams, units * dim * dim);
+  take(scratch.upright, scratch.upright_elements);
+  take(scratch.upright_items, limits.items);
   std::byte* sort_space = nullptr;
   take(sort_space, kSortBytes);
   scratch.sort_space = sort_space;

@@ -12,6 +12,10 @@
 
 namespace vase::cuda {
 
+/// Memory for keys as they were before RoPE; one item always fits. More items at a time would keep
+/// the device busier, but the keys of all items would take several times what all else takes.
+inline constexpr size_t kUprightBytes = size_t{64} << 20;
+
 /// Where everything lies behind the start of the allocation.
 struct Layout {
   size_t bytes = 0;          ///< of all
@@ -20,7 +24,7 @@ struct Layout {
   int64_t partials;          ///< room for the parts of their softmax
 
   /// Carves an allocation at `memory` up, or measures one (memory null).
-  Layout(const vase_cuda_limits& limits, std::byte* memory);
+  Layout(const vase_cuda_limits& limits, std::byte* memory, size_t upright_bytes = kUprightBytes);
 
   Scratch scratch{};
   DeviceItem* items = nullptr;  ///< [limits.items]

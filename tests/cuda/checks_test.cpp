@@ -121,6 +121,25 @@ TEST_F(CudaItemsTest, SaysWhatIsWrongWithWhichItem) {
   EXPECT_THAT(refusal_of([](auto& i) { i.layer.keys.data = nullptr; }), HasSubstr("null"));
 }
 
+TEST_F(CudaItemsTest, RopesAreAlike) {
+  // Device pointers, which the checks must not follow.
+  const auto* here = reinterpret_cast<const float*>(0x10);
+  const auto* there = reinterpret_cast<const float*>(0x20);
+  const auto refusal_of_ropes = [&](const vase_rope& first, const vase_rope& second) {
+    std::vector<vase_cuda_item> items{item(), item()};
+    items[0].layer.rope = first;
+    items[1].layer.rope = second;
+    return refusal(items);
+  };
+  EXPECT_EQ(refusal_of_ropes({here, 32, 32}, {there, 32, 32}), "");
+  EXPECT_EQ(refusal_of_ropes({nullptr, 0, 0}, {nullptr, 32, 1}), "");
+  for (const vase_rope& other :
+       {vase_rope{here, 16, 32}, vase_rope{here, 32, 1}, vase_rope{nullptr, 32, 32}})
+    EXPECT_THAT(refusal_of_ropes({here, 32, 32}, other),
+                HasSubstr("item 1 differs from item 0 in heads"));
+  EXPECT_THAT(refusal_of_ropes({here, 32, 32}, {here, 33, 32}), HasSubstr("rope.pairs is 33"));
+}
+
 TEST_F(CudaItemsTest, PoliciesWithoutQueriesTakeNone) {
   vase_cuda_item without = item();
   without.layer.queries = nullptr;

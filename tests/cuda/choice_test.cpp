@@ -50,6 +50,8 @@ class CudaChoiceTest : public ::testing::TestWithParam<std::string> {
     shape.type = one_of({VASE_F32, VASE_F16, VASE_BF16, VASE_Q8_0, VASE_Q4_0});
     shape.n_queries = one_of({1, 16, 63, 64});
     if (!has_blocks(shape.type) && random_() % 3 == 0) shape.dim = one_of({80, 40, 37, 200});
+    shape.rope_pairs = one_of({0, shape.dim / 2, shape.dim / 4});
+    shape.rope_stride = one_of({1, shape.rope_pairs, shape.dim / 2});
     return shape;
   }
 
@@ -75,24 +77,8 @@ class CudaChoiceTest : public ::testing::TestWithParam<std::string> {
     const Handle handle(Handle::limits_for(layer));
     const std::vector<uint8_t> keep = testing::select_on_device(handle, params, {device.item()});
     testing::expect_same_choice(params, layer, keep.data(), layer.n_rows, agreement_);
-    compare_scores(params, layer, testing::scores_on_device(handle, params, {device.item()}));
-  }
-
-  void compare_scores(const vase_params& params, const vase_layer& layer,
-                      const std::vector<float>& device) {
-    const std::vector<float> host = testing::scores(params, layer);
-    // A projection may cancel: its square is right to f32's precision of those that do not.
-    double largest = 0;
-    for (const float s : host)
-      if (std::isfinite(s)) largest = std::max(largest, std::abs(static_cast<double>(s)));
-    for (size_t i = 0; i < host.size(); ++i) {
-      ASSERT_EQ(std::isinf(host[i]), std::isinf(device[i])) << "row " << i;
-      if (std::isinf(host[i])) continue;
-      ASSERT_NEAR(host[i], device[i],
-                  testing::kNearTie * std::abs(static_cast<double>(host[i])) +
-                      testing::cancellation(params, layer) + 1e-6 * largest)
-          << "row " << i;
-    }
+    testing::expect_same_scores(params, layer, testing::scores(params, layer),
+                                testing::scores_on_device(handle, params, {device.item()}));
   }
 
   std::mt19937 random_{23};
@@ -105,7 +91,8 @@ TEST_P(CudaChoiceTest, RandomShapesKeepTheSameRows) {
     SCOPED_TRACE(::testing::Message()
                  << "trial " << trial << ": heads " << shape.n_heads << " group " << shape.group
                  << " dim " << shape.dim << "/" << shape.values_dim << " rows " << shape.n_rows
-                 << " type " << shape.type << " queries " << shape.n_queries);
+                 << " type " << shape.type << " queries " << shape.n_queries << " rope "
+                 << shape.rope_pairs << "/" << shape.rope_stride);
     RandomLayer random(shape, random_());
     vase_layer layer = random.view();
     layer.pinned_begin = 5;

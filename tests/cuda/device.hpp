@@ -67,6 +67,7 @@ class DeviceLayer {
         keys_(bytes(layer.keys)),
         values_(bytes(layer.values)),
         queries_(queries()),
+        frequencies_(frequencies()),
         positions_(by_cell()) {}
 
   vase_cuda_item item() const {
@@ -75,6 +76,7 @@ class DeviceLayer {
     item.layer.keys.data = keys_.data();
     item.layer.values.data = values_.data();
     item.layer.queries = host_.queries != nullptr ? queries_.data() : nullptr;
+    if (host_.rope.frequencies != nullptr) item.layer.rope.frequencies = frequencies_.data();
     item.layer.positions = nullptr;
     item.positions = host_.positions != nullptr ? positions_.data() : nullptr;
     item.position_stride = n_cells_;
@@ -99,6 +101,10 @@ class DeviceLayer {
                          static_cast<size_t>(host_.n_queries) * static_cast<size_t>(host_.keys.dim);
     return {host_.queries, host_.queries + count};
   }
+  std::vector<float> frequencies() const {
+    if (host_.rope.frequencies == nullptr) return {};
+    return {host_.rope.frequencies, host_.rope.frequencies + host_.rope.pairs};
+  }
   std::vector<int32_t> by_cell() const {
     std::vector<int32_t> out(static_cast<size_t>(host_.n_heads) * static_cast<size_t>(n_cells_),
                              -1);
@@ -112,7 +118,7 @@ class DeviceLayer {
   vase_layer host_;
   int32_t n_cells_;
   DeviceArray<std::byte> keys_, values_;
-  DeviceArray<float> queries_;
+  DeviceArray<float> queries_, frequencies_;
   DeviceArray<int32_t> positions_;
 };
 

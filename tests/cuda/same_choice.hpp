@@ -16,12 +16,10 @@ namespace vase::testing {
 /// Sums of f32 differ by their order: scores within this of each other may change places.
 constexpr double kNearTie = 1e-4;
 
-/// R-KV subtracts numbers of the order of 1 / n from each other, vase-plus adds numbers of the
-/// order of 1 and of both signs: what is lost of those does not shrink with the outcome.
+/// R-KV subtracts numbers of the order of 1 / n from each other: what is lost of those does not
+/// shrink with the outcome.
 inline double cancellation(const vase_params& params, const vase_layer& layer) {
-  const std::string_view policy = vase_policy_name(params.policy);
-  if (policy == "rkv") return 1e-5 / layer.n_rows;
-  return policy == "vase-plus" ? kNearTie : 0;
+  return std::string_view(vase_policy_name(params.policy)) == "rkv" ? 1e-5 / layer.n_rows : 0;
 }
 
 /// How many heads were compared and how many of them differ, by near-ties.
@@ -41,6 +39,25 @@ inline double ranking(const vase_params& params, const vase_layer& layer, int32_
       layer.positions != nullptr ? layer.positions[head * layer.n_rows + row] : row;
   return std::log(-std::log(random.uniform(static_cast<uint32_t>(token)))) -
          std::log(static_cast<double>(score));
+}
+
+/// Compares one item's scores of two origins, [n_heads][n_rows] each.
+inline void expect_same_scores(const vase_params& params, const vase_layer& layer,
+                               const std::vector<float>& expected,
+                               const std::vector<float>& scores) {
+  // A projection may cancel: its square is right to f32's precision of those that do not.
+  double largest = 0;
+  for (const float s : expected)
+    if (std::isfinite(s)) largest = std::max(largest, std::abs(static_cast<double>(s)));
+  ASSERT_EQ(expected.size(), scores.size());
+  for (size_t i = 0; i < expected.size(); ++i) {
+    ASSERT_EQ(std::isinf(expected[i]), std::isinf(scores[i])) << "row " << i;
+    if (std::isinf(expected[i])) continue;
+    ASSERT_NEAR(expected[i], scores[i],
+                kNearTie * std::abs(static_cast<double>(expected[i])) +
+                    cancellation(params, layer) + 1e-6 * largest)
+        << "row " << i;
+  }
 }
 
 /// Compares one item's masks: [n_heads][n_rows] of the CPU, [n_heads][stride] of the device.

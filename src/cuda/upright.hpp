@@ -1,0 +1,50 @@
+// Keys as they were before RoPE turned them, for the leverage of vase-plus: two rows of the same
+// content at two places are the same there.
+#ifndef VASE_CUDA_UPRIGHT_HPP
+#define VASE_CUDA_UPRIGHT_HPP
+
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+
+#include "cuda/device_call.hpp"
+
+namespace vase::cuda {
+
+/// Elements from row to row: all rows start at multiples of 16 bytes.
+constexpr int32_t upright_pitch(int32_t dim) { return (dim + 3) / 4 * 4; }
+/// Elements of an item: [heads][rows][pitch].
+constexpr int64_t upright_elements(int32_t n_heads, int32_t n_rows, int32_t dim) {
+  return int64_t{n_heads} * n_rows * upright_pitch(dim);
+}
+
+/// The candidates' keys of a call, turned back in scratch.upright, as many items at a time as it
+/// holds. Other rows there are unset. Call and scratch must outlive this.
+class UprightKeys {
+ public:
+  /// A part of the call whose items have their keys in scratch.upright, and its units' part of all
+  /// scratch arrays that outlast a step. It may be read until the next call of turn_back().
+  struct Chunk {
+    DeviceCall call;
+    Scratch scratch;
+  };
+
+  UprightKeys(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
+
+  int32_t chunks() const;
+  /// What the rows are like.
+  RowShape shape() const;
+  /// Chunk `index`; nothing needs to be done if it was the last one asked for.
+  Chunk turn_back(int32_t index);
+
+ private:
+  const DeviceCall& call_;
+  const Scratch& scratch_;
+  cudaStream_t stream_;
+  int32_t room_;  ///< items of a chunk
+  int32_t held_ = -1;
+};
+
+}  // namespace vase::cuda
+
+#endif
