@@ -30,7 +30,8 @@ int device_of(const ggml_tensor *tensor) {
 auto shape_of(const CacheLayer &layer) {
   const vase_rows &k = layer.keys.rows, &v = layer.values.rows;
   return std::tuple(device_of(layer.keys.tensor), layer.n_heads, layer.n_query_heads, k.type, k.dim,
-                    k.rotation, v.type, v.dim, v.rotation);
+                    k.rotation, v.type, v.dim, v.rotation, layer.rope.frequencies.size(),
+                    layer.rope.stride);
 }
 
 auto values_of(const vase_params &p) {
@@ -54,6 +55,21 @@ vase_cuda_limits limits_of(const CudaEvictor::Shape &shape, size_t layers, int32
 
 int32_t window_of(const vase_params &params) {
   return vase_policy_needs_queries(params.policy) != 0 ? params.window : 0;
+}
+
+// [layers][pairs], in the memory of the current device.
+DeviceArray<float> upload_frequencies(std::span<const CacheLayer> layers,
+                                      std::span<const size_t> chosen) {
+  std::vector<float> all;
+  for (const size_t layer : chosen) {
+    const std::vector<float> &own = layers[layer].rope.frequencies;
+    all.insert(all.end(), own.begin(), own.end());
+  }
+  if (all.empty()) return {};
+  DeviceArray<float> array(all.size());
+  check_cuda(cudaMemcpy(array.data(), all.data(), array.bytes(), cudaMemcpyHostToDevice),
+             "uploading the frequencies of RoPE");
+  return array;
 }
 
 void check_vase(vase_status status) {
@@ -102,6 +118,9 @@ std::unique_ptr<CudaEvictor::Part> CudaEvictor::make_part(std::vector<size_t> la
   part->positions = DeviceArray<int32_t>(heads * static_cast<size_t>(cells_));
   part->moved = DeviceArray<int32_t>(heads);
   part->moved_copy.resize(heads);
+  part->frequencies = upload_frequencies(layers_, part->layers);
+  // The part's stream does not wait for what fills these arrays.
+  check_cuda(cudaDeviceSynchronize(), "preparing working memory of evictions");
 
   const vase_cuda_limits limits =
       limits_of({shape.n_heads, shape.n_query_heads, shape.keys.rows.dim, shape.values.rows.dim},
@@ -120,7 +139,8 @@ size_t CudaEvictor::bytes_needed(const vase_params &params, const Shape &shape, 
   const size_t heads = pairs * static_cast<size_t>(shape.n_heads);
   const size_t queries = pairs * static_cast<size_t>(shape.n_query_heads) *
                          static_cast<size_t>(window) * static_cast<size_t>(shape.keys_dim);
-  return vase_cuda_bytes_needed(&limits) + queries * sizeof(float) +
+  const size_t frequencies = layers * static_cast<size_t>(shape.keys_dim) / 2;  // at most
+  return vase_cuda_bytes_needed(&limits) + (queries + frequencies) * sizeof(float) +
          heads * (static_cast<size_t>(cells) + 1) * sizeof(int32_t);
 }
 
@@ -130,7 +150,7 @@ size_t CudaEvictor::bytes() const {
   size_t bytes = 0;
   for (const auto &part : parts_)
     bytes += part->queries.bytes() + part->positions.bytes() + part->moved.bytes() +
-             vase_cuda_bytes(part->cuda.get());
+             part->frequencies.bytes() + vase_cuda_bytes(part->cuda.get());
   return bytes;
 }
 
@@ -161,6 +181,10 @@ vase_cuda_item CudaEvictor::describe(const Part &part, size_t index,
   vase_cuda_item item{};
   item.layer.keys = layer.keys.in_place(eviction.stream);
   item.layer.values = layer.values.in_place(eviction.stream);
+  item.layer.rope = layer.rope.view();
+  if (item.layer.rope.frequencies != nullptr)
+    item.layer.rope.frequencies =
+        part.frequencies.data() + index * static_cast<size_t>(item.layer.rope.pairs);
   item.layer.n_heads = layer.n_heads;
   item.layer.n_rows = eviction.rows->rows();
   item.layer.cells = eviction.rows->cells().data();

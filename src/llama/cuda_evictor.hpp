@@ -53,6 +53,7 @@ class CudaEvictor final : public Evictor, private QueryStore {
     CudaQueries queries;
     DeviceArray<int32_t> positions;  // [layers][sequences][heads][cells]
     DeviceArray<int32_t> moved;      // [sequences][layers][heads]
+    DeviceArray<float> frequencies;  // [layers][pairs] of RoPE
     std::vector<int32_t> moved_copy;
     std::unique_ptr<vase_cuda, Destroy> cuda;
   };
