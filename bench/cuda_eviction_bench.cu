@@ -25,6 +25,8 @@ namespace {
 constexpr int32_t kLayers = 36, kHeads = 8, kQueryHeads = 32, kDim = 128, kBudget = 4096;
 constexpr int32_t kInterval = 64, kRows = kBudget + kInterval, kQueries = 64;
 constexpr int64_t kRowBytes = kDim * 2, kCellBytes = kHeads * kRowBytes;
+constexpr int32_t kPairs = kDim / 2;  // of RoPE, halves apart
+constexpr float kRopeBase = 1e6f;
 constexpr int kRepetitions = 20;
 
 void check(cudaError_t error) {
@@ -61,6 +63,11 @@ __global__ void fill(T* out, int64_t count, uint64_t seed) {
   for (int64_t i = blockIdx.x * int64_t{blockDim.x} + threadIdx.x; i < count;
        i += int64_t{gridDim.x} * blockDim.x)
     store(out + i, normal(static_cast<uint64_t>(i) + (seed << 40)));
+}
+
+/// As Qwen3 turns its keys: [kPairs] radians a token.
+__global__ void fill_frequencies(float* out) {
+  out[threadIdx.x] = powf(kRopeBase, -static_cast<float>(threadIdx.x) / kPairs);
 }
 
 /// Milliseconds between marks on the default stream.
@@ -117,6 +124,7 @@ class Caches {
         values_(device_array<__half>(elements())),
         queries_(device_array<float>(items() * kQueryHeads * kQueries * kDim)),
         positions_(device_array<int32_t>(items() * kHeads * kRows)),
+        frequencies_(device_array<float>(kPairs)),
         cells_(static_cast<size_t>(batch), std::vector<int32_t>(kRows)) {
     for (auto& cells : cells_) std::iota(cells.begin(), cells.end(), 0);
     if (type == VASE_F16) {
@@ -127,11 +135,13 @@ class Caches {
       fill<<<2048, 256>>>(reinterpret_cast<__nv_bfloat16*>(values_), elements(), 2);
     }
     fill<<<2048, 256>>>(queries_, items() * kQueryHeads * kQueries * kDim, 3);
+    fill_frequencies<<<1, kPairs>>>(frequencies_);
     check(cudaDeviceSynchronize());
   }
   ~Caches() {
-    for (void* memory : {static_cast<void*>(keys_), static_cast<void*>(values_),
-                         static_cast<void*>(queries_), static_cast<void*>(positions_)})
+    for (void* memory :
+         {static_cast<void*>(keys_), static_cast<void*>(values_), static_cast<void*>(queries_),
+          static_cast<void*>(positions_), static_cast<void*>(frequencies_)})
       cudaFree(memory);
   }
   Caches(const Caches&) = delete;
@@ -152,6 +162,7 @@ class Caches {
       item.layer.keys = {keys_ + i * kRows * kHeads * kDim, type_, kDim, kCellBytes, kRowBytes, 0};
       item.layer.values = item.layer.keys;
       item.layer.values.data = values_ + i * kRows * kHeads * kDim;
+      item.layer.rope = {frequencies_, kPairs, kPairs};
       item.layer.n_heads = kHeads;
       item.layer.n_rows = kRows;
       item.layer.cells = cells_[sequence].data();
@@ -181,6 +192,7 @@ class Caches {
   __half *keys_, *values_;
   float* queries_;
   int32_t* positions_;
+  float* frequencies_;
   std::vector<std::vector<int32_t>> cells_;
   int32_t evictions_ = 0;
 };
