@@ -18,8 +18,13 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// The jobs of a phase in `count` parts of one length, each with long and short ones.
-std::vector<Phase> deal(const Phase &phase, std::size_t count) {
+// The jobs of a phase in parts of one length, each with long and short ones: as many as fill a
+// context, at most one for each context. A step of few sequences takes hardly less time than one of
+// many, so a phase that fits one context is not divided.
+std::vector<Phase> deal(const Phase &phase, const EvaluationHost &host) {
+  const auto parallel = static_cast<std::size_t>(host.parallel);
+  const std::size_t count = std::min((phase.jobs.size() + parallel - 1) / parallel,
+                                     static_cast<std::size_t>(host.contexts));
   std::vector<Phase> parts(count, Phase{.policy = phase.policy, .n_ctx = phase.n_ctx, .jobs = {}});
   for (std::size_t i = 0; i < phase.jobs.size(); ++i)
     parts[i % count].jobs.push_back(phase.jobs[i]);
@@ -78,9 +83,7 @@ bool Evaluation::run_phases(std::vector<Job> jobs) {
   total_ = file_.records().size() + jobs.size();
   std::vector<Phase> parts;
   for (const Phase &phase : phases_of(std::move(jobs)))
-    std::ranges::move(
-        deal(phase, std::min(static_cast<std::size_t>(host_.contexts), phase.jobs.size())),
-        std::back_inserter(parts));
+    std::ranges::move(deal(phase, host_), std::back_inserter(parts));
   {
     std::vector<std::jthread> threads;
     for (int i = 0; i < host_.contexts; ++i) threads.emplace_back([&] { run_parts(parts); });

@@ -15,9 +15,11 @@ class VasePlus final : public Policy {
     return "keeps the highest ridge leverage of keys before RoPE and values";
   }
   Choice choice() const override { return Choice::kHighest; }
-  /// As it was evaluated: the text at hand is needed whole, and so is what was asked.
+  /// As it was evaluated (docs/results.md): the step at hand is needed whole, which takes some 200
+  /// tokens, or a quarter of a large budget.
   int32_t default_recency(int32_t budget) const override {
-    return std::max(kPublishedRecency, budget / 4);
+    constexpr int32_t kStep = 192;
+    return std::max(budget / 4, std::min(kStep, budget * 3 / 8));
   }
   float default_pin() const override { return 0.5f; }
 

@@ -60,9 +60,8 @@ class CudaChoiceTest : public ::testing::TestWithParam<std::string> {
     params.recency = one_of({0, 1, 16, 64});
     params.sinks = one_of({0, 1, 4});
     const int32_t smallest = params.recency + params.sinks + 1;
-    params.budget = one_of({smallest, smallest + 1, std::max(smallest, n_rows - 1),
-                            std::max(smallest, n_rows / 2), std::max(smallest, n_rows - 64), n_rows,
-                            n_rows + 5});
+    params.budget = std::max(smallest, one_of({smallest, smallest + 1, n_rows - 1, n_rows / 2,
+                                               n_rows - 64, n_rows, n_rows + 5}));
     params.protect = one_of({0, 3, params.budget / 4, params.budget * 2, VASE_PROTECT_AUTO});
     params.pooling = one_of({1, 5, 7});
     params.temperature = one_of({0.5f, 1.0f, 4.0f});
