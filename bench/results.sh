@@ -1,18 +1,23 @@
 #!/usr/bin/env bash
+# results.sh published
 # results.sh tune|test [ARGUMENTS...]
 #
-# Runs the evaluation that docs/results.md reports, into build/results/SPLIT, and draws its page.
-# What is there already is not run again. ARGUMENTS go to each `vase eval`, for example -ngl 99.
+# published: prints the tables of docs/results.md again from its runs, which lie in docs/results,
+# and draws their page into build/results/published. Takes seconds.
+#
+# tune, test: runs the evaluation, into build/results/SPLIT, and draws its page. What is there
+# already is not run again. ARGUMENTS go to each `vase eval`, for example -ngl 99 --contexts 4.
 #
 # Variables, all optional:
 #   VASE      the program               (build/release/bin/vase)
 #   PARALLEL  questions at a time       (64)
 #   BEST      policies of the long tiers (vase-plus,vase,vase-cur,random+prompt)
+#   BASE      published: policy that the others are compared with (vase)
 #   TEXT      a text for fidelity       (none: the worked solution of a problem)
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 split=${1:-}
-if [[ $split != tune && $split != test ]]; then
+if [[ $split != tune && $split != test && $split != published ]]; then
   sed -n '2,/^set /s/^# \{0,1\}//p' "$0" >&2
   exit 2
 fi
@@ -21,6 +26,16 @@ vase=${VASE:-$root/build/release/bin/vase}
 best=${BEST:-vase-plus,vase,vase-cur,random+prompt}
 out=$root/build/results/$split
 mkdir -p "$out"
+
+if [[ $split == published ]]; then
+  for run in "$root"/docs/results/*.jsonl.gz; do
+    name=$(basename "$run" .gz)
+    gunzip -c "$run" >"$out/$name"
+    echo "== $name"
+    "$vase" eval --summary "$out/$name" --base "${BASE:-vase}"
+  done
+  exec "$vase" report "$out"/{2k,4k,8k}.jsonl --out "$out/report" --title "vase.cpp: results (test)"
+fi
 
 all=full,vase,vase-plus,vase-cur,snapkv,rkv,streaming,random,random+prompt,vase+prompt,rkv+prompt,evict-large
 evaluate() { # FILE TIERS POLICIES BUDGETS [ARGUMENTS...]
