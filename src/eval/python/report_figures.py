@@ -87,19 +87,27 @@ class Figure:
 
 def draw_all(report):
     """All pictures that the data of `report` gives, in the order of the page."""
+    colours = colours_of(policies_of(report))
     for index, run in enumerate(report["evaluations"]):
-        colours = colours_of(cell["policy"] for cell in run["cells"])
         for tier in tiers_of(run):
             suffix = "-".join(part for part in (tier, str(index + 1) if index else "") if part)
             yield from evaluation_figures(run, tier, suffix, colours)
     for index, run in enumerate(report["fidelity"]):
-        yield fidelity_figure(run, f"kl-by-position{f'-{index + 1}' if index else ''}")
+        yield fidelity_figure(run, f"kl-by-position{f'-{index + 1}' if index else ''}", colours)
     if report["benches"]:
         yield bench_figure(report["benches"])
 
 
 def tiers_of(run):
     return list(dict.fromkeys(cell["tier"] for cell in run["cells"]))
+
+
+def policies_of(report):
+    """Each policy as often as it is measured: one has one colour in all pictures."""
+    for run in report["evaluations"]:
+        yield from (cell["policy"] for cell in run["cells"])
+    for run in report["fidelity"]:
+        yield from (bucket["policy"] for bucket in run["buckets"])
 
 
 def colours_of(policies):
@@ -250,18 +258,19 @@ def length_boxes(lengths, colours):
     return figure
 
 
-def fidelity_figure(run, name):
+def fidelity_figure(run, name, colours):
     return Figure(
         name,
         f"Divergence from the full cache ({run['model']})",
         f"KL(full || policy) in nats a token by position in the text ({run['text']}), "
         "teacher-forced.",
-        lambda: divergence_by_position(run["buckets"]),
+        lambda: divergence_by_position(run["buckets"], colours),
     )
 
 
-def divergence_by_position(buckets):
-    colours = colours_of(bucket["policy"] for bucket in buckets)
+def divergence_by_position(buckets, colours):
+    measured = {bucket["policy"] for bucket in buckets}
+    colours = {policy: look for policy, look in colours.items() if policy in measured}
     of_full = [b for b in buckets if b["policy"] == "full" and b["kl"] > 1e-6]
     budgets = [b for b in dict.fromkeys(bucket["budget"] for bucket in buckets) if b != "full"]
     budgets = budgets or ["full"]
