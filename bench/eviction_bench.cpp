@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstddef>
 #include <numeric>
 #include <random>
@@ -72,6 +73,9 @@ class Layer {
       std::shuffle(of_head.begin(), of_head.end(), random);
       positions_.insert(positions_.end(), of_head.begin(), of_head.end());
     }
+    for (int32_t p = 0; p < size.dim / 2; ++p)  // as Qwen3's
+      frequencies_.push_back(
+          std::pow(1e6f, -2.0f * static_cast<float>(p) / static_cast<float>(size.dim)));
   }
 
   vase_layer view() {
@@ -79,6 +83,7 @@ class Layer {
     const auto bytes = static_cast<int64_t>(size_.row_bytes());
     layer.keys = {keys_.data(), size_.type, size_.dim, kHeads * bytes, bytes, 0};
     layer.values = {values_.data(), size_.type, size_.dim, kHeads * bytes, bytes, 0};
+    layer.rope = {frequencies_.data(), size_.dim / 2, size_.dim / 2};
     layer.n_heads = kHeads;
     layer.n_rows = size_.rows();
     layer.positions = positions_.data();
@@ -91,7 +96,7 @@ class Layer {
  private:
   Size size_;
   std::vector<std::byte> keys_, values_;
-  std::vector<float> queries_;
+  std::vector<float> queries_, frequencies_;
   std::vector<int32_t> positions_;
 };
 
