@@ -95,14 +95,14 @@ def run(command: list, seconds: float, gpus: str) -> tuple[str, str]:
 def measure(step: Step, vase: str, models: pathlib.Path) -> dict:
     """Runs one step: its benchmark, line by line, and its plans."""
     model = model_file(step.model, models)
-    shared = ["-m", model, "-ngl", "99"]
+    shared = ["-m", model, "-ngl", "99", "--policy", "vase"]
     start = time.monotonic()
     with tempfile.NamedTemporaryFile("r", suffix=".json") as file:
         options = step.options if "--budget" in step.options else f"{step.options} --budget 4096"
         command = [vase, "bench", *shared, "--json", file.name, *options.split()]
         _, error = run(command, TIMES_EXPECTED * step.seconds, step.gpus)
         runs = [json.loads(line) for line in file.read().splitlines()]
-    command = f"vase bench -m {model.name} -ngl 99 {options}"
+    command = f"vase bench -m {model.name} -ngl 99 --policy vase {options}"
     result = {"command": command, "runs": runs, "plans": []}
     for options in step.plans:
         text, plan_error = run([vase, "plan", *shared, "--json", *options.split()], 60, step.gpus)

@@ -30,7 +30,8 @@ JSON = {"Content-Type": "application/json"}
 
 
 def start(arguments):
-    options = ["--budget", arguments.budget, "--parallel", arguments.slots, "-t", arguments.threads]
+    options = ["--policy", arguments.policy, "--budget", arguments.budget, "--parallel", arguments.slots,
+               "-t", arguments.threads]
     return start_server(arguments.program, arguments.model, options)
 
 
@@ -83,8 +84,9 @@ def throughput(arguments):
 
 def yardstick(arguments):
     with tempfile.NamedTemporaryFile("r", suffix=".json") as file:
-        options = ["--parallel", arguments.slots, "--budget", arguments.budget, "--depths", arguments.depth,
-                   "-n", arguments.tokens, "-t", arguments.threads, "--stagger", "--json", file.name]
+        options = ["--policy", arguments.policy, "--parallel", arguments.slots, "--budget", arguments.budget,
+                   "--depths", arguments.depth, "-n", arguments.tokens, "-t", arguments.threads, "--stagger",
+                   "--json", file.name]
         command = [arguments.program, "bench", "-m", arguments.model, *map(str, options)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=1800)
         return json.load(file)["depths"][0]["bounded"]["tokens_per_second"]
@@ -118,6 +120,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", default="build/release/bin/vase")
     parser.add_argument("--model", required=True)
+    parser.add_argument("--policy", default="vase", help="(default: vase, which also captures queries)")
     parser.add_argument("--budget", type=int, default=1024)
     parser.add_argument("--slots", type=int, default=4)
     parser.add_argument("--threads", type=int, default=os.cpu_count())

@@ -154,7 +154,7 @@ def metrics(port):
 
 def start(arguments):
     options = ["--budget", 128, "--recency", 32, "--interval", 32, "--window", 16, "--parallel", 4,
-               "--queue", 64, "-t", 1]
+               "--queue", 64, "-t", 1, "--policy", "vase"]  # which lets requests choose any other
     return start_server(arguments.program, arguments.model, options)
 
 

@@ -29,7 +29,7 @@ int main(int argc, char **argv) try {
 
   // The bounded context takes the place of llama_init_from_model and llama_decode.
   vase::BoundedOptions options;
-  options.policy = vase_params_default(vase_policy_find("vase"), 256);
+  options.policy = vase_params_default(vase_policy_default(), 256);
   vase::BoundedContext context(model.get(), options);
   context.decode({{.sequence = 0, .tokens = prompt}});
   for (int i = 0; i < n_tokens; ++i) {

@@ -2,7 +2,7 @@
 // libllama.
 //
 //     vase::BoundedOptions options;
-//     options.policy = vase_params_default(vase_policy_find("vase"), 1024);
+//     options.policy = vase_params_default(vase_policy_default(), 1024);
 //     vase::BoundedContext context(model, options);           // model: llama_model *
 //     context.decode({{.sequence = 0, .tokens = prompt}});    // a prompt of any length
 //     for (;;) {

@@ -6,7 +6,7 @@
  * All functions may be called from several threads at once on different heads; the result does not
  * depend on how heads are spread over threads.
  *
- *     vase_params params = vase_params_default(vase_policy_find("vase"), 4096);
+ *     vase_params params = vase_params_default(vase_policy_default(), 4096);
  *     if (vase_select(&params, &layer, 0, layer.n_heads, keep, workspace, size) != VASE_OK) {
  *       puts(vase_last_error());
  *     }
@@ -54,6 +54,9 @@ VASE_API int32_t vase_policy_count(void);
 VASE_API const vase_policy *vase_policy_at(int32_t index);
 /** The policy called `name` ("vase", "snapkv", ...); NULL if there is none. */
 VASE_API const vase_policy *vase_policy_find(const char *name);
+/** The policy to take where nobody says which: vase-plus, which kept reasoning intact best of all
+ * when they were compared (docs/results.md). It needs no queries. */
+VASE_API const vase_policy *vase_policy_default(void);
 VASE_API const char *vase_policy_name(const vase_policy *policy);
 /** One line for a table: what the policy keeps. */
 VASE_API const char *vase_policy_summary(const vase_policy *policy);
@@ -75,7 +78,8 @@ VASE_API float vase_policy_default_pin(const vase_policy *policy);
 typedef struct vase_params {
   const vase_policy *policy;
   int32_t budget;   /* B: rows that remain after an eviction */
-  int32_t recency;  /* newest rows, always kept (published: 64; vase-plus: budget / 4) */
+  int32_t recency;  /* newest rows, always kept (published: 64; vase-plus: budget / 4, at least 192
+                       or 3/8 of the budget, whichever is less) */
   int32_t interval; /* an eviction is due at budget + interval rows (published: 64) */
   int32_t window;   /* newest queries that score the rows (published: 64) */
   int32_t sinks;    /* first tokens of the sequence, always kept (published: 4) */

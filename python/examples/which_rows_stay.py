@@ -39,11 +39,11 @@ model.set_attn_implementation("vase_sdpa")
 # %% [markdown]
 # ## A text in a small cache
 #
-# 96 rows stay at each eviction, one every 32 tokens: the newest 32, the first 4, the 24 with the widest values, and a draw by
-# attention among the others.
+# 96 rows stay at each eviction, one every 32 tokens. Under the policy `vase`, the method as published, these are the newest 32,
+# the first 4, the 24 with the widest values, and a draw by attention among the others.
 
 # %%
-cache = VaseCache(model.config, budget=96, recency=32, interval=32, window=32, seed=1)
+cache = VaseCache(model.config, budget=96, policy="vase", recency=32, interval=32, window=32, seed=1)
 messages = [{"role": "user", "content": "Tell me the story of a lighthouse keeper who finds a map in a bottle."}]
 prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True, return_tensors="pt")
 torch.manual_seed(1)

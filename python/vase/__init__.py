@@ -3,8 +3,8 @@
 The functions here work on one layer of one sequence, on numpy arrays and torch tensors, in place and without copies; the same
 C++ code as in the vase program does the work. ``vase.hf`` has a cache of fixed size for Hugging Face transformers.
 
-    mask = vase.select(keys, values, queries, policy="vase", budget=1024)   # [n_heads, n_rows]
-    freed = vase.compact(keys, values, mask, vacate=1024)                   # kept rows are now the first 1,024
+    mask = vase.select(keys, values, budget=1024, rope=rope)        # [n_heads, n_rows]
+    freed = vase.compact(keys, values, mask, vacate=1024)     # kept rows are now the first 1,024
 """
 
 import warnings as _warnings
@@ -13,10 +13,11 @@ from vase._vase import get_threads, has_simd, set_threads
 from vase._vase import version as __version__
 from vase.eviction import Array, compact, scores, select
 from vase.options import LayerOptions, PolicyOptions
-from vase.policies import Policy, parameters, policies
+from vase.policies import DEFAULT_POLICY, Policy, parameters, policies
 from vase.rope import Rope
 
 __all__ = [
+    "DEFAULT_POLICY",
     "Array",
     "LayerOptions",
     "Policy",

@@ -3,6 +3,7 @@
 from typing import Any
 
 version: str
+default_policy: str
 has_cuda: bool
 has_simd: bool
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from vase import _vase, frameworks
 from vase.options import LayerOptions
+from vase.policies import DEFAULT_POLICY
 from vase.rope import Rope, dense_rope
 
 Array: TypeAlias = Any
@@ -20,7 +21,7 @@ def select(
     keys: Array,
     values: Array,
     queries: Array | None = None,
-    policy: str = "vase",
+    policy: str = DEFAULT_POLICY,
     *,
     budget: int,
     positions: Array | None = None,
@@ -62,7 +63,7 @@ def scores(
     keys: Array,
     values: Array,
     queries: Array | None = None,
-    policy: str = "vase",
+    policy: str = DEFAULT_POLICY,
     *,
     budget: int,
     positions: Array | None = None,

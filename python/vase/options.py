@@ -6,11 +6,11 @@ from typing import Literal, TypedDict
 
 
 class PolicyOptions(TypedDict, total=False):
-    """Parameters of an eviction besides policy and budget. Counts of rows are per KV head; what is left out has the published
-    value (docs/algorithm.md)."""
+    """Parameters of an eviction besides policy and budget. Counts of rows are per KV head; what is left out has the policy's
+    default (docs/algorithm.md). Window, protect, pooling and temperature only matter to policies that score by attention."""
 
     recency: int
-    """Newest rows, always kept (64; vase-plus: budget / 4, at least 64)."""
+    """Newest rows, always kept (vase-plus: budget / 4, at least 192 or 3/8 of the budget, whichever is less; others: 64)."""
     interval: int
     """An eviction is due at budget + interval rows (64); only a cache looks at it."""
     window: int

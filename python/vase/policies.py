@@ -8,6 +8,10 @@ from vase import _vase
 from vase.options import PolicyOptions
 
 
+DEFAULT_POLICY: str = _vase.default_policy
+"""The policy to take where nobody says which: "vase-plus", which kept reasoning intact best of all when they were compared."""
+
+
 class Policy(NamedTuple):
     """An eviction policy."""
 
@@ -23,8 +27,8 @@ def policies() -> list[Policy]:
     return [Policy(*entry) for entry in _vase.policies()]
 
 
-def parameters(policy: str = "vase", *, budget: int, **options: Unpack[PolicyOptions]) -> dict[str, Any]:
-    """All parameters that hold for ``policy`` at ``budget`` rows, the published values unless ``options`` says otherwise, and
+def parameters(policy: str = DEFAULT_POLICY, *, budget: int, **options: Unpack[PolicyOptions]) -> dict[str, Any]:
+    """All parameters that hold for ``policy`` at ``budget`` rows, the policy's defaults unless ``options`` says otherwise, and
     whether the policy ``needs_queries`` and ``evicts`` at all.
 
     Raises ValueError for an unknown policy and values out of range, TypeError for values of the wrong type.

@@ -57,6 +57,8 @@ const vase_policy* vase_policy_find(const char* name) {
   return name == nullptr ? nullptr : wrap(vase::find_policy(name));
 }
 
+const vase_policy* vase_policy_default(void) { return wrap(&vase::default_policy()); }
+
 const char* vase_policy_name(const vase_policy* policy) { return unwrap(policy).name(); }
 const char* vase_policy_summary(const vase_policy* policy) { return unwrap(policy).summary(); }
 int32_t vase_policy_needs_queries(const vase_policy* policy) {

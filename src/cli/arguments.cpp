@@ -195,20 +195,21 @@ void PolicyArguments::add_parameters_to(CLI::App &app) {
     return app.add_option(name, value, help)->group(kPolicyGroup);
   };
   option("--recency", recency,
-         "newest rows, always kept (default: 64; vase-plus: a quarter of the budget, at least 64)")
+         "newest rows, always kept (default: a quarter of the budget, at least 192 or 3/8 of it, "
+         "whichever is less; policies other than vase-plus: 64)")
       ->check(at_least(0));
   option("--interval", interval, "rows between two evictions (default: 64)")->check(at_least(1));
-  option("--window", window, "newest queries, by which rows are scored (default: 64)")
+  option("--window", window, "attention: newest queries, by which rows are scored (default: 64)")
       ->check(at_least(1));
   option("--sinks", sinks, "first tokens of the text, always kept (default: 4)")
       ->check(at_least(0));
   option(
       "--protect", protect,
-      "rows protected for their values: a number, a share, or auto, which finds as many as stand "
-      "out in each head (default: 25%)")
+      "vase: rows protected for their values: a number, a share, or auto, which finds as many as "
+      "stand out in each head (default: 25%)")
       ->check(CLI::Validator(check_protect, ""));
   option("--temperature-attn", temperature,
-         "divides the attention logits that score the rows (default: 1)")
+         "attention: divides the logits that score the rows (default: 1)")
       ->check(between(1e-3, 1e3));
   option("--lambda", lambda, "rkv: attention (1) against redundancy (0) (default: 0.5)")
       ->check(between(0, 1));
@@ -220,8 +221,7 @@ void PolicyArguments::add_parameters_to(CLI::App &app) {
                                                           : parse<float>(share[0]).value_or(0.0f);
          },
          "never evict the prompt, up to this share of the budget (0.5 if no share is given; "
-         "default: 0, "
-         "vase-plus: 0.5)")
+         "default: 0.5, policies other than vase-plus: 0)")
       ->expected(0, 1)
       ->type_name("SHARE")
       ->check(between(0, 1))
@@ -230,7 +230,8 @@ void PolicyArguments::add_parameters_to(CLI::App &app) {
 
 void PolicyArguments::add_guard_to(CLI::App &app) {
   app.add_flag("--loop-guard", loop_guard,
-               "when the text begins to repeat itself, draw rows more evenly for a while")
+               "attention: when the text begins to repeat itself, draw rows more evenly for a "
+               "while")
       ->group(kPolicyGroup);
 }
 
@@ -246,19 +247,41 @@ vase_params PolicyArguments::params(std::uint64_t seed) const {
   if (lambda) params.lambda = *lambda;
   params.seed = seed;
   if (vase_params_check(&params) != VASE_OK) throw Error(vase_last_error());
-  check_guard();
+  check_attention();
   return params;
 }
 
-void PolicyArguments::check_guard() const {
-  if (!loop_guard || vase_policy_needs_queries(vase_policy_find(policy.c_str())) != 0) return;
-  throw Error(fmt::format(
-      "the loop guard changes how rows are drawn by attention, and policy {} looks at none",
-      policy));
+void PolicyArguments::check_attention() const {
+  if (scores_by_attention()) return;
+  const auto refuse = [this](const char *option, bool given) {
+    if (!given) return;
+    throw Error(
+        fmt::format("{} is for policies that score rows by attention, and {} does not: leave it "
+                    "out, or take another policy, such as vase",
+                    option, policy));
+  };
+  refuse("--window", window.has_value());
+  refuse("--protect", protect.has_value());
+  refuse("--temperature-attn", temperature.has_value());
+  refuse("--lambda", lambda.has_value());
+  refuse("--loop-guard", loop_guard);
+}
+
+void PolicyArguments::drop_attention() {
+  if (scores_by_attention()) return;
+  window.reset();
+  protect.reset();
+  temperature.reset();
+  lambda.reset();
 }
 
 bool PolicyArguments::evicts() const {
   return vase_policy_evicts(vase_policy_find(policy.c_str())) != 0;
+}
+
+bool PolicyArguments::scores_by_attention() const {
+  const vase_policy *known = vase_policy_find(policy.c_str());
+  return known == nullptr || vase_policy_needs_queries(known) != 0;
 }
 
 float PolicyArguments::pinned_share() const {

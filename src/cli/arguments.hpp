@@ -44,9 +44,9 @@ struct ContextArguments {
   llama_context_params params() const;
 };
 
-/// Which rows of the cache stay. What is not given has the published value, scaled to the budget.
+/// Which rows of the cache stay. What is not given has the policy's default, scaled to the budget.
 struct PolicyArguments {
-  std::string policy = "vase";
+  std::string policy = vase_policy_name(vase_policy_default());
   std::optional<std::int32_t> budget;
   std::optional<std::int32_t> recency;
   std::optional<std::int32_t> interval;
@@ -63,11 +63,17 @@ struct PolicyArguments {
   void add_parameters_to(CLI::App &app);
   /// --loop-guard, for commands that generate.
   void add_guard_to(CLI::App &app);
-  /// Throws Error if the parameters do not fit together. `seed`: of the draws.
+  /// Throws Error if the parameters do not fit together or the policy does not look at one of them.
+  /// `seed`: of the draws.
   vase_params params(std::uint64_t seed) const;
-  /// Throws Error if the loop guard is on and the policy leaves it nothing to do.
-  void check_guard() const;
+  /// Throws Error if something is given that only matters where rows are scored by attention, and
+  /// the policy does not.
+  void check_attention() const;
+  /// Forgets what check_attention() objects to, for parameters that several policies share.
+  void drop_attention();
   bool evicts() const;
+  /// True also for a name that is none: parsing refuses it.
+  bool scores_by_attention() const;
   /// Share of the budget up to which the prompt is pinned: what is given, or what the policy wants.
   float pinned_share() const;
 };

@@ -79,6 +79,14 @@ std::vector<BenchRun> make_runs(const BenchArguments &arguments) {
   if (!arguments.policy.evicts()) {
     throw Error("bench compares a policy that evicts with the full cache: choose another --policy");
   }
+  const bool captures_differ = std::ranges::any_of(
+      arguments.captures, [](const std::string &name) { return name != "auto"; });
+  if (captures_differ && !arguments.policy.scores_by_attention()) {
+    throw Error(
+        fmt::format("--capture is for policies that need queries, and {} does not: leave it out, "
+                    "or take another policy, such as vase",
+                    arguments.policy.policy));
+  }
   std::vector<BenchRun> runs;
   for (const std::int32_t sequences : arguments.sequences)
     for (const std::string &capture : arguments.captures)

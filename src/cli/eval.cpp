@@ -72,7 +72,8 @@ class ProgressLine {
 };
 
 void print_summary(const EvalArguments &arguments, const std::vector<eval::Record> &records) {
-  const eval::Summary summary = eval::summarise(records, arguments.base);
+  const eval::Summary summary =
+      eval::summarise(records, arguments.base.value_or(eval::usual_base(records)));
   write_output(as_tables(summary));
   if (arguments.json.empty()) return;
   std::ofstream json(arguments.json, std::ios::binary);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "cli/eval_tables.hpp"
 #include "cli/settings_text.hpp"
 #include "cli/variants.hpp"
 #include "eval/cache_rows.hpp"
@@ -107,8 +108,7 @@ void EvalArguments::add_to(CLI::App &app) {
       ->check(at_least(1, 64))
       ->capture_default_str();
   app.add_flag("--keep-text", keep_text, "also write down what the model said");
-  option("--base", base, "policy that the others are compared with, question by question")
-      ->capture_default_str();
+  option("--base", base, kBaseHelp);
   option("--json", json, "also write the tables to this file");
   option("--summary", summary, "only print the tables of these runs; nothing is run")
       ->type_name("FILE");

@@ -23,7 +23,7 @@ struct EvalArguments {
   eval::TaskSelection selection;
   std::vector<std::string> problems;
   std::string grader;
-  std::vector<std::string> policies = {"full", "vase"};
+  std::vector<std::string> policies = {"full", vase_policy_name(vase_policy_default())};
   std::vector<std::string> budgets = {"4x"};
   std::vector<std::string> ask;
   int samples = 1;
@@ -34,7 +34,7 @@ struct EvalArguments {
   std::string out = "eval.jsonl";
   std::string lengths;
   std::vector<std::string> summary;
-  std::string base = "vase";
+  std::optional<std::string> base;
   std::string json;
   std::string chat_template;
   std::string system;

@@ -35,7 +35,8 @@ struct FidelityArguments {
   ContextArguments context;
   PolicyArguments policy;  // parameters of all policies
   std::optional<std::string> text;
-  std::vector<std::string> policies = {"vase", "vase-cur", "snapkv", "rkv", "streaming", "random"};
+  std::vector<std::string> policies = {"vase-plus", "vase",      "vase-cur", "snapkv",
+                                       "rkv",       "streaming", "random"};
   std::vector<std::string> budgets = {"4x"};
   std::int64_t tokens = 0;  // 0: all, up to what the model was trained on
   std::int32_t bucket = 512;

@@ -32,6 +32,8 @@ struct InspectArguments {
   std::int64_t seed = 1;
   bool json = false;
   bool force = false;
+
+  InspectArguments() { policy.policy = "vase"; }  // the default policy protects no rows
 };
 
 // What the heads of one layer hold.

@@ -9,12 +9,14 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "cli/default_files.hpp"
+#include "cli/eval_tables.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/output.hpp"
 #include "eval/child_process.hpp"
@@ -33,7 +35,7 @@ struct PageArguments {
   std::vector<std::string> files;
   std::string out = "report";
   std::string title = "vase.cpp: evaluation";
-  std::string base = "vase";
+  std::optional<std::string> base;
 };
 
 // Everything that was read, sorted by what it is. Evaluations of one model at one temperature and
@@ -142,7 +144,8 @@ ordered_json numbers_of(const Sources &sources, const PageArguments &arguments) 
                           {"fidelity", sources.fidelity},
                           {"benches", sources.benches}};
   for (const auto &[title, records] : sources.evaluations) {
-    const eval::Summary summary = eval::summarise(records, arguments.base);
+    const eval::Summary summary =
+        eval::summarise(records, arguments.base.value_or(eval::usual_base(records)));
     ordered_json run = to_json(summary);
     run["model"] = title;
     run["lengths"] = lengths_of(records, summary);
@@ -180,10 +183,7 @@ void add_report_command(CLI::App &app) {
   command->add_option("-o,--out", arguments->out, "folder for index.html and the pictures")
       ->capture_default_str();
   command->add_option("--title", arguments->title, "of the page")->capture_default_str();
-  command
-      ->add_option("--base", arguments->base,
-                   "policy that the others are compared with, question by question")
-      ->capture_default_str();
+  command->add_option("--base", arguments->base, kBaseHelp);
   command->footer(
       "The pictures are drawn by matplotlib: python3, or the Python that VASE_PYTHON names, must\n"
       "have it. The page needs no network and follows light and dark.");

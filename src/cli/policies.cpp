@@ -32,17 +32,19 @@ std::vector<Parameter> parameters(const vase_params &params) {
   return {
       {"--budget", "budget", static_cast<double>(params.budget), "rows that each head keeps"},
       {"--recency", "recency", static_cast<double>(params.recency),
-       "newest rows, always kept (vase-plus: budget / 4, at least 64)"},
+       "newest rows, always kept (policies other than vase-plus: 64)"},
       {"--interval", "interval", static_cast<double>(params.interval),
        "rows between two evictions"},
       {"--window", "window", static_cast<double>(params.window),
-       "newest queries, by which rows are scored"},
+       "attention: newest queries, by which rows are scored"},
       {"--sinks", "sinks", static_cast<double>(params.sinks),
        "first tokens of the text, always kept"},
+      {"--pin-prompt", "pin_prompt", static_cast<double>(vase_policy_default_pin(params.policy)),
+       "share of the budget up to which the prompt is never evicted (others: 0)"},
       {"--protect", "protect", static_cast<double>(params.protect),
-       "rows protected for the range of their values"},
+       "vase: rows protected for the range of their values"},
       {"--temperature-attn", "temperature", static_cast<double>(params.temperature),
-       "divides the attention logits"},
+       "attention: divides the logits"},
       {"--lambda", "lambda", static_cast<double>(params.lambda),
        "rkv: attention against redundancy"},
       {"", "pooling", static_cast<double>(params.pooling), "width of the pooling of attention"},
@@ -62,8 +64,9 @@ const char *yes_no(std::int32_t value) { return value != 0 ? "yes" : "no"; }
 std::string as_text(const vase_params &defaults) {
   Table policies({"policy", "queries", "what it keeps"}, 3);
   for (const vase_policy *policy : all_policies()) {
+    const char *mark = policy == vase_policy_default() ? "; the default" : "";
     policies.add({vase_policy_name(policy), yes_no(vase_policy_needs_queries(policy)),
-                  vase_policy_summary(policy)});
+                  fmt::format("{}{}", vase_policy_summary(policy), mark)});
   }
   Table table({"parameter", "default", "meaning"}, 3);
   for (const Parameter &parameter : parameters(defaults)) {
@@ -71,8 +74,11 @@ std::string as_text(const vase_params &defaults) {
     table.add({settable ? parameter.option : parameter.name, fmt::format("{}", parameter.value),
                parameter.meaning});
   }
-  return fmt::format("{}\nDefaults at --budget {}; those without dashes are fixed.\n\n{}",
-                     policies.str(), defaults.budget, table.str());
+  return fmt::format(
+      "{}\nDefaults of {} at --budget {}; those without dashes are fixed. \"attention\": for "
+      "policies "
+      "that need queries.\n\n{}",
+      policies.str(), vase_policy_name(defaults.policy), defaults.budget, table.str());
 }
 
 std::string as_json(const vase_params &defaults) {
@@ -81,7 +87,8 @@ std::string as_json(const vase_params &defaults) {
     json["policies"].push_back({{"name", vase_policy_name(policy)},
                                 {"summary", vase_policy_summary(policy)},
                                 {"needs_queries", vase_policy_needs_queries(policy) != 0},
-                                {"evicts", vase_policy_evicts(policy) != 0}});
+                                {"evicts", vase_policy_evicts(policy) != 0},
+                                {"default", policy == vase_policy_default()}});
   }
   for (const Parameter &parameter : parameters(defaults)) {
     json["defaults"][parameter.name] = parameter.value;
@@ -90,7 +97,7 @@ std::string as_json(const vase_params &defaults) {
 }
 
 void policies(const PoliciesArguments &arguments) {
-  const vase_params defaults = vase_params_default(vase_policy_find("vase"), arguments.budget);
+  const vase_params defaults = vase_params_default(vase_policy_default(), arguments.budget);
   if (vase_params_check(&defaults) != VASE_OK) throw Error(vase_last_error());
   write_output(arguments.json ? as_json(defaults) : as_text(defaults));
 }

@@ -28,6 +28,7 @@ eval::Variant parse_variant(const std::string &text, PolicyArguments arguments,
   if (take_suffix(arguments.policy, kPinSuffix) && arguments.pin_prompt.value_or(0.0f) == 0.0f) {
     arguments.pin_prompt = kDefaultPin;
   }
+  arguments.drop_attention();  // what is common may be for others; what is its own may not
   settings.settings.insert(settings.settings.begin(), "policy=" + arguments.policy);
   CLI::App parser;
   arguments.add_to(parser);
@@ -37,7 +38,7 @@ eval::Variant parse_variant(const std::string &text, PolicyArguments arguments,
   if (!evicts && text != arguments.policy) {
     throw Error(fmt::format("\"{}\": the full cache has no parameters", text));
   }
-  arguments.check_guard();
+  arguments.check_attention();
   const auto params = [arguments, seed](std::int32_t budget) mutable {
     arguments.budget = budget;
     return arguments.params(seed);

@@ -199,6 +199,13 @@ Summary summarise(const std::vector<Record> &records, const std::string &base) {
   return summary;
 }
 
+std::string usual_base(const std::vector<Record> &records) {
+  for (const std::string base : {"vase", vase_policy_name(vase_policy_default())}) {
+    if (std::ranges::find(records, base, &Record::policy) != records.end()) return base;
+  }
+  return {};
+}
+
 nlohmann::ordered_json to_json(const Summary &summary) {
   nlohmann::ordered_json json = {{"cells", nlohmann::ordered_json::array()},
                                  {"comparisons", nlohmann::ordered_json::array()}};

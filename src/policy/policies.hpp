@@ -24,6 +24,9 @@ const Policy& full_policy_instance();
 /// All policies, in the order of the documentation.
 std::span<const Policy* const> all_policies();
 
+/// The one to take where nobody says which: docs/results.md compares them.
+const Policy& default_policy();
+
 /// The policy called `name`, or null.
 const Policy* find_policy(std::string_view name);
 

@@ -18,6 +18,8 @@ std::span<const Policy* const> all_policies() {
   return policies;
 }
 
+const Policy& default_policy() { return vase_plus_policy_instance(); }
+
 const Policy* find_policy(std::string_view name) {
   for (const Policy* policy : all_policies())
     if (name == policy->name()) return policy;

@@ -165,6 +165,7 @@ void set_threads(int threads) {
 NB_MODULE(_vase, module) {
   using namespace vase::python;
   module.attr("version") = vase_version();
+  module.attr("default_policy") = vase_policy_name(vase_policy_default());
   module.attr("has_cuda") = built_with_cuda();
   module.attr("has_simd") = VASE_HAS_SIMD;
   module.def("select", &select_into, "out"_a, "rows"_a, "policy"_a, "budget"_a, "options"_a,

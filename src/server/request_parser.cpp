@@ -192,7 +192,8 @@ const vase_policy *policy_named(const std::string &name, const std::string &path
   if (vase_policy_needs_queries(policy) != 0 && !rules.keeps_queries) {
     throw invalid_field(path,
                         fmt::format("cannot be \"{}\": it scores by attention, and this server was "
-                                    "started with \"{}\", for which no queries are kept",
+                                    "started with \"{}\", for which no queries are kept; one with "
+                                    "--policy vase takes any",
                                     name, vase_policy_name(rules.policy.policy)));
   }
   return policy;

@@ -71,8 +71,27 @@ TEST_F(BadInput, NumbersOutOfRangeOrNone) {
 }
 
 TEST_F(BadInput, BudgetTooSmall) {
-  expect_one_line({"run", "-p", "x", "--budget", "60"}, kFailed, "60");
-  expect_one_line({"policies", "--budget", "60"}, kFailed, "60");
+  expect_one_line({"run", "-p", "x", "--policy", "vase", "--budget", "60"}, kFailed, "60");
+  expect_one_line({"run", "-p", "x", "--budget", "4"}, kFailed, "budget 4 is too small");
+  expect_one_line({"policies", "--budget", "4"}, kFailed, "budget 4 is too small");
+}
+
+TEST_F(BadInput, OptionsThatThePolicyDoesNotLookAt) {
+  const std::vector<std::vector<std::string>> options = {{"--window", "32"},
+                                                         {"--protect", "25%"},
+                                                         {"--temperature-attn", "2"},
+                                                         {"--lambda", "0.1"},
+                                                         {"--loop-guard"}};
+  for (const std::vector<std::string> &option : options) {
+    std::vector<std::string> arguments = {"run", "-p", "x"};
+    arguments.insert(arguments.end(), option.begin(), option.end());
+    expect_one_line(arguments, kFailed,
+                    option[0] + " is for policies that score rows by attention, and vase-plus");
+    arguments.insert(arguments.end(), {"--policy", "rkv", "-m", folder_ + "/none.gguf"});
+    expect_one_line(arguments, kFailed, "none.gguf");
+  }
+  expect_one_line({"bench", "--capture", "auto,replay"}, kFailed,
+                  "--capture is for policies that need queries, and vase-plus does not");
 }
 
 TEST_F(BadInput, ContextSizeWithAPolicyThatEvicts) {

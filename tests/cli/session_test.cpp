@@ -100,7 +100,7 @@ TEST_F(SessionTest, RunWritesTheRowsThatStayed) {
   ASSERT_GE(lines.size(), 2U);
   const auto n_tokens = lines[0]["tokens"].get<std::vector<int>>().size();
   EXPECT_GE(n_tokens, 300U) << "the prompt and all but the last of the 300";
-  EXPECT_EQ(lines[0]["policy"], "vase");
+  EXPECT_EQ(lines[0]["policy"], "vase-plus");
   EXPECT_EQ(lines[0]["seed"], 7);
   EXPECT_GT(lines[0]["evictions"], 0);
   for (std::size_t layer = 0; layer + 1 < lines.size(); ++layer) {
@@ -281,9 +281,9 @@ TEST_F(SessionTest, InspectShowsWhatEachLayerProtects) {
 
 TEST_F(SessionTest, BenchMeasuresEachCombinationOnALine) {
   const std::string file = path("runs.json");
-  const Outcome outcome =
-      run_vase(command("bench", {"--depths", "200", "-n", "32", "--parallel", "1,2", "--capture",
-                                 "step,replay", "--no-plain", "--stagger", "--json", file}));
+  const Outcome outcome = run_vase(
+      command("bench", {"--policy", "vase", "--depths", "200", "-n", "32", "--parallel", "1,2",
+                        "--capture", "step,replay", "--no-plain", "--stagger", "--json", file}));
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   std::ifstream lines(file);
   std::vector<std::string> seen;
@@ -300,9 +300,14 @@ TEST_F(SessionTest, BenchMeasuresEachCombinationOnALine) {
 
 TEST_F(SessionTest, PoliciesPrintsATableOrJson) {
   EXPECT_THAT(run_vase({"policies"}).out, HasSubstr("snapkv"));
+  EXPECT_THAT(run_vase({"policies"}).out, HasSubstr("values; the default\n"));
   const auto json = nlohmann::json::parse(run_vase({"policies", "--budget", "1024", "--json"}).out);
   EXPECT_EQ(json["defaults"]["protect"], 256);
-  EXPECT_EQ(json["policies"][0]["name"], "vase");
+  EXPECT_EQ(json["defaults"]["recency"], 256);
+  EXPECT_EQ(json["defaults"]["pin_prompt"], 0.5);
+  for (const auto &policy : json["policies"]) {
+    EXPECT_EQ(policy["default"], policy["name"] == "vase-plus");
+  }
 }
 
 TEST_F(SessionTest, HelpNamesTheOptionsAsUsersKnowThem) {

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "../cli/process.hpp"
 #include "../engine/text_model.hpp"
@@ -14,6 +15,7 @@
 namespace vase::cli::test {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 class EvalCommand : public ::testing::Test {
@@ -119,6 +121,25 @@ TEST_F(EvalCommand, LengthsMayComeFromAnotherRun) {
   EXPECT_EQ(eval::read_run(path("shares.jsonl")).records.size(), 2U);
 }
 
+TEST_F(EvalCommand, ComparesTheDefaultPolicyWithTheFullCache) {
+  const Outcome outcome = run_vase(command("default.jsonl", {"--budgets", "128"}));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  std::set<std::string> policies;
+  for (const eval::Record &record : eval::read_run(path("default.jsonl")).records) {
+    policies.insert(record.policy);
+  }
+  EXPECT_THAT(policies, ElementsAre("full", "vase-plus"));
+}
+
+TEST_F(EvalCommand, CommonParametersAreForThePoliciesThatLookAtThem) {
+  const Outcome outcome = run_vase(command(
+      "common.jsonl", {"--policies", "vase,vase-plus", "--budgets", "128", "--protect", "50%"}));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  for (const eval::Record &record : eval::read_run(path("common.jsonl")).records) {
+    EXPECT_EQ(record.params.protect, record.policy == "vase" ? 64 : 32) << record.policy;
+  }
+}
+
 TEST_F(EvalCommand, WritesIntoAFolder) {
   std::filesystem::create_directory(path("runs"));
   ASSERT_EQ(run_vase(command("runs", {"--policies", "full"})).exit_code, 0);
@@ -130,7 +151,9 @@ TEST_F(EvalCommand, RefusesWhatCannotWork) {
   EXPECT_THAT(error_of({"--policies", "vaze"}), HasSubstr("did you mean \"vase\""));
   EXPECT_THAT(error_of({"--policies", "vase,vase"}), HasSubstr("there twice"));
   EXPECT_THAT(error_of({"--policies", "vase:protect=x"}), HasSubstr("in \"vase:protect=x\""));
-  EXPECT_THAT(error_of({"--policies", "random+guard"}), HasSubstr("policy random looks at none"));
+  EXPECT_THAT(error_of({"--policies", "random+guard"}),
+              HasSubstr("--loop-guard is for policies that"));
+  EXPECT_THAT(error_of({"--policies", "vase-plus:protect=50%"}), HasSubstr("--protect is for"));
   EXPECT_THAT(error_of({"--policies", "full+prompt"}), HasSubstr("no parameters"));
   EXPECT_THAT(error_of({"--budgets", "4y"}), HasSubstr("is not a budget"));
   EXPECT_THAT(error_of({"--policies", "vase", "--budgets", "32"}), HasSubstr("budget"));

@@ -138,6 +138,12 @@ TEST(Summary, OnlyCommonQuestionsAreCompared) {
   EXPECT_TRUE(summarise(records, "").comparisons.empty());
 }
 
+TEST(Summary, ComparesWithVaseElseWithTheDefaultPolicy) {
+  EXPECT_EQ(usual_base({answer("full", 0, true), answer("vase-plus", 0, true)}), "vase-plus");
+  EXPECT_EQ(usual_base({answer("vase-plus", 0, true), answer("vase", 0, true)}), "vase");
+  EXPECT_EQ(usual_base({answer("full", 0, true)}), "");
+}
+
 TEST(Summary, IsTextAndJson) {
   const Summary summary = summarise(three_policies(), "vase");
   const std::string text = cli::as_tables(summary);

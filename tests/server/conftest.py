@@ -3,7 +3,9 @@ import pytest
 from vase_server import Server, write_model
 
 # Small, so that evictions come soon.
-CACHE = ("--budget", 128, "--recency", 32, "--interval", 32, "--window", 16)
+CACHE = ("--budget", 128, "--recency", 32, "--interval", 32)
+# Requests may choose any other policy.
+VASE = ("--policy", "vase", "--window", 16)
 
 
 @pytest.fixture(scope="session")
@@ -13,7 +15,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(model):
-    with Server(model, *CACHE, "--parallel", 3, "--queue", 8) as running:
+    with Server(model, *VASE, *CACHE, "--parallel", 3, "--queue", 8) as running:
         yield running
 
 
@@ -23,7 +25,8 @@ def start(model):
     running = []
 
     def start_server(*options, **more):
-        running.append(Server(more.pop("model", model), *CACHE, *options, **more))
+        policy = () if "--policy" in options else VASE
+        running.append(Server(more.pop("model", model), *policy, *CACHE, *options, **more))
         return running[-1]
 
     yield start_server

@@ -81,6 +81,16 @@ def test_a_server_without_queries_refuses_policies_that_need_them(start):
     assert server.complete(max_tokens=200, vase={"policy": "random"})["vase"]["evictions"] > 0
 
 
+def test_the_default_policy_and_what_it_cannot_do(model):
+    from vase_server import Server
+
+    with Server(model, "--budget", 128) as server:
+        answer = server.complete(prompt="p" * 300, max_tokens=100)["vase"]
+        assert (answer["policy"], answer["pin_prompt"]) == ("vase-plus", 0.5) and answer["evictions"] > 0
+        _, error = server.refused("/v1/completions", {"prompt": "a", "vase": {"policy": "rkv"}})
+        assert "--policy vase takes any" in error["message"]
+
+
 def test_a_server_that_never_evicts(model):
     from vase_server import Server
 

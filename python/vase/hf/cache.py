@@ -16,7 +16,7 @@ from vase import _vase, frameworks
 from vase.hf.layer import SequenceRows, VaseLayer
 from vase.hf.rope import RopeUnknownError, rope_of
 from vase.options import PolicyOptions
-from vase.policies import parameters
+from vase.policies import DEFAULT_POLICY, parameters
 from vase.rope import USED_BY, Rope, dense_rope
 
 ATTENTION = ("vase_sdpa", "vase_fa2")
@@ -54,7 +54,7 @@ class VaseCache(Cache):
         self,
         config: PreTrainedConfig,
         budget: int = 4096,
-        policy: str = "vase",
+        policy: str = DEFAULT_POLICY,
         *,
         pin_prompt: float | None = None,
         draw_streams: Sequence[int] | None = None,
@@ -66,8 +66,8 @@ class VaseCache(Cache):
             config: of the model that will use the cache, ``model.config``.
             budget: rows that each head keeps at an eviction.
             policy: a name from vase.policies().
-            pin_prompt: share of the budget (0 to 0.9) up to which the prompt's rows are never evicted (default: 0, under
-                vase-plus 0.5); of a longer prompt the newest rows are pinned. The prompt is what the first forward brings.
+            pin_prompt: share of the budget (0 to 0.9) up to which the prompt's rows are never evicted (default: 0.5 under
+                vase-plus, else 0); of a longer prompt the newest rows are pinned. The prompt is what the first forward brings.
             draw_streams: the stream of random numbers that each sequence of the batch draws from (default: its index), so that a
                 sequence's outcome need not depend on its place in the batch.
             rope: how the model rotates the keys of its full-attention layers, which vase-plus needs to know (default: found out

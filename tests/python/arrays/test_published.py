@@ -48,7 +48,7 @@ def test_weights_of_the_draw(case, mode, options):
     if f"{mode}.weights" not in case:
         pytest.skip("not stored for this input")
     published = case[f"{mode}.weights"]
-    scores = vase.scores(case["K"], case["V"], case["Q"], **{**arguments(case), **options})[:, : published.shape[1]]
+    scores = vase.scores(case["K"], case["V"], case["Q"], "vase", **{**arguments(case), **options})[:, : published.shape[1]]
     protected = published == 0
     assert np.isinf(scores[protected]).all()
     np.testing.assert_allclose(scores[~protected], published[~protected], rtol=1e-5)
@@ -60,7 +60,7 @@ def test_draws(case):
     draws = 200
     kept = np.zeros_like(published)
     for draw in range(draws):
-        kept += vase.select(case["K"], case["V"], case["Q"], eviction=draw, **arguments(case))
+        kept += vase.select(case["K"], case["V"], case["Q"], "vase", eviction=draw, **arguments(case))
     share = kept / draws
     variance = published * (1 - published) * (1 / draws + 1 / int(case["draws"]))
     at_stake = (published > 0.02) & (published < 0.98)

@@ -16,7 +16,15 @@ def test_each_head_keeps_the_budget_with_sinks_and_newest_rows(policy):
     mask = vase.select(*random_layer(), policy, budget=BUDGET)
     assert mask.dtype == bool and mask.shape == (HEADS, ROWS)
     assert (mask.sum(axis=1) == BUDGET).all()
-    assert mask[:, :4].all() and mask[:, -64:].all()
+    recency = vase.parameters(policy, budget=BUDGET)["recency"]
+    assert mask[:, :4].all() and mask[:, -recency:].all()
+
+
+def test_the_default_policy_needs_no_queries():
+    keys, values, queries = random_layer()
+    assert vase.DEFAULT_POLICY == "vase-plus" and not vase.parameters(budget=BUDGET)["needs_queries"]
+    mask = vase.select(keys, values, budget=BUDGET)
+    assert (mask == vase.select(keys, values, queries, vase.DEFAULT_POLICY, budget=BUDGET)).all()
 
 
 def test_full_keeps_everything():
@@ -35,17 +43,17 @@ def test_same_seed_same_rows_whatever_the_threads():
         for threads in (1, 2, 5):
             vase.set_threads(threads)
             assert vase.get_threads() == threads
-            masks.append(vase.select(*layer, budget=BUDGET, seed=7))
+            masks.append(vase.select(*layer, "vase", budget=BUDGET, seed=7))
     finally:
         vase.set_threads(before)
     assert (masks[0] == masks[1]).all() and (masks[0] == masks[2]).all()
-    assert (masks[0] != vase.select(*layer, budget=BUDGET, seed=8)).any()
+    assert (masks[0] != vase.select(*layer, "vase", budget=BUDGET, seed=8)).any()
 
 
 @pytest.mark.parametrize("name", ["sequence", "eviction", "layer"])
 def test_draws_go_by_name(name):
     layer = random_layer()
-    assert (vase.select(*layer, budget=BUDGET) != vase.select(*layer, budget=BUDGET, **{name: 1})).any()
+    assert (vase.select(*layer, "vase", budget=BUDGET) != vase.select(*layer, "vase", budget=BUDGET, **{name: 1})).any()
 
 
 def test_strides_are_read_in_place():
@@ -86,7 +94,7 @@ def test_scores_are_the_attention_of_the_queries():
     """VaSE's weights, from the formula in docs/algorithm.md in double precision."""
     keys, values, queries = random_layer()
     recency, protect = 64, 24
-    scores = vase.scores(keys, values, queries, budget=BUDGET, protect=protect)
+    scores = vase.scores(keys, values, queries, "vase", budget=BUDGET, protect=protect)
     candidates = ROWS - recency
     assert np.isinf(scores[:, candidates:]).all()
     for head in range(HEADS):
@@ -109,7 +117,7 @@ def test_protect_auto_finds_the_wide_values():
     values = np.clip(values, -1, 1)
     values[10:40:2, :, 0] = 50
     candidates = ROWS - 64
-    protected = np.isinf(vase.scores(keys, values, queries, budget=BUDGET, protect="auto"))[:, :candidates]
+    protected = np.isinf(vase.scores(keys, values, queries, "vase", budget=BUDGET, protect="auto"))[:, :candidates]
     for head in range(HEADS):
         ranges = np.ptp(values[:candidates, head], axis=1)
         others = np.sort(ranges[4:])

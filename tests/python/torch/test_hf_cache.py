@@ -160,7 +160,7 @@ def test_another_attention_implementation_afterwards_is_noticed():
 @pytest.mark.parametrize(
     ("error", "message", "options"),
     [
-        (ValueError, "budget 10 is too small", {"budget": 10}),
+        (ValueError, "budget 5 is too small", {"budget": 5}),
         (ValueError, "policy is 'lru'", {"policy": "lru"}),
         (TypeError, "'colour'", {"colour": 1}),
         (ValueError, "pin_prompt is 2", {"pin_prompt": 2}),
