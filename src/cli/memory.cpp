@@ -12,7 +12,7 @@ void check_memory(const MemoryPlan &plan, std::optional<std::uint64_t> available
                   std::string_view option) {
   if (!available || plan.total() <= *available) return;
   throw Error(fmt::format(
-      "this needs {} (weights {}, KV cache {}, captured queries {}, compute {}) and {} is "
+      "this needs {} (weights {}, KV cache {}, evictions {}, compute {}) and {} is "
       "available: choose a smaller {}, or --force",
       format_bytes(plan.total()), format_bytes(plan.weights), format_bytes(plan.kv),
       format_bytes(plan.queries), format_bytes(plan.compute), format_bytes(*available), option));

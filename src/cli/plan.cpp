@@ -86,7 +86,7 @@ std::string as_table(const Plans &plans, const PlanArguments &arguments) {
   };
   row("weights", [](const MemoryPlan &plan) { return plan.weights; });
   row("KV cache", [](const MemoryPlan &plan) { return plan.kv; });
-  row("captured queries", [](const MemoryPlan &plan) { return plan.queries; });
+  row("evictions", [](const MemoryPlan &plan) { return plan.queries; });
   row("compute", [](const MemoryPlan &plan) { return plan.compute; });
   row("total", [](const MemoryPlan &plan) { return plan.total(); });
   if (plans.bounded.on_gpus > 0)

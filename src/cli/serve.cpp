@@ -121,7 +121,7 @@ server::ServerOptions server_options(ServeArguments &arguments, const engine::Mo
 // ---- running ------------------------------------------------------------------------------------
 
 void print_memory(const MemoryPlan &memory, const ServeArguments &arguments) {
-  fmt::print(stderr, "vase: weights {} + KV cache {} + queries {} + compute {} = {} in all\n",
+  fmt::print(stderr, "vase: weights {} + KV cache {} + evictions {} + compute {} = {} in all\n",
              format_bytes(memory.weights), format_bytes(memory.kv), format_bytes(memory.queries),
              format_bytes(memory.compute), format_bytes(memory.total()));
   fmt::print(stderr, "vase: {} slots of {} rows, policy {}\n", memory.n_sequences,

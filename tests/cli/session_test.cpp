@@ -229,7 +229,7 @@ TEST_F(SessionTest, RefusesATruncatedModel) {
 TEST_F(SessionTest, PlanPrintsATableOrJson) {
   const Outcome table = run_vase(command("plan", {"-np", "4"}));
   EXPECT_THAT(table.out, HasSubstr("4 sequences x 128"));
-  EXPECT_THAT(table.out, HasSubstr("captured queries"));
+  EXPECT_THAT(table.out, HasSubstr("evictions"));
   const auto json = nlohmann::json::parse(run_vase(command("plan", {"--json"})).out);
   EXPECT_EQ(json["bounded"]["budget"], 128);
   EXPECT_GT(json["full"]["kv_bytes"], json["bounded"]["kv_bytes"]);

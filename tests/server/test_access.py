@@ -55,7 +55,7 @@ def test_web_page(server, start):
 
 
 def test_memory_is_printed(server):
-    sizes = re.search(r"weights (.*) \+ KV cache (.*) \+ queries (.*) \+ compute (.*) = (.*) in all", server.said())
+    sizes = re.search(r"weights (.*) \+ KV cache (.*) \+ evictions (.*) \+ compute (.*) = (.*) in all", server.said())
     assert sizes
     memory = server.get("/vase/status")["memory"]
     assert memory["total"] == memory["weights"] + memory["kv"] + memory["queries"] + memory["compute"]
