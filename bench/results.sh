@@ -3,7 +3,8 @@
 # results.sh tune|test [ARGUMENTS...]
 #
 # published: prints the tables of docs/results.md again from its runs, which lie in docs/results,
-# and draws their page into build/results/published. Takes seconds.
+# and draws their page into build/results/published. Takes seconds; the page needs matplotlib in
+# python3, or in the Python that VASE_PYTHON names.
 #
 # tune, test: runs the evaluation, into build/results/SPLIT, and draws its page. What is there
 # already is not run again. ARGUMENTS go to each `vase eval`, for example -ngl 99 --contexts 4.
