@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <limits>
 
 #include "ggml-backend.h"
 #include "llama/context_shape.hpp"
-#include "llama/rope.hpp"
+#include "llama/op_parameters.hpp"
+#include "llama/rotations.hpp"
 
 namespace vase {
 namespace {
@@ -22,24 +22,6 @@ const ggml_tensor *storage_of(const ggml_tensor *tensor) {
 const ggml_tensor *cache_view(const ggml_tensor *operand) {
   while (operand->view_src == nullptr && operand->op == GGML_OP_CPY) operand = operand->src[0];
   return operand;
-}
-
-// llama.cpp multiplies what it writes into a quantised cache by a Hadamard matrix, an input of the
-// graph: a product with a square input, seen through the reshapes behind it. Weights are no inputs.
-int32_t rotation_of(const ggml_tensor *written) {
-  const ggml_tensor *node = written;
-  while (node->op == GGML_OP_VIEW || node->op == GGML_OP_RESHAPE) node = node->src[0];
-  if (node->op != GGML_OP_MUL_MAT) return 0;
-  const ggml_tensor *matrix = node->src[0];
-  const bool is_input = (matrix->flags & GGML_TENSOR_FLAG_INPUT) != 0;
-  if (!is_input || matrix->ne[0] != matrix->ne[1]) return 0;
-  return static_cast<int32_t>(matrix->ne[0]);
-}
-
-float float_parameter(const ggml_tensor *node, size_t index) {
-  float value;
-  std::memcpy(&value, node->op_params + index, sizeof(value));
-  return value;
 }
 
 CacheRows rows_of_view(const ggml_tensor *view, int32_t rotation, const char *what) {
@@ -124,7 +106,7 @@ void Watcher::discover_write(const ggml_tensor *node) {
   const bool known = std::any_of(storages_.begin(), storages_.end(),
                                  [&](const Storage &other) { return other.tensor == storage; });
   if (known || storage->op != GGML_OP_NONE) return;
-  storages_.push_back({storage, rotation_of(node->src[0]), rope_of(node->src[0])});
+  storages_.push_back({storage, hadamard_block_of(node->src[0]), rope_of(node->src[0])});
   if (node->src[1]->type != GGML_TYPE_I64 && refusal_.empty())
     refusal_ = "this llama.cpp numbers cells in another way than expected; use version 0.3.36";
 }

@@ -1,10 +1,10 @@
-#include "llama/rope.hpp"
+#include "llama/rotations.hpp"
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "ggml-backend.h"
+#include "llama/op_parameters.hpp"
 
 namespace vase {
 namespace {
@@ -19,33 +19,28 @@ struct RopeParameters {
         mode(node->op_params[2]),
         n_ctx_orig(node->op_params[4]),
         offset(node->op_params[15]),
-        base(real(node, 5)),
-        scale(real(node, 6)),
-        extrapolation(real(node, 7)),
-        beta_fast(real(node, 9)),
-        beta_slow(real(node, 10)) {}
-
- private:
-  static float real(const ggml_tensor *node, size_t index) {
-    float value;
-    std::memcpy(&value, node->op_params + index, sizeof(value));
-    return value;
-  }
+        base(float_parameter(node, 5)),
+        scale(float_parameter(node, 6)),
+        extrapolation(float_parameter(node, 7)),
+        beta_fast(float_parameter(node, 9)),
+        beta_slow(float_parameter(node, 10)) {}
 };
 
-// The node that rotates, seen through what reshapes its result or multiplies it with an input of
-// the graph (the Hadamard matrix of a quantised cache).
-const ggml_tensor *rotating_node(const ggml_tensor *node) {
-  for (;;) {
-    const bool reshapes =
-        node->op == GGML_OP_VIEW || node->op == GGML_OP_RESHAPE || node->op == GGML_OP_CONT;
-    const bool multiplied =
-        node->op == GGML_OP_MUL_MAT && (node->src[0]->flags & GGML_TENSOR_FLAG_INPUT) != 0;
-    if (node->op == GGML_OP_ROPE) return node;
-    if (!reshapes && !multiplied) return nullptr;
-    node = node->src[multiplied ? 1 : 0];
-    if (node == nullptr) return nullptr;
-  }
+// The node that computes what `node` shows in another shape.
+const ggml_tensor *computed(const ggml_tensor *node) {
+  while (node->op == GGML_OP_VIEW || node->op == GGML_OP_RESHAPE || node->op == GGML_OP_CONT)
+    node = node->src[0];
+  return node;
+}
+
+// The product with the Hadamard matrix that is written, null if there is none: its matrix is square
+// and an input of the graph, which weights are not.
+const ggml_tensor *hadamard_product(const ggml_tensor *written) {
+  const ggml_tensor *node = computed(written);
+  if (node->op != GGML_OP_MUL_MAT) return nullptr;
+  const ggml_tensor *matrix = node->src[0];
+  const bool is_input = (matrix->flags & GGML_TENSOR_FLAG_INPUT) != 0;
+  return is_input && matrix->ne[0] == matrix->ne[1] ? node : nullptr;
 }
 
 // Divides the angles of the pairs; of models that stretch them one by one (Llama 3.1).
@@ -57,9 +52,15 @@ std::vector<float> frequency_factors(const ggml_tensor *tensor, size_t pairs) {
 
 }  // namespace
 
+int32_t hadamard_block_of(const ggml_tensor *written) {
+  const ggml_tensor *product = hadamard_product(written);
+  return product == nullptr ? 0 : static_cast<int32_t>(product->src[0]->ne[0]);
+}
+
 Rope rope_of(const ggml_tensor *written) {
-  const ggml_tensor *node = rotating_node(written);
-  if (node == nullptr) return {};
+  const ggml_tensor *product = hadamard_product(written);
+  const ggml_tensor *node = computed(product == nullptr ? written : product->src[1]);
+  if (node->op != GGML_OP_ROPE) return {};
   // A part of each head alone is rotated before it is joined with another: not as vase_rope says.
   if (node->ne[0] * node->ne[1] != written->ne[0]) return {};
   const RopeParameters rope(node);
