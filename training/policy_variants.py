@@ -50,6 +50,15 @@ class Variant:
     coherent: float = 0.0  # 1: one choice for all layers and heads, by the mean of their z scores
     fixed: float = 0.0  # 1: the noise of a token stays the same at each eviction
     recent_only: float = 0.0  # 1: the newest rows
+    soft: int = 0  # rows younger than so many get `boost` on top of their score
+    boost: float = 0.0
+    prompt_boost: float = 0.0  # and those of the prompt this
+    unpin: float = 0.0  # heads with less attention to the prompt do not pin it
+    eq: float = 0.0  # 1: leverage of keys as the queries seen so far look at them
+    sample: float = 0.0  # share of the budget for a uniform sample of all rows ever
+    gram_all: float = 0.0  # 1: leverage against the newest rows as well
+    novel: float = 0.0  # adds so much * log(squared distance of the key to the nearest newer key)
+    newer: int = 0  # among the newest so many rows; 0: among all
 
 
 STARTS = {
@@ -89,6 +98,16 @@ def pooled(x, width: int):
     return torch.nn.functional.avg_pool1d(x, width, 1, width // 2, count_include_pad=True)
 
 
+def turned_back(x, tokens, base: float):
+    """x [..., n, d] without the rotation of token positions [..., n]."""
+    half = x.shape[-1] // 2
+    exponents = torch.arange(half, device=x.device, dtype=torch.float32) / half
+    angles = tokens[..., None].float() * base**-exponents
+    cos, sin = angles.cos(), angles.sin()
+    even, odd = x.float().unflatten(-1, (-1, 2)).unbind(-1)
+    return torch.stack((even * cos + odd * sin, odd * cos - even * sin), -1).flatten(-2)
+
+
 class Moments:
     """Count, sum and Gram matrix of all rows [s, h, n, d] that were ever added."""
 
@@ -125,6 +144,9 @@ class Rows:
     older: torch.Tensor  # [s, 1, n] valid and older than the queries that score
     output: torch.Tensor  # [h, d, d] M, so that |v M| is what the output projection makes of |v|
     rope_base: float
+    prompts: torch.Tensor  # [s]
+    reads_prompt: "torch.Tensor | None" = None  # [s, h]
+    query_metric: "torch.Tensor | None" = None  # [s, h, d, d] Cholesky factor of the queries' moments
     seen_keys: "Moments | None" = None  # of all rows there ever were
     seen_values: "Moments | None" = None
 
@@ -139,6 +161,40 @@ class Rows:
             weights = weights.mean(2)
         return pooled(weights, variant.pool) if variant.pool > 1 else weights
 
+    def newest(self, count: int):
+        """The newest rows [s, 1, n] of each sequence."""
+        rank = self.valid.sum(-1, keepdim=True) - 1 - torch.arange(
+            self.valid.shape[-1], device=self.valid.device
+        )
+        return self.valid & (rank < count)
+
+    def attention_to_prompt(self, variant: Variant, position: int):
+        s, h, n, d = self.keys.shape
+        at = torch.arange(position - variant.window, position, device=self.keys.device)
+        logits = self.queries @ self.keys.float().transpose(-1, -2) * d**-0.5
+        logits = logits.unflatten(2, (-1, variant.window))
+        seen = self.valid[:, :, None] & (self.tokens[:, :, None] <= at[:, None])
+        weights = logits.masked_fill(~seen[:, :, None], -math.inf).softmax(-1)
+        of_prompt = self.valid & (self.tokens < self.prompts[:, None, None]) & (self.tokens >= SINKS)
+        return (weights * of_prompt[:, :, None, None]).sum(-1).mean((2, 3))
+
+    def query_moments(self, variant: Variant, position: int):
+        """[s, h, d, d] of the latest queries before their rotation."""
+        at = torch.arange(position - variant.window, position, device=self.keys.device)
+        q = turned_back(self.queries.unflatten(2, (-1, variant.window)), at, self.rope_base).flatten(2, 3)
+        return q.transpose(-1, -2) @ q
+
+    def novelty(self, variant: Variant):
+        """Squared distance of each key to the nearest newer key [s, h, n]."""
+        keys = self.key_vectors(variant)
+        n = keys.shape[2]
+        newer = torch.ones(n, n, device=keys.device).triu(1).bool() & self.valid[..., None, :]
+        if variant.newer:
+            newer = newer & self.newest(variant.newer)[..., None, :]
+        squares = keys.pow(2).sum(-1)
+        apart = squares[..., None] + squares[..., None, :] - 2 * keys @ keys.transpose(-1, -2)
+        return apart.masked_fill_(~newer, 1e9).amin(-1).clamp(min=1e-6)
+
     def centred(self, x):
         """Keys or values less the mean of the candidates' [s, h, n, d]."""
         x, mask = x.float(), self.candidate[..., None]
@@ -149,21 +205,17 @@ class Rows:
         """The keys [s, h, n, d], without their rotation if the variant says so."""
         if not variant.derot:
             return self.keys.float()
-        half = self.keys.shape[-1] // 2
-        exponents = torch.arange(half, device=self.keys.device, dtype=torch.float32) / half
-        angles = self.tokens[..., None].float() * self.rope_base**-exponents
-        cos, sin = angles.cos(), angles.sin()
-        even, odd = self.keys.float().unflatten(-1, (-1, 2)).unbind(-1)
-        return torch.stack((even * cos + odd * sin, odd * cos - even * sin), -1).flatten(-2)
+        keys = turned_back(self.keys, self.tokens, self.rope_base)
+        return keys if self.query_metric is None else keys @ self.query_metric
 
     def value_vectors(self, variant: Variant):
         return self.values.float() @ self.output if variant.wo else self.values.float()
 
-    def leverage_scores(self, x, ridge: float, seen=None):
+    def leverage_scores(self, x, ridge: float, seen=None, everything=False):
         """x (X'X + r I)^-1 x of the centred rows, r in parts of the mean variance."""
         if seen is None:
             x = self.centred(x)
-            kept = x * self.candidate[..., None]
+            kept = x * (self.valid if everything else self.candidate)[..., None]
             gram = kept.transpose(-1, -2) @ kept
         else:
             x, gram = x - seen.mean()[:, :, None], seen.centred_gram()
@@ -238,6 +290,12 @@ def score(variant: Variant, rows: Rows, memory, noise, position: int, budgets):
             result += weight * standardised(log_norm(rows.centred(x)), rows.candidate)
     if variant.key_lev or variant.value_lev:
         result += leverages(variant, rows)
+    if variant.novel:
+        result += variant.novel * rows.novelty(variant).log()
+    if variant.soft:
+        result += variant.boost * rows.newest(variant.soft)
+    if variant.prompt_boost:
+        result += variant.prompt_boost * (rows.tokens < rows.prompts[:, None, None])
     if variant.joint:
         both = [x / x.float().std() for x in (rows.keys, rows.values)]
         scores = rows.leverage_scores(torch.cat(both, -1), variant.ridge).clamp(min=1e-9).log()
@@ -265,7 +323,7 @@ def leverages(variant: Variant, rows: Rows):
     ):
         if not weight:
             continue
-        scores = rows.leverage_scores(x, variant.ridge, seen).clamp(min=1e-9)
+        scores = rows.leverage_scores(x, variant.ridge, seen, bool(variant.gram_all)).clamp(min=1e-9)
         if variant.raw < 2:
             scores = scores.log()
         weighted.append(weight * (scores if variant.raw else standardised(scores, rows.candidate)))
@@ -282,13 +340,19 @@ def keep_first(mask, count):
     return mask & (mask.cumsum(-1) <= count[:, None, None])
 
 
-def choose(variant: Variant, rows: Rows, scores, budgets, prompts):
+def choose(variant: Variant, rows: Rows, scores, budgets, prompts, noise):
     """Which rows stay [s, h, n]: `budgets` [s] of them; all of a sequence that is not due."""
     due = rows.valid.sum(-1)[:, 0] >= budgets + INTERVAL
     fixed = rows.valid & ~rows.candidate | (rows.candidate & (rows.tokens < SINKS))
     if variant.prompt:
         of_prompt = rows.candidate & (rows.tokens < prompts[:, None, None])
+        if rows.reads_prompt is not None:
+            of_prompt = of_prompt & rows.reads_prompt[..., None]
         fixed |= keep_first(of_prompt, (budgets * variant.prompt).long())
+    if variant.sample:
+        of = noise.expand(rows.tokens.shape[0], *noise.shape).gather(2, rows.tokens.long())
+        many = rows.tokens.amax((1, 2)) + 1
+        fixed |= rows.valid & (of < (variant.sample * budgets / many)[:, None, None])
     if variant.protect or variant.outliers:
         ranges = rows.ranges().masked_fill(~rows.candidate | fixed, -math.inf)
         if variant.protect:

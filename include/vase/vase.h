@@ -78,8 +78,7 @@ VASE_API float vase_policy_default_pin(const vase_policy *policy);
 typedef struct vase_params {
   const vase_policy *policy;
   int32_t budget;   /* B: rows that remain after an eviction */
-  int32_t recency;  /* newest rows, always kept (published: 64; vase-plus: budget / 4, at least 192
-                       or 3/8 of the budget, whichever is less) */
+  int32_t recency;  /* newest rows, always kept (published: 64) */
   int32_t interval; /* an eviction is due at budget + interval rows (published: 64) */
   int32_t window;   /* newest queries that score the rows (published: 64) */
   int32_t sinks;    /* first tokens of the sequence, always kept (published: 4) */

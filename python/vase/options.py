@@ -10,7 +10,7 @@ class PolicyOptions(TypedDict, total=False):
     default (docs/algorithm.md). Window, protect, pooling and temperature only matter to policies that score by attention."""
 
     recency: int
-    """Newest rows, always kept (vase-plus: budget / 4, at least 192 or 3/8 of the budget, whichever is less; others: 64)."""
+    """Newest rows, always kept (64)."""
     interval: int
     """An eviction is due at budget + interval rows (64); only a cache looks at it."""
     window: int

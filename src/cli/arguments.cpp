@@ -194,10 +194,7 @@ void PolicyArguments::add_parameters_to(CLI::App &app) {
   const auto option = [&](const char *name, auto &value, const char *help) {
     return app.add_option(name, value, help)->group(kPolicyGroup);
   };
-  option("--recency", recency,
-         "newest rows, always kept (default: a quarter of the budget, at least 192 or 3/8 of it, "
-         "whichever is less; policies other than vase-plus: 64)")
-      ->check(at_least(0));
+  option("--recency", recency, "newest rows, always kept (default: 64)")->check(at_least(0));
   option("--interval", interval, "rows between two evictions (default: 64)")->check(at_least(1));
   option("--window", window, "attention: newest queries, by which rows are scored (default: 64)")
       ->check(at_least(1));

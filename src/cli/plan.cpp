@@ -54,11 +54,7 @@ BoundedOptions options_of(const PlanArguments &arguments) {
 MemoryPlan bounded_plan(const MemoryPlanner &planner, const PlanArguments &arguments) {
   BoundedOptions options = options_of(arguments);
   if (arguments.fit.empty()) return planner.plan(options);
-  if (!arguments.policy.budget) {  // to be chosen, and the recency window must not bound it
-    if (!arguments.policy.recency)
-      options.policy.recency = vase_params_default(options.policy.policy, 1).recency;
-    options.policy.budget = 0;
-  }
+  if (!arguments.policy.budget) options.policy.budget = 0;  // to be chosen
   if (!arguments.sequences) options.n_sequences = 0;
   return planner.fit(parse_bytes(arguments.fit), options);
 }

@@ -16,6 +16,8 @@ struct Head {
   std::span<const int32_t> rows;       ///< [n] row of each candidate
   std::span<const int32_t> cells;      ///< [n] cell of each candidate
   std::span<const int32_t> positions;  ///< [n] its token position, ascending
+  std::span<const int32_t> recent_cells = {};      ///< cells of the recency window, oldest first
+  std::span<const int32_t> recent_positions = {};  ///< its token positions
 
   int32_t size() const { return static_cast<int32_t>(rows.size()); }
 

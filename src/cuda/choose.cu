@@ -66,7 +66,7 @@ struct Candidates {
       case Score::kLeverage:
         return first[order[i]] * second[order[i]];
       case Score::kRidgeLeverage:
-        return bounded_leverage(first[order[i]]) * bounded_leverage(second[order[i]]);
+        return first[order[i]] * bounded_leverage(second[order[i]]);
     }
     return 0;
   }

@@ -121,7 +121,7 @@ struct Scratch {
   int32_t* order_too;
   int32_t* segments;  ///< [2][units]: where the rows of a unit begin and end in the above
   int32_t* age;       ///< by row: place in the order
-  float* first;       ///< by row: attention, or the keys' part of the leverage
+  float* first;       ///< by row: attention, or the keys' part of a leverage
   float* second;      ///< by row: value ranges, redundancy, or the values' part of the leverage
   uint64_t* ranking;  ///< by age: sort keys of a choice
   uint8_t* chosen;    ///< by age: 1 for rows that stay

@@ -1,6 +1,6 @@
 // Ridge leverage of keys and values (vase-plus) as score/leverage.cpp has it: the inverse of the
 // Cholesky factor of each Gram matrix. upright.cu has the keys, gram.cu the matrices; row_sums.cu
-// takes the squared lengths of the rows times the factor.
+// takes the squared lengths of the rows times the factor, novelty.cu weighs those of the keys.
 #include "core/leverage_rule.hpp"
 #include "cuda/launch.hpp"
 #include "cuda/products.cuh"
@@ -91,16 +91,14 @@ void invert_factors(const DeviceCall& call, const RowShape& rows, const Scratch&
   pack_factors(call, rows, scratch, stream);
 }
 
-/// Of the rows as they are stored.
-void stored_leverages(const DeviceCall& call, bool values, const Scratch& scratch,
-                      cudaStream_t stream) {
-  gram_matrices(call, values, scratch, stream);
-  invert_factors(call, values ? call.values : call.keys, scratch, stream);
-  factor_energies(call, values, scratch, stream);
+void leverages_of_values(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
+  gram_matrices(call, true, scratch, stream);
+  invert_factors(call, call.values, scratch, stream);
+  factor_energies(call, true, scratch, stream);
 }
 
 /// Of the keys as they were before RoPE. All factors are found at once: that takes as long as one.
-void upright_leverages(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
+void leverages_of_keys(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
   UprightKeys keys(call, scratch, stream);
   for (int32_t i = 0; i < keys.chunks(); ++i) {
     const UprightKeys::Chunk chunk = keys.turn_back(i);
@@ -111,17 +109,15 @@ void upright_leverages(const DeviceCall& call, const Scratch& scratch, cudaStrea
   for (int32_t i = keys.chunks() - 1; i >= 0; --i) {
     const UprightKeys::Chunk chunk = keys.turn_back(i);
     factor_energies(chunk.call, false, chunk.scratch, stream);
+    weigh_by_novelty(chunk.call, chunk.scratch, stream);
   }
 }
 
 }  // namespace
 
 void ridge_leverages(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
-  if (call.rope.pairs > 0)
-    upright_leverages(call, scratch, stream);
-  else
-    stored_leverages(call, false, scratch, stream);
-  stored_leverages(call, true, scratch, stream);
+  leverages_of_keys(call, scratch, stream);
+  leverages_of_values(call, scratch, stream);
 }
 
 }  // namespace vase::cuda

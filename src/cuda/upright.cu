@@ -40,7 +40,7 @@ __device__ inline void turn_pairs(float* row, const RopeShape& rope, const uint3
   }
 }
 
-/// The candidates' keys of `call`, rotated as stored, become those of upright items `to`. A warp
+/// The keys of `call`, rotated as stored, become those of upright items `to`. A warp
 /// takes a row. Grid: (splits, units).
 template <vase_type T>
 __global__ __launch_bounds__(kThreads) void turn_back_kernel(DeviceCall call, Scratch scratch,
@@ -61,7 +61,7 @@ __global__ __launch_bounds__(kThreads) void turn_back_kernel(DeviceCall call, Sc
 
   float* row = rows[warp];
   const int begin = static_cast<int>(blockIdx.x) * kSplitRows;
-  const int end = min(candidates_of(call, item), begin + kSplitRows);
+  const int end = min(item.n_rows, begin + kSplitRows);
   for (int first = begin + warp; first < end; first += kRowsInFlight * kWarps) {
     Segment<T> segments[kRowsInFlight]{};
 #pragma unroll

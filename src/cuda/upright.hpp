@@ -18,8 +18,8 @@ constexpr int64_t upright_elements(int32_t n_heads, int32_t n_rows, int32_t dim)
   return int64_t{n_heads} * n_rows * upright_pitch(dim);
 }
 
-/// The candidates' keys of a call, turned back in scratch.upright, as many items at a time as it
-/// holds. Other rows there are unset. Call and scratch must outlive this.
+/// The keys of a call, turned back in scratch.upright (as they are stored, if nobody knows how they
+/// were turned), as many items at a time as it holds. Call and scratch must outlive this.
 class UprightKeys {
  public:
   /// A part of the call whose items have their keys in scratch.upright, and its units' part of all

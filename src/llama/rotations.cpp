@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "ggml-backend.h"
 #include "llama/op_parameters.hpp"
@@ -33,14 +34,20 @@ const ggml_tensor *computed(const ggml_tensor *node) {
   return node;
 }
 
+// An input of the graph, which weights are not. On a GPU it is a copy of that input, which is not
+// marked as one but bears its name, "CUDA0#attn_inp_k_rot#0".
+bool is_input(const ggml_tensor *tensor) {
+  return (tensor->flags & GGML_TENSOR_FLAG_INPUT) != 0 ||
+         std::strstr(tensor->name, "#attn_inp_") != nullptr;
+}
+
 // The product with the Hadamard matrix that is written, null if there is none: its matrix is square
-// and an input of the graph, which weights are not.
+// and an input.
 const ggml_tensor *hadamard_product(const ggml_tensor *written) {
   const ggml_tensor *node = computed(written);
   if (node->op != GGML_OP_MUL_MAT) return nullptr;
   const ggml_tensor *matrix = node->src[0];
-  const bool is_input = (matrix->flags & GGML_TENSOR_FLAG_INPUT) != 0;
-  return is_input && matrix->ne[0] == matrix->ne[1] ? node : nullptr;
+  return is_input(matrix) && matrix->ne[0] == matrix->ne[1] ? node : nullptr;
 }
 
 // Divides the angles of the pairs; of models that stretch them one by one (Llama 3.1).

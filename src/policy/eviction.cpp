@@ -25,14 +25,16 @@ OrderedRows order_rows(const vase_params& params, const vase_layer& layer, int32
   const std::span<int32_t> order = arena.take<int32_t>(n_rows);
   token_order(positions, order, arena);
 
-  const size_t n = n_rows - std::min(n_rows, static_cast<size_t>(params.recency));
-  const std::span<int32_t> cells = arena.take<int32_t>(n), tokens = arena.take<int32_t>(n);
-  for (size_t i = 0; i < n; ++i) {
+  const std::span<int32_t> cells = arena.take<int32_t>(n_rows), tokens = arena.take<int32_t>(n_rows);
+  for (size_t i = 0; i < n_rows; ++i) {
     const auto row = static_cast<size_t>(order[i]);
     cells[i] = layer.cells != nullptr ? layer.cells[row] : order[i];
     tokens[i] = positions.empty() ? order[i] : positions[row];
   }
-  return {order, {&layer, head, order.first(n), cells, tokens}};
+  const size_t n = n_rows - std::min(n_rows, static_cast<size_t>(params.recency));
+  return {order,
+          {&layer, head, order.first(n), cells.first(n), tokens.first(n), cells.subspan(n),
+           tokens.subspan(n)}};
 }
 
 /// Sinks and pinned rows stay whatever the policy says, oldest first if the budget cannot hold all.

@@ -41,9 +41,8 @@ class Policy {
   virtual Choice choice() const = 0;
   virtual bool needs_queries() const { return false; }
   virtual bool evicts() const { return true; }
-  /// What holds where the user says nothing: newest rows that are always kept, and the share of the
-  /// budget up to which the prompt is pinned.
-  virtual int32_t default_recency(int32_t /*budget*/) const { return kPublishedRecency; }
+  /// What holds where the user says nothing: the share of the budget up to which the prompt is
+  /// pinned.
   virtual float default_pin() const { return 0.0f; }
 
   /// Adds to `keep` the candidates that are safe from the choice by score.

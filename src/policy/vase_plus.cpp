@@ -1,9 +1,10 @@
-// vase-plus: keep the rows that no others stand for, by the exact leverage of their keys, as they
-// were before RoPE, and of their values.
+// vase-plus: keep the rows that no others stand for. Their keys, as they were before RoPE, and values
+// have a high leverage among the candidates, and no newer key is near theirs.
 #include <algorithm>
 
 #include "policy/policies.hpp"
 #include "score/leverage.hpp"
+#include "score/novelty.hpp"
 
 namespace vase {
 namespace {
@@ -12,27 +13,26 @@ class VasePlus final : public Policy {
  public:
   const char* name() const override { return "vase-plus"; }
   const char* summary() const override {
-    return "keeps the highest ridge leverage of keys before RoPE and values";
+    return "keeps the highest leverage of value and key before RoPE, times the key's novelty";
   }
   Choice choice() const override { return Choice::kHighest; }
-  /// As it was evaluated (docs/results.md): the step at hand is needed whole, which takes some 200
-  /// tokens, or a quarter of a large budget.
-  int32_t default_recency(int32_t budget) const override {
-    constexpr int32_t kStep = 192;
-    return std::max(budget / 4, std::min(kStep, budget * 3 / 8));
-  }
   float default_pin() const override { return 0.5f; }
 
   void score(const Head& head, const Workbench& bench, std::span<float> out) const override {
     const std::span<float> of_values = bench.arena.take<float>(out.size());
-    ridge_leverage(upright_keys(head, bench.kernels, bench.arena), bench.arena, out);
+    const std::span<float> of_newer = bench.arena.take<float>(out.size());
+    const RowSource keys = upright_keys(head, bench.kernels, bench.arena);
+    ridge_leverage(keys, bench.arena, out);
     ridge_leverage({head, head.layer->values, bench.kernels}, bench.arena, of_values);
+    novelty(keys, bench.arena, of_newer);
     multiply_leverages(out, of_values);
+    for (size_t i = 0; i < out.size(); ++i) out[i] *= of_newer[i];
   }
 
   size_t workspace(const vase_params&, const vase_layer& layer, int32_t n) const override {
-    return Arena::bytes_of<float>(static_cast<size_t>(n)) + upright_bytes(layer.rope) +
-           std::max(ridge_leverage_bytes(layer.keys), ridge_leverage_bytes(layer.values));
+    return 2 * Arena::bytes_of<float>(static_cast<size_t>(n)) + upright_bytes(layer.rope) +
+           std::max({ridge_leverage_bytes(layer.keys), ridge_leverage_bytes(layer.values),
+                     novelty_bytes(layer.keys)});
   }
 };
 

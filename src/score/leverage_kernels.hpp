@@ -1,4 +1,4 @@
-// The inner loops of the ridge leverage, part of Kernels: what kernels.hpp says of the order of
+// The inner loops of what vase-plus ranks by, part of Kernels: what kernels.hpp says of the order of
 // sums holds here as well.
 #ifndef VASE_SCORE_LEVERAGE_KERNELS_HPP
 #define VASE_SCORE_LEVERAGE_KERNELS_HPP
@@ -23,6 +23,10 @@ struct LeverageKernels {
   /// out[i] = sum_l (sum_(d <= l) rows[i][d] * by[d][l])^2: the squared length of row i times an
   /// upper triangular matrix [rows.stride][rows.stride] with zeros left of the diagonal.
   void (*triangular_energy)(DenseRows rows, LaneMatrix by, float* out);
+  /// out[i] = min over the lanes l >= first + i of squares[l] - 2 products[i][l], the largest float
+  /// if there are none: what is missing to the squared distance of row i to the nearest vector is
+  /// the square of its own length.
+  void (*nearest)(LaneMatrix products, const float* squares, int32_t first, float* out);
 };
 
 LeverageKernels reference_leverage_kernels();

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 
 #include "score/fold.hpp"
 #include "score/leverage_kernels.hpp"
@@ -71,10 +72,18 @@ void triangular_energy(DenseRows rows, LaneMatrix by, float* out) {
   }
 }
 
+void nearest(LaneMatrix products, const float* squares, int32_t first, float* out) {
+  for (int32_t i = 0; i < products.depth; ++i) {
+    out[i] = std::numeric_limits<float>::max();
+    for (int32_t l = std::max(0, first + i); l < products.lanes; ++l)
+      out[i] = std::min(out[i], std::fma(-2.0f, products.row(i)[l], squares[l]));
+  }
+}
+
 }  // namespace
 
 LeverageKernels reference_leverage_kernels() {
-  return {centre_rows, add_gram, move_sums, factorise, invert_upper, triangular_energy};
+  return {centre_rows, add_gram, move_sums, factorise, invert_upper, triangular_energy, nearest};
 }
 
 }  // namespace vase

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "score/simd_vectors.hpp"
 
@@ -249,10 +250,28 @@ void triangular_energy(DenseRows rows, LaneMatrix by, float* out) {
   for (; i < rows.count; ++i) row_energies<1>(rows.row(i), rows.stride, by, out + i);
 }
 
+// ---- the nearest of many vectors ----------------------------------------------------------------
+
+void nearest(LaneMatrix products, const float* squares, int32_t first, float* out) {
+  const V two = hn::Set(f32, 2.0f), none = hn::Set(f32, std::numeric_limits<float>::max());
+  for (int32_t i = 0; i < products.depth; ++i) {
+    const float* row = products.row(i);
+    const int32_t from = std::max(0, first + i);
+    const V from_lane = hn::Set(f32, static_cast<float>(from));
+    V least = none;
+    for (int32_t l = from / kWidth * kWidth; l < products.lanes; l += kWidth) {
+      const V apart = hn::NegMulAdd(two, hn::LoadU(f32, row + l), hn::LoadU(f32, squares + l));
+      const auto newer = hn::Ge(hn::Iota(f32, static_cast<float>(l)), from_lane);
+      least = hn::Min(least, hn::IfThenElse(newer, apart, none));
+    }
+    out[i] = hn::GetLane(hn::MinOfLanes(f32, least));
+  }
+}
+
 }  // namespace
 
 LeverageKernels leverage_kernels() {
-  return {centre_rows, add_gram, move_sums, factorise, invert_upper, triangular_energy};
+  return {centre_rows, add_gram, move_sums, factorise, invert_upper, triangular_energy, nearest};
 }
 
 }  // namespace vase::HWY_NAMESPACE

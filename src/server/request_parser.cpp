@@ -199,11 +199,6 @@ const vase_policy *policy_named(const std::string &name, const std::string &path
   return policy;
 }
 
-/// The recency window that the policy has by default at `budget`.
-std::int32_t default_recency(const vase_params &policy, std::int32_t budget) {
-  return vase_params_default(policy.policy, budget).recency;
-}
-
 void read_budget(const Fields &fields, const RequestRules &rules, vase_params &policy) {
   const auto fixed = std::int64_t{policy.sinks} + policy.recency + 1;
   const std::int64_t least = std::max<std::int64_t>(rules.least_budget, fixed);
@@ -228,12 +223,7 @@ void read_cache(const Fields &body, const RequestRules &rules, CompletionRequest
   }
   request.pin_prompt = rules.pin_prompt.value_or(vase_policy_default_pin(request.policy.policy));
   if (!fields) return;
-  // A server with its policy's default window leaves each request that of its own, which is
-  // smallest, and bounds the budget least, at the smallest budget.
-  const bool scaled = rules.policy.recency == default_recency(rules.policy, rules.policy.budget);
-  if (scaled) request.policy.recency = default_recency(request.policy, 1);
   read_budget(*fields, rules, request.policy);
-  if (scaled) request.policy.recency = default_recency(request.policy, request.policy.budget);
   if (const auto seed = fields->integer("seed", 0, kMaxSafeInteger)) {
     request.policy.seed = static_cast<std::uint64_t>(*seed);
   }

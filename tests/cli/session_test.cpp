@@ -300,10 +300,10 @@ TEST_F(SessionTest, BenchMeasuresEachCombinationOnALine) {
 
 TEST_F(SessionTest, PoliciesPrintsATableOrJson) {
   EXPECT_THAT(run_vase({"policies"}).out, HasSubstr("snapkv"));
-  EXPECT_THAT(run_vase({"policies"}).out, HasSubstr("values; the default\n"));
+  EXPECT_THAT(run_vase({"policies"}).out, HasSubstr("novelty; the default\n"));
   const auto json = nlohmann::json::parse(run_vase({"policies", "--budget", "1024", "--json"}).out);
   EXPECT_EQ(json["defaults"]["protect"], 256);
-  EXPECT_EQ(json["defaults"]["recency"], 256);
+  EXPECT_EQ(json["defaults"]["recency"], 64);
   EXPECT_EQ(json["defaults"]["pin_prompt"], 0.5);
   for (const auto &policy : json["policies"]) {
     EXPECT_EQ(policy["default"], policy["name"] == "vase-plus");

@@ -79,6 +79,23 @@ INSTANTIATE_TEST_SUITE_P(Policies, CudaPolicy,
                          testing::Values("vase", "vase-plus", "vase-cur", "snapkv", "rkv",
                                          "streaming", "random", "attn-random"));
 
+// llama.cpp rotates the rows of quantised caches, which the ranges must not show: on a GPU as little
+// as on a CPU.
+TEST_F(CudaContext, TakesRangesOfTrueValuesAsOnACpu) {
+  for (const ggml_type type : {GGML_TYPE_F16, GGML_TYPE_Q8_0}) {
+    SCOPED_TRACE(ggml_type_name(type));
+    BoundedContext gpu(on_gpu_.get(), options("streaming", Capture::kAuto, type));
+    BoundedContext cpu(on_cpu_.get(), options("streaming", Capture::kAuto, type));
+    for (BoundedContext *context : {&gpu, &cpu}) feed(*context, 300);
+    for (int32_t head = 0; head < kHeads; ++head) {
+      const HeadRows a = gpu.inspect(0, 0, head), b = cpu.inspect(0, 0, head);
+      ASSERT_EQ(a.positions, b.positions);
+      for (size_t i = 0; i < a.positions.size(); ++i)
+        EXPECT_NEAR(a.value_ranges[i], b.value_ranges[i], 0.05f) << "position " << a.positions[i];
+    }
+  }
+}
+
 // The range of a value row of the first layer depends on its token alone: wherever eviction has put
 // the row, the range found there must be that token's.
 TEST_F(CudaContext, RowsStayThoseOfTheirTokens) {

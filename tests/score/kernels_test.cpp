@@ -235,6 +235,18 @@ TEST_P(KernelsTest, Factors) {
   }
 }
 
+TEST_P(KernelsTest, Nearest) {
+  for (const int32_t lanes : {16, 48, 256})
+    for (const int32_t first : {-300, -20, -1, 0, 7, 250}) {
+      std::vector<float> squares = random_floats(static_cast<size_t>(lanes));
+      const LaneMatrix m{random_rows(48, lanes).data, 48, lanes};
+      std::vector<float> expected(48), found(48);
+      reference_.leverage.nearest(m, squares.data(), first, expected.data());
+      simd_kernels().leverage.nearest(m, squares.data(), first, found.data());
+      EXPECT_EQ(found, expected) << lanes << " lanes from " << first;
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(Targets, KernelsTest, ::testing::ValuesIn(fused_targets()),
                          [](const auto& target) {
                            return std::string(hwy::TargetName(target.param));

@@ -116,20 +116,14 @@ TEST(ParseRequest, GivesEachPolicyItsOwnDefaultsUnlessTheServerSetsThem) {
   const auto parsed = [&](const std::string &cache) {
     return parse_chat(R"(,"vase":{)" + cache + "}", rules);
   };
-  EXPECT_EQ(parsed(R"("policy":"vase-plus")").policy.recency, 192);
-  EXPECT_EQ(parsed(R"("policy":"vase-plus","budget":400)").policy.recency, 150);
   EXPECT_EQ(parsed(R"("policy":"vase-plus")").pin_prompt, 0.5f);
   EXPECT_EQ(parsed(R"("policy":"vase-plus","pin_prompt":0)").pin_prompt, 0.0f);
   EXPECT_EQ(parsed(R"("policy":"vase")").pin_prompt, 0.0f);
 
   rules.policy = vase_params_default(vase_policy_find("vase-plus"), 512);
   EXPECT_EQ(parse_chat("", rules).pin_prompt, 0.5f);
-  EXPECT_EQ(parsed(R"("policy":"vase")").policy.recency, 64);
-  EXPECT_EQ(parsed(R"("budget":128)").policy.recency, 48);
 
-  rules.policy.recency = 32;
   rules.pin_prompt = 0.25f;
-  EXPECT_EQ(parsed(R"("policy":"vase-plus")").policy.recency, 32);
   EXPECT_EQ(parsed(R"("policy":"vase-plus")").pin_prompt, 0.25f);
 }
 

@@ -1,0 +1,119 @@
+#include "score/novelty.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include "core/leverage_rule.hpp"
+
+namespace vase {
+namespace {
+
+static_assert(kNoveltyRows % kLanes == 0);
+
+/// The newest rows of a head, candidates and recency window, oldest first.
+struct Newest {
+  int32_t first;  ///< place of the oldest of them among all rows of the head
+  int32_t count;
+  std::array<int32_t, kNoveltyRows> cells, positions;
+
+  explicit Newest(const Head& head) {
+    const auto recent = static_cast<int32_t>(head.recent_cells.size());
+    count = std::min(kNoveltyRows, head.size() + recent);
+    first = head.size() + recent - count;
+    for (int32_t i = 0; i < count; ++i) {
+      const auto row = static_cast<size_t>(first + i);
+      const bool candidate = row < head.cells.size();
+      const size_t in_window = row - head.cells.size();
+      const auto at = static_cast<size_t>(i);
+      cells[at] = candidate ? head.cells[row] : head.recent_cells[in_window];
+      positions[at] = candidate ? head.positions[row] : head.recent_positions[in_window];
+    }
+  }
+};
+
+/// Rows as the lanes of a matrix, less their centre, and their squared lengths. Lanes beyond the
+/// last row are farther than any row.
+struct Columns {
+  LaneMatrix rows;          ///< [dim][lanes]
+  std::span<float> squares;  ///< [lanes]
+  std::span<float> centre;   ///< [stride]
+};
+
+/// Distances are taken about the centre, so that little is lost to cancellation.
+void subtract_centre(int32_t count, const Columns& columns) {
+  for (int32_t d = 0; d < columns.rows.depth; ++d) {
+    float* lanes = columns.rows.row(d);
+    double sum = 0;
+    for (int32_t i = 0; i < count; ++i) sum += static_cast<double>(lanes[i]);
+    const auto mean = static_cast<float>(sum / count);
+    columns.centre[static_cast<size_t>(d)] = mean;
+    for (int32_t i = 0; i < count; ++i) {
+      lanes[i] -= mean;
+      float& square = columns.squares[static_cast<size_t>(i)];
+      square = std::fma(lanes[i], lanes[i], square);
+    }
+  }
+}
+
+void read_columns(const RowSource& source, const Newest& newest, Arena arena,
+                  const Columns& columns) {
+  const LaneMatrix& to = columns.rows;
+  std::fill_n(to.data, static_cast<size_t>(to.depth) * static_cast<size_t>(to.lanes), 0.0f);
+  std::fill(columns.centre.begin(), columns.centre.end(), 0.0f);
+  std::fill(columns.squares.begin(), columns.squares.end(), 0.0f);
+  const auto read = [&](int32_t first, DenseRows block) {
+    source.read(newest.cells.data() + first, newest.positions.data() + first, block);
+  };
+  for_blocks(newest.count, source.rows.dim, arena, read, [&](int32_t first, DenseRows block) {
+    for (int32_t i = 0; i < block.count; ++i)
+      for (int32_t d = 0; d < to.depth; ++d) to.row(d)[first + i] = block.row(i)[d];
+  });
+  subtract_centre(newest.count, columns);
+  std::fill(columns.squares.begin() + newest.count, columns.squares.end(),
+            std::numeric_limits<float>::max());
+}
+
+}  // namespace
+
+size_t novelty_bytes(const vase_rows& rows) {
+  constexpr auto kColumns = static_cast<size_t>(kNoveltyRows);
+  const auto dim = static_cast<size_t>(rows.dim);
+  return Arena::bytes_of<float>(dim * kColumns) + 2 * Arena::bytes_of<float>(kColumns) +
+         Arena::bytes_of<float>(static_cast<size_t>(pad_to_lanes(rows.dim))) +
+         Arena::bytes_of<float>(static_cast<size_t>(kRowBlock) * kColumns) +
+         row_block_bytes(rows.dim);
+}
+
+void novelty(const RowSource& source, Arena arena, std::span<float> out) {
+  if (out.empty()) return;
+  const Kernels& kernels = source.kernels;
+  const Newest newest(source.head);
+  const int32_t lanes = pad_to_lanes(newest.count), dim = source.rows.dim;
+  const auto many = static_cast<size_t>(lanes);
+  const Columns columns{
+      {arena.take<float>(static_cast<size_t>(dim) * many).data(), dim, lanes},
+      arena.take<float>(many),
+      arena.take<float>(static_cast<size_t>(pad_to_lanes(dim)))};
+  const std::span<float> maxima = arena.take<float>(many);
+  float* products_data = arena.take<float>(static_cast<size_t>(kRowBlock) * many).data();
+  read_columns(source, newest, arena, columns);
+
+  source.for_blocks(arena, [&](int32_t first, DenseRows block) {
+    const LaneMatrix products{products_data, block.count, lanes};
+    std::array<float, kRowBlock> squares;
+    kernels.leverage.centre_rows(block, columns.centre.data());
+    kernels.dots(block, block.data, block.stride, squares.data());
+    kernels.multiply(block, columns.rows, products, maxima.data());
+    const int32_t newer = first + 1 - newest.first;  // the lane after that of row `first`
+    kernels.leverage.nearest(products, columns.squares.data(), newer, out.data() + first);
+    for (int32_t i = 0; i < block.count; ++i) {
+      float& apart = out[static_cast<size_t>(first + i)];
+      if (apart < std::numeric_limits<float>::max())
+        apart = std::max(0.0f, apart + squares[static_cast<size_t>(i)]);
+    }
+  });
+}
+
+}  // namespace vase

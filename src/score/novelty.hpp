@@ -1,0 +1,21 @@
+// How far a row's key is from the next one that is newer: a key that came again is looked up in its
+// newer row.
+#ifndef VASE_SCORE_NOVELTY_HPP
+#define VASE_SCORE_NOVELTY_HPP
+
+#include <span>
+
+#include "core/arena.hpp"
+#include "score/row_source.hpp"
+
+namespace vase {
+
+/// out[i] = min_j |x_i - x_j|^2 over the rows j that are newer than candidate i, among the
+/// kNoveltyRows newest of the head, recency window included; the largest float where none is newer.
+/// What it takes of the arena is free again afterwards. out: [n].
+void novelty(const RowSource& source, Arena arena, std::span<float> out);
+size_t novelty_bytes(const vase_rows& rows);
+
+}  // namespace vase
+
+#endif
