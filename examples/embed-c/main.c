@@ -1,11 +1,11 @@
 /* Eviction on arrays of one's own, through the C interface: a cache of 2 heads is full, each head
- * gives up 16 of its 80 rows, and the first 16 cells become free for new tokens. */
+ * gives up 16 of its 144 rows, and the first 16 cells become free for new tokens. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <vase/vase.h>
 
-enum { HEADS = 2, DIM = 64, BUDGET = 64, INTERVAL = 16 };
+enum { HEADS = 2, DIM = 64, BUDGET = 128, INTERVAL = 16 };
 enum { ROWS = BUDGET + INTERVAL };
 
 static float keys[ROWS][HEADS][DIM];

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <limits>
 
 #include "core/leverage_rule.hpp"
@@ -43,6 +42,7 @@ struct Columns {
 
 /// Distances are taken about the centre, so that little is lost to cancellation.
 void subtract_centre(int32_t count, const Columns& columns) {
+  float* squares = columns.squares.data();
   for (int32_t d = 0; d < columns.rows.depth; ++d) {
     float* lanes = columns.rows.row(d);
     double sum = 0;
@@ -51,8 +51,7 @@ void subtract_centre(int32_t count, const Columns& columns) {
     columns.centre[static_cast<size_t>(d)] = mean;
     for (int32_t i = 0; i < count; ++i) {
       lanes[i] -= mean;
-      float& square = columns.squares[static_cast<size_t>(i)];
-      square = std::fma(lanes[i], lanes[i], square);
+      squares[i] += lanes[i] * lanes[i];
     }
   }
 }
@@ -67,8 +66,8 @@ void read_columns(const RowSource& source, const Newest& newest, Arena arena,
     source.read(newest.cells.data() + first, newest.positions.data() + first, block);
   };
   for_blocks(newest.count, source.rows.dim, arena, read, [&](int32_t first, DenseRows block) {
-    for (int32_t i = 0; i < block.count; ++i)
-      for (int32_t d = 0; d < to.depth; ++d) to.row(d)[first + i] = block.row(i)[d];
+    for (int32_t d = 0; d < to.depth; ++d)
+      for (int32_t i = 0; i < block.count; ++i) to.row(d)[first + i] = block.row(i)[d];
   });
   subtract_centre(newest.count, columns);
   std::fill(columns.squares.begin() + newest.count, columns.squares.end(),

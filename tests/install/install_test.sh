@@ -37,7 +37,7 @@ build_example() { # build_example NAME
 build_example embed-c
 run "$work/embed-c/embed_c"
 expect '^vase [0-9]+\.[0-9]+\.[0-9]+$' "$out"
-expect '^head 1 keeps 64 of 80 rows' "$out"
+expect '^head 1 keeps 128 of 144 rows' "$out"
 
 if [[ $WITH_PROGRAM == 1 ]]; then
   run "$work/prefix/bin/vase" policies
