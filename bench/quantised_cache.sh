@@ -9,7 +9,7 @@
 #   VASE      the program               (build/release/bin/vase)
 #   OUT       folder for the runs       (build/results/quantised)
 #   TYPES     of keys and values        (f16 q8_0 q4_0)
-#   POLICIES  beside full               (vase)
+#   POLICIES  beside full               (vase-plus)
 #   BUDGETS                             (2x,4x,8x)
 #   COMMON    for eval and fidelity     (none; for example "-ngl 99" or "-t 1")
 #   TEXT      a text for fidelity       (none: the worked solution of a problem of the 2k tier)
@@ -23,7 +23,7 @@ fi
 vase=${VASE:-$root/build/release/bin/vase}
 out=${OUT:-$root/build/results/quantised}
 read -r -a types <<<"${TYPES:-f16 q8_0 q4_0}"
-policies=full,${POLICIES:-vase}
+policies=full,${POLICIES:-vase-plus}
 budgets=${BUDGETS:-2x,4x,8x}
 read -r -a common <<<"${COMMON:-}"
 mkdir -p "$out"
