@@ -34,8 +34,6 @@ class EvictingDecoder(Decoder):
         self.tokens = [torch.zeros(rows, dtype=torch.int32, device=device) for _ in self.keys]
         self.memory = [torch.zeros(rows, device=device) for _ in self.keys]
         self.output = [output_metric(w["attn_output"].float(), shape) for w in self.weights]
-        self.looks = {}  # (layer, first sequence) -> [s, h] sums, times
-        self.asked = {}
         self.seen = {}  # (layer, first sequence) -> Moments of keys and values
         generator = torch.Generator(device).manual_seed(7)
         self.noise = [
@@ -76,7 +74,8 @@ class EvictingDecoder(Decoder):
         for layer in range(len(self.keys)):
             rows = self.rows(layer, part, variant, position)
             scores = common if variant.coherent else scores_of(layer, rows)
-            self.keep(layer, part, choose(variant, rows, scores, budgets, prompts, self.noise[layer]))
+            stays = choose(variant, rows, scores, budgets, prompts, self.noise[layer])
+            self.keep(layer, part, stays)
 
     def rows(self, layer: int, part: slice, variant: Variant, position: int) -> Rows:
         keys, values, tokens = (x[layer][part] for x in (self.keys, self.values, self.tokens))
@@ -86,20 +85,8 @@ class EvictingDecoder(Decoder):
             keys, values, tokens, self.latest_queries(layer, part, variant, position), valid,
             valid & (at < count - variant.recency),
             valid & (at < count - min(variant.recency, variant.window)),
-            self.output[layer], self.shape.rope_base, self.prompts[part],
+            self.output[layer], self.shape.rope_base,
         )  # fmt: skip
-        if variant.unpin:
-            due = (count >= self.budgets[part][:, None, None] + INTERVAL)[..., 0].float()
-            reads, times = self.looks.get((layer, part.start), (0, 0))
-            reads, times = reads + due * rows.attention_to_prompt(variant, position), times + due
-            self.looks[layer, part.start] = reads, times
-            rows.reads_prompt = reads > variant.unpin * times
-        if variant.eq:
-            moments = self.asked.get((layer, part.start), 0) + rows.query_moments(variant, position)
-            self.asked[layer, part.start] = moments
-            eye = torch.eye(moments.shape[-1], device=moments.device)
-            scale = moments.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None]
-            rows.query_metric = torch.linalg.cholesky(moments / scale + 1e-3 * eye)
         if variant.running:
             due = count >= self.budgets[part][:, None, None] + INTERVAL
             before = torch.where(position > count, count - INTERVAL, 0)  # rows seen earlier

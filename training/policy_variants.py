@@ -52,9 +52,6 @@ class Variant:
     recent_only: float = 0.0  # 1: the newest rows
     soft: int = 0  # rows younger than so many get `boost` on top of their score
     boost: float = 0.0
-    prompt_boost: float = 0.0  # and those of the prompt this
-    unpin: float = 0.0  # heads with less attention to the prompt do not pin it
-    eq: float = 0.0  # 1: leverage of keys as the queries seen so far look at them
     sample: float = 0.0  # share of the budget for a uniform sample of all rows ever
     gram_all: float = 0.0  # 1: leverage against the newest rows as well
     novel: float = 0.0  # adds so much * log(squared distance of the key to the nearest newer key)
@@ -144,9 +141,6 @@ class Rows:
     older: torch.Tensor  # [s, 1, n] valid and older than the queries that score
     output: torch.Tensor  # [h, d, d] M, so that |v M| is what the output projection makes of |v|
     rope_base: float
-    prompts: torch.Tensor  # [s]
-    reads_prompt: "torch.Tensor | None" = None  # [s, h]
-    query_metric: "torch.Tensor | None" = None  # [s, h, d, d] Cholesky factor of the queries' moments
     seen_keys: "Moments | None" = None  # of all rows there ever were
     seen_values: "Moments | None" = None
 
@@ -167,22 +161,6 @@ class Rows:
             self.valid.shape[-1], device=self.valid.device
         )
         return self.valid & (rank < count)
-
-    def attention_to_prompt(self, variant: Variant, position: int):
-        s, h, n, d = self.keys.shape
-        at = torch.arange(position - variant.window, position, device=self.keys.device)
-        logits = self.queries @ self.keys.float().transpose(-1, -2) * d**-0.5
-        logits = logits.unflatten(2, (-1, variant.window))
-        seen = self.valid[:, :, None] & (self.tokens[:, :, None] <= at[:, None])
-        weights = logits.masked_fill(~seen[:, :, None], -math.inf).softmax(-1)
-        of_prompt = self.valid & (self.tokens < self.prompts[:, None, None]) & (self.tokens >= SINKS)
-        return (weights * of_prompt[:, :, None, None]).sum(-1).mean((2, 3))
-
-    def query_moments(self, variant: Variant, position: int):
-        """[s, h, d, d] of the latest queries before their rotation."""
-        at = torch.arange(position - variant.window, position, device=self.keys.device)
-        q = turned_back(self.queries.unflatten(2, (-1, variant.window)), at, self.rope_base).flatten(2, 3)
-        return q.transpose(-1, -2) @ q
 
     def novelty(self, variant: Variant):
         """Squared distance of each key to the nearest newer key [s, h, n]."""
@@ -205,8 +183,7 @@ class Rows:
         """The keys [s, h, n, d], without their rotation if the variant says so."""
         if not variant.derot:
             return self.keys.float()
-        keys = turned_back(self.keys, self.tokens, self.rope_base)
-        return keys if self.query_metric is None else keys @ self.query_metric
+        return turned_back(self.keys, self.tokens, self.rope_base)
 
     def value_vectors(self, variant: Variant):
         return self.values.float() @ self.output if variant.wo else self.values.float()
@@ -246,11 +223,15 @@ def log_norm(x):
     return x.float().norm(dim=-1).clamp(min=1e-6).log()
 
 
+def of_tokens(noise, rows: Rows):
+    """What `noise` [h, tokens] has for each row [s, h, n]."""
+    return noise.expand(rows.tokens.shape[0], *noise.shape).gather(2, rows.tokens.long())
+
+
 def gumbel(variant: Variant, rows: Rows, noise):
     """Gumbel noise [s, h, n]; `noise` [h, tokens]: uniform numbers for draws that are fixed."""
     if variant.fixed:
-        s, h, n = rows.tokens.shape
-        uniform = noise.expand(s, *noise.shape).gather(2, rows.tokens.long())
+        uniform = of_tokens(noise, rows)
     else:
         uniform = torch.rand(rows.tokens.shape, device=rows.keys.device)
     return -(-uniform.clamp(1e-9, 1 - 1e-7).log()).log()
@@ -294,8 +275,6 @@ def score(variant: Variant, rows: Rows, memory, noise, position: int, budgets):
         result += variant.novel * rows.novelty(variant).log()
     if variant.soft:
         result += variant.boost * rows.newest(variant.soft)
-    if variant.prompt_boost:
-        result += variant.prompt_boost * (rows.tokens < rows.prompts[:, None, None])
     if variant.joint:
         both = [x / x.float().std() for x in (rows.keys, rows.values)]
         scores = rows.leverage_scores(torch.cat(both, -1), variant.ridge).clamp(min=1e-9).log()
@@ -341,18 +320,17 @@ def keep_first(mask, count):
 
 
 def choose(variant: Variant, rows: Rows, scores, budgets, prompts, noise):
-    """Which rows stay [s, h, n]: `budgets` [s] of them; all of a sequence that is not due."""
+    """Which rows stay [s, h, n]: `budgets` [s] of them; all of a sequence that is not due. `noise`
+    [h, tokens]: uniform numbers, for samples."""
     due = rows.valid.sum(-1)[:, 0] >= budgets + INTERVAL
     fixed = rows.valid & ~rows.candidate | (rows.candidate & (rows.tokens < SINKS))
     if variant.prompt:
         of_prompt = rows.candidate & (rows.tokens < prompts[:, None, None])
-        if rows.reads_prompt is not None:
-            of_prompt = of_prompt & rows.reads_prompt[..., None]
         fixed |= keep_first(of_prompt, (budgets * variant.prompt).long())
     if variant.sample:
-        of = noise.expand(rows.tokens.shape[0], *noise.shape).gather(2, rows.tokens.long())
-        many = rows.tokens.amax((1, 2)) + 1
-        fixed |= rows.valid & (of < (variant.sample * budgets / many)[:, None, None])
+        uniform = of_tokens(noise, rows)
+        share = variant.sample * budgets / (rows.tokens.amax((1, 2)) + 1)
+        fixed |= rows.valid & (uniform < share[:, None, None])
     if variant.protect or variant.outliers:
         ranges = rows.ranges().masked_fill(~rows.candidate | fixed, -math.inf)
         if variant.protect:

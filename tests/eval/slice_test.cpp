@@ -26,7 +26,7 @@ class Slice : public ::testing::Test {
 };
 
 // The paper's ablation: who gives up the values that VaSE protects cannot reason any more. At 2x
-// vase-plus answers 98% of the test split (docs/results.md).
+// vase-plus answers 99% of the test split (docs/results.md).
 TEST_F(Slice, FullCacheAndVasePlusSolveAndEvictingLargeValuesDestroys) {
   const std::string path = folder_ / "run.jsonl";
   const Outcome outcome = run_vase({"eval", "--tasks", "tracking", "--tiers", "1k", "--count", "1",
