@@ -12,10 +12,10 @@ namespace vase {
 
 struct Head {
   const vase_layer* layer;
-  int32_t index;                       ///< of the KV head in the layer
-  std::span<const int32_t> rows;       ///< [n] row of each candidate
-  std::span<const int32_t> cells;      ///< [n] cell of each candidate
-  std::span<const int32_t> positions;  ///< [n] its token position, ascending
+  int32_t index;                                   ///< of the KV head in the layer
+  std::span<const int32_t> rows;                   ///< [n] row of each candidate
+  std::span<const int32_t> cells;                  ///< [n] cell of each candidate
+  std::span<const int32_t> positions;              ///< [n] its token position, ascending
   std::span<const int32_t> recent_cells = {};      ///< cells of the recency window, oldest first
   std::span<const int32_t> recent_positions = {};  ///< its token positions
 

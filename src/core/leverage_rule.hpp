@@ -13,8 +13,8 @@ inline constexpr float kLowestLeverage = 1e-9f;
 /// dim + 1, so that f32 rows suffice; and a little for rows that are all alike.
 constexpr double ridge_of(double trace, int dim) { return trace / dim + 1e-6; }
 
-/// A key is compared with the newer ones among so many newest rows. Every row was one of them when it
-/// came, so older rows have met all that came after them (docs/results.md: as good as all rows).
+/// A key is compared with the newer ones among so many newest rows. Every row was one of them when
+/// it came, so older rows have met all that came after them (docs/results.md: as good as all rows).
 inline constexpr int kNoveltyRows = 256;
 
 /// NaN stays NaN.

@@ -60,8 +60,8 @@ void gram_matrices(const DeviceCall& call, bool values, const Scratch& scratch,
 // keys as upright.hpp has them, and while scratch.means has their mean.
 void weigh_by_novelty(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
 
-// leverage.cu: scratch.first, .second = ridge leverages of the candidates' keys and values, those of
-// the keys weighed by novelty.
+// leverage.cu: scratch.first, .second = ridge leverages of the candidates' keys and values, those
+// of the keys weighed by novelty.
 void ridge_leverages(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
 
 // choose.cu: keep [units][row_capacity] or scores, the other is null.

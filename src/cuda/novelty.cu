@@ -13,8 +13,8 @@ namespace {
 
 constexpr int kWarps = 8, kThreads = kWarps * kWarpLanes;
 constexpr int kWarpRows = 8, kBlockRows = kWarps * kWarpRows;  // candidates
-constexpr int kLaneColumns = kNoveltyRows / kWarpLanes;         // newest rows of a thread
-constexpr int kDepth = 16;                                      // elements at a time
+constexpr int kLaneColumns = kNoveltyRows / kWarpLanes;        // newest rows of a thread
+constexpr int kDepth = 16;                                     // elements at a time
 static_assert(kThreads == kNoveltyRows, "a thread for each of the newest rows");
 
 /// `kCount` rows of `kDepth` elements, element by element. The pitch spreads the writes of a warp,

@@ -25,7 +25,8 @@ OrderedRows order_rows(const vase_params& params, const vase_layer& layer, int32
   const std::span<int32_t> order = arena.take<int32_t>(n_rows);
   token_order(positions, order, arena);
 
-  const std::span<int32_t> cells = arena.take<int32_t>(n_rows), tokens = arena.take<int32_t>(n_rows);
+  const std::span<int32_t> cells = arena.take<int32_t>(n_rows),
+                           tokens = arena.take<int32_t>(n_rows);
   for (size_t i = 0; i < n_rows; ++i) {
     const auto row = static_cast<size_t>(order[i]);
     cells[i] = layer.cells != nullptr ? layer.cells[row] : order[i];

@@ -1,5 +1,5 @@
-// vase-plus: keep the rows that no others stand for. Their keys, as they were before RoPE, and values
-// have a high leverage among the candidates, and no newer key is near theirs.
+// vase-plus: keep the rows that no others stand for. Their keys, as they were before RoPE, and
+// values have a high leverage among the candidates, and no newer key is near theirs.
 #include <algorithm>
 
 #include "policy/policies.hpp"

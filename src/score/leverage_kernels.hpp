@@ -1,5 +1,5 @@
-// The inner loops of what vase-plus ranks by, part of Kernels: what kernels.hpp says of the order of
-// sums holds here as well.
+// The inner loops of what vase-plus ranks by, part of Kernels: what kernels.hpp says of the order
+// of sums holds here as well.
 #ifndef VASE_SCORE_LEVERAGE_KERNELS_HPP
 #define VASE_SCORE_LEVERAGE_KERNELS_HPP
 

@@ -35,7 +35,7 @@ struct Newest {
 /// Rows as the lanes of a matrix, less their centre, and their squared lengths. Lanes beyond the
 /// last row are farther than any row.
 struct Columns {
-  LaneMatrix rows;          ///< [dim][lanes]
+  LaneMatrix rows;           ///< [dim][lanes]
   std::span<float> squares;  ///< [lanes]
   std::span<float> centre;   ///< [stride]
 };
@@ -91,11 +91,11 @@ void novelty(const RowSource& source, Arena arena, std::span<float> out) {
   const Newest newest(source.head);
   const int32_t lanes = pad_to_lanes(newest.count), dim = source.rows.dim;
   const auto many = static_cast<size_t>(lanes);
-  const Columns columns{
-      {arena.take<float>(static_cast<size_t>(dim) * many).data(), dim, lanes},
-      arena.take<float>(many),
-      arena.take<float>(static_cast<size_t>(pad_to_lanes(dim)))};
-  const std::span<float> maxima = arena.take<float>(many);
+  const Columns columns{{arena.take<float>(static_cast<size_t>(dim) * many).data(), dim, lanes},
+                        arena.take<float>(many),
+                        arena.take<float>(static_cast<size_t>(pad_to_lanes(dim)))};
+  const std::span<float> maxima = arena.take<float>(many);  // not needed, but multiply() has them
+  std::fill(maxima.begin(), maxima.end(), 0.0f);
   float* products_data = arena.take<float>(static_cast<size_t>(kRowBlock) * many).data();
   read_columns(source, newest, arena, columns);
 

@@ -79,8 +79,8 @@ INSTANTIATE_TEST_SUITE_P(Policies, CudaPolicy,
                          testing::Values("vase", "vase-plus", "vase-cur", "snapkv", "rkv",
                                          "streaming", "random", "attn-random"));
 
-// llama.cpp rotates the rows of quantised caches, which the ranges must not show: on a GPU as little
-// as on a CPU.
+// llama.cpp rotates the rows of quantised caches, which the ranges must not show: on a GPU as
+// little as on a CPU.
 TEST_F(CudaContext, TakesRangesOfTrueValuesAsOnACpu) {
   for (const ggml_type type : {GGML_TYPE_F16, GGML_TYPE_Q8_0}) {
     SCOPED_TRACE(ggml_type_name(type));

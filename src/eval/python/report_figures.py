@@ -6,6 +6,7 @@ from collections import defaultdict
 
 import matplotlib.pyplot as plt
 from matplotlib.colors import ListedColormap
+from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
 # Placeholders that become CSS variables in the page, so that a picture follows light and dark.
@@ -234,6 +235,11 @@ def loops(totals, colours):
     axes.set_xlim(0, max(0.05, 1.05 * max(cell["at_limit"] for cell in totals)))
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.set_xlabel("share of answers")
+    axes.legend(
+        handles=[Patch(facecolor=FAINT, label="reached the length limit"),
+                 Patch(facecolor=FAINT, edgecolor=INK, hatch="////", label="ended in a loop")],
+        loc="lower center", bbox_to_anchor=(0.5, 1), ncol=2,
+    )  # fmt: skip
     return figure
 
 
@@ -304,17 +310,23 @@ def bench_figure(benches):
     return Figure(
         "speed-and-memory",
         "Speed and memory against depth",
-        "Tokens decoded per second, and bytes of the KV cache of one sequence. The full cache's "
-        "bytes are those of its rows at each depth.",
+        "Tokens decoded per second, and bytes of the KV cache, by all sequences together. The full "
+        "cache's bytes are those of its rows at each depth.",
         lambda: speed_and_memory(benches),
     )
+
+
+def bench_suffix(bench) -> str:
+    """What tells a benchmark from others, behind a name in the legend."""
+    sequences = bench.get("sequences", 1)
+    return f", {bench['description']}" + (f", {sequences} sequences" if sequences > 1 else "")
 
 
 def speed_and_memory(benches):
     figure, (speed, memory) = plt.subplots(1, 2, figsize=(9.5, 3.6))
     for index, bench in enumerate(benches):
         depths = [row["depth"] for row in bench["depths"]]
-        suffix = f", {bench['description']}" if len(benches) > 1 else ""
+        suffix = bench_suffix(bench) if len(benches) > 1 else ""
         names = (f"full cache{suffix}", f"{bench['policy']}, {bench['budget']} rows{suffix}")
         colour, marker = COLOURS[index % 10], MARKERS[index % 10]
         last = depths[-1] + bench["tokens_per_depth"]
@@ -334,6 +346,7 @@ def speed_and_memory(benches):
         axes.set_xlabel("depth: tokens in the text")
         axes.set_ylim(bottom=0)
         axes.set_xlim(left=0)
-    memory.legend(loc="upper left")
     figure.tight_layout()
+    handles, labels = memory.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="lower center", bbox_to_anchor=(0.5, 1), ncol=2)
     return figure
