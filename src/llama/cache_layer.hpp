@@ -33,6 +33,7 @@ struct CacheRows {
 struct Rope {
   std::vector<float> frequencies;  ///< of the pairs; empty: not rotated, or in an unknown way
   int32_t stride = 0;
+  bool unknown = false;  ///< rotated in a way that vase_rope does not say
 
   /// Points into this object.
   vase_rope view() const;

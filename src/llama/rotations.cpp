@@ -67,15 +67,17 @@ int32_t hadamard_block_of(const ggml_tensor *written) {
 Rope rope_of(const ggml_tensor *written) {
   const ggml_tensor *product = hadamard_product(written);
   const ggml_tensor *node = computed(product == nullptr ? written : product->src[1]);
+  Rope unknown;
+  unknown.unknown = true;
+  if (node->op == GGML_OP_CONCAT) return unknown;  // as in multi-head latent attention
   if (node->op != GGML_OP_ROPE) return {};
-  // A part of each head alone is rotated before it is joined with another: not as vase_rope says.
-  if (node->ne[0] * node->ne[1] != written->ne[0]) return {};
+  if (node->ne[0] * node->ne[1] != written->ne[0]) return unknown;
   const RopeParameters rope(node);
-  if (rope.offset != 0 || rope.mode == GGML_ROPE_TYPE_VISION) return {};
+  if (rope.offset != 0 || rope.mode == GGML_ROPE_TYPE_VISION) return unknown;
 
   const auto pairs = static_cast<size_t>(rope.dims / 2);
   const ggml_tensor *tensor = node->src[2];
-  if (tensor != nullptr && tensor->type != GGML_TYPE_F32) return {};
+  if (tensor != nullptr && tensor->type != GGML_TYPE_F32) return unknown;
   const std::vector<float> factors = frequency_factors(tensor, pairs);
   float ramp[2];  // pairs before the first are extrapolated, behind the second interpolated (YaRN)
   ggml_rope_yarn_corr_dims(rope.dims, rope.n_ctx_orig, rope.base, rope.beta_fast, rope.beta_slow,

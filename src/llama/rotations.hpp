@@ -14,9 +14,9 @@ namespace vase {
 int32_t hadamard_block_of(const ggml_tensor *written);
 
 /// The rotation by RoPE of `written`, the rows that a graph writes into a key cache: that of the
-/// GGML_OP_ROPE behind views and the Hadamard product of a quantised cache. Empty if there is none,
-/// or if it is of a kind whose angle is not token position times frequency (rotated in part behind
-/// an offset, or by image coordinates).
+/// GGML_OP_ROPE behind views and the Hadamard product of a quantised cache. Empty if there is none.
+/// Unknown if it is of a kind whose angle is not token position times frequency: rotated behind an
+/// offset or by image coordinates, or in part before it was joined with another.
 Rope rope_of(const ggml_tensor *written);
 
 }  // namespace vase
