@@ -44,7 +44,7 @@ def test_the_script_goes_on_where_it_stopped_and_prints_every_type_and_budget(tm
     names = [tuple(row[:3]) for row in rows]
     assert sorted(names) == sorted(
         (kind, policy, budget) for kind in ("f16", "q8_0", "q4_0")
-        for policy, budget in (("`full`", "full"), ("`vase`", "2x"), ("`vase`", "128"))
+        for policy, budget in (("`full`", "full"), ("`vase-plus`", "2x"), ("`vase-plus`", "128"))
     )  # fmt: skip
     divergence = {name: float(row[6].strip("*")) for name, row in zip(names, rows)}
     assert divergence["f16", "`full`", "full"] == 0 < divergence["q4_0", "`full`", "full"]
