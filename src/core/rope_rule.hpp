@@ -10,7 +10,10 @@ namespace vase {
 /// token position it overflows by whole turns, so what is left is the phase, however long the text.
 constexpr uint32_t rope_step(float frequency) {
   constexpr double kUnits = 4294967296.0 / 6.283185307179586;
-  return static_cast<uint32_t>(static_cast<int64_t>(static_cast<double>(frequency) * kUnits + 0.5));
+  const double units = static_cast<double>(frequency) * kUnits;
+  // Frequencies are not negative, and std::lround is not constexpr.
+  return static_cast<uint32_t>(
+      static_cast<int64_t>(units + 0.5));  // NOLINT(bugprone-incorrect-roundings)
 }
 
 /// By how many turns, in [-0.5, 0.5), the pair of `step` was turned in the row of token `position`.

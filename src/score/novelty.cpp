@@ -21,11 +21,10 @@ struct Newest {
     const auto recent = static_cast<int32_t>(head.recent_cells.size());
     count = std::min(kNoveltyRows, head.size() + recent);
     first = head.size() + recent - count;
-    for (int32_t i = 0; i < count; ++i) {
-      const auto row = static_cast<size_t>(first + i);
+    for (size_t at = 0; at < static_cast<size_t>(count); ++at) {
+      const size_t row = static_cast<size_t>(first) + at;
       const bool candidate = row < head.cells.size();
       const size_t in_window = row - head.cells.size();
-      const auto at = static_cast<size_t>(i);
       cells[at] = candidate ? head.cells[row] : head.recent_cells[in_window];
       positions[at] = candidate ? head.positions[row] : head.recent_positions[in_window];
     }
@@ -106,12 +105,11 @@ void novelty(const RowSource& source, Arena arena, std::span<float> out) {
     kernels.dots(block, block.data, block.stride, squares.data());
     kernels.multiply(block, columns.rows, products, maxima.data());
     const int32_t newer = first + 1 - newest.first;  // the lane after that of row `first`
-    kernels.leverage.nearest(products, columns.squares.data(), newer, out.data() + first);
-    for (int32_t i = 0; i < block.count; ++i) {
-      float& apart = out[static_cast<size_t>(first + i)];
-      if (apart < std::numeric_limits<float>::max())
-        apart = std::max(0.0f, apart + squares[static_cast<size_t>(i)]);
-    }
+    float* apart = out.data() + first;
+    kernels.leverage.nearest(products, columns.squares.data(), newer, apart);
+    for (size_t i = 0; i < static_cast<size_t>(block.count); ++i)
+      if (apart[i] < std::numeric_limits<float>::max())
+        apart[i] = std::max(0.0f, apart[i] + squares[i]);
   });
 }
 

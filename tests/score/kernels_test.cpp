@@ -50,7 +50,7 @@ class KernelsTest : public ::testing::TestWithParam<int64_t> {
   }
   DenseRows random_rows(int32_t count, int32_t dim) {
     const int32_t stride = pad_to_lanes(dim);
-    rows_ = random_floats(static_cast<size_t>(count * stride));
+    rows_ = random_floats(static_cast<size_t>(count) * static_cast<size_t>(stride));
     const DenseRows rows{rows_.data(), count, stride};
     for (int32_t i = 0; i < count; ++i) std::fill(rows.row(i) + dim, rows.row(i) + stride, 0.0f);
     return rows;
@@ -134,7 +134,8 @@ TEST_P(KernelsTest, Products) {
     for (const int32_t dim : kDims)
       for (const int32_t lanes : {16, 32, 48, 64}) {
         const DenseRows rows = random_rows(count, dim);
-        std::vector<float> by_data = random_floats(static_cast<size_t>(dim * lanes));
+        std::vector<float> by_data =
+            random_floats(static_cast<size_t>(dim) * static_cast<size_t>(lanes));
         const LaneMatrix by{by_data.data(), dim, lanes};
         const auto n = static_cast<size_t>(count), l = static_cast<size_t>(lanes);
         std::vector<float> expected(n * l), found(n * l), maxima(l, -1e30f), other_maxima = maxima;
