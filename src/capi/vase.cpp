@@ -71,7 +71,7 @@ vase_params vase_params_default(const vase_policy* policy, int32_t budget) {
   vase_params params{};
   params.policy = policy;
   params.budget = budget;
-  params.recency = vase::kPublishedRecency;
+  params.recency = 64;
   params.interval = 64;
   params.window = 64;
   params.sinks = 4;

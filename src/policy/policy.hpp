@@ -14,8 +14,6 @@
 
 namespace vase {
 
-inline constexpr int32_t kPublishedRecency = 64;
-
 enum class Choice {
   kHighest,  ///< keep the highest scores
   kLowest,   ///< keep the lowest

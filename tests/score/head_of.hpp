@@ -18,6 +18,18 @@ namespace vase::testing {
 
 using Matrix = std::vector<std::vector<double>>;
 
+/// One head of f32 keys; `rows` and `cells`, which becomes 0, 1, ..., must outlive it.
+inline vase_layer layer_of(std::vector<float>& rows, int32_t dim, std::vector<int32_t>& cells) {
+  vase_layer layer{};
+  layer.keys = {rows.data(), VASE_F32, dim, 4 * dim, 4 * dim, 0};
+  layer.n_heads = 1;
+  layer.n_rows = static_cast<int32_t>(rows.size()) / dim;
+  cells.resize(static_cast<size_t>(layer.n_rows));
+  std::iota(cells.begin(), cells.end(), 0);
+  layer.cells = cells.data();
+  return layer;
+}
+
 /// All rows of one head of a layer as candidates, in row order.
 class HeadOf {
  public:

@@ -15,6 +15,7 @@ namespace {
 
 using testing::dot;
 using testing::HeadOf;
+using testing::layer_of;
 using testing::Matrix;
 using testing::run;
 
@@ -126,18 +127,6 @@ TEST(Leverages, AreMultiplied) {
   EXPECT_EQ(scores[1], 0.2f * kLowestLeverage);
   EXPECT_EQ(scores[2], kLowestLeverage * 0.25f);
   EXPECT_TRUE(std::isnan(scores[3]));
-}
-
-/// One head of f32 keys; `rows` as well as the layer must outlive its use.
-vase_layer layer_of(std::vector<float>& rows, int32_t dim, std::vector<int32_t>& cells) {
-  vase_layer layer{};
-  layer.keys = {rows.data(), VASE_F32, dim, 4 * dim, 4 * dim, 0};
-  layer.n_heads = 1;
-  layer.n_rows = static_cast<int32_t>(rows.size()) / dim;
-  cells.resize(static_cast<size_t>(layer.n_rows));
-  std::iota(cells.begin(), cells.end(), 0);
-  layer.cells = cells.data();
-  return layer;
 }
 
 std::vector<float> leverage_of(const HeadOf& head, const vase_rows& rows) {

@@ -75,13 +75,8 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(Novelty, IsNothingForAKeyThatCameAgain) {
   std::vector<float> rows(80 * 16);
   for (size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<float>(i / 16 % 40) + 300.0f;
-  std::vector<int32_t> cells(80);
-  std::iota(cells.begin(), cells.end(), 0);
-  vase_layer layer{};
-  layer.keys = {rows.data(), VASE_F32, 16, 64, 64, 0};
-  layer.n_heads = 1;
-  layer.n_rows = 80;
-  layer.cells = cells.data();
+  std::vector<int32_t> cells;
+  const vase_layer layer = testing::layer_of(rows, 16, cells);
   const HeadOf head(layer, 0);
   const std::vector<float> found = novelty_of(head.head(), layer.keys, best_kernels());
   for (size_t i = 0; i < 40; ++i) EXPECT_EQ(found[i], 0.0f) << "row " << i;
