@@ -5,6 +5,7 @@
 #include "ggml-backend.h"
 #include "llama/context_state.hpp"
 #include "llama/log_capture.hpp"
+#include "llama/warnings.hpp"
 
 namespace vase {
 namespace {
@@ -80,6 +81,13 @@ void ContextState::find_layers(const llama_model *model) {
   evictor =
       make_evictor(options.policy, watcher->layers(), shape.cells, options.n_sequences, threads);
   watcher->capture_queries(evictor->queries());
+  look_at_rope(options.policy);
+}
+
+void ContextState::look_at_rope(const vase_params &params) {
+  if (warned_of_rope_ || !misses_rope(params, watcher->layers())) return;
+  warned_of_rope_ = true;
+  warn_of_missing_rope();
 }
 
 Sequence &ContextState::sequence(int32_t index) {
@@ -111,6 +119,7 @@ void ContextState::set_params(Sequence &s, const vase_params &params, float pin_
                 " scores by the newest " + std::to_string(params.window) +
                 " queries, but the context keeps " + std::to_string(window));
   evictor->reserve(params);
+  look_at_rope(params);
   s.params = params;
   s.pin_prompt = pin_prompt;
 }

@@ -86,6 +86,9 @@ class ContextState {
   // context_setup.cpp
   void make_context(llama_model *model);
   void find_layers(const llama_model *model);
+  /// Says once if `params` want what is not known of the model.
+  void look_at_rope(const vase_params &params);
+  bool warned_of_rope_ = false;
 
   // decoding.cpp
   std::vector<Pending> accept(std::span<const SequenceInput> inputs);

@@ -5,6 +5,9 @@
 
 #include <cmath>
 #include <memory>
+#include <vector>
+
+#include "llama/warnings.hpp"
 
 namespace vase {
 namespace {
@@ -77,6 +80,16 @@ TEST_F(RotationsTest, OfOtherKindsAreUnknown) {
     EXPECT_TRUE(found.frequencies.empty());
     EXPECT_TRUE(found.unknown);
   }
+}
+
+TEST(MissesRopeTest, IsTrueOfVasePlusWhereALayersRotationIsUnknown) {
+  const vase_params plus = vase_params_default(vase_policy_find("vase-plus"), 512),
+                    vase = vase_params_default(vase_policy_find("vase"), 512);
+  std::vector<CacheLayer> layers(3);
+  EXPECT_FALSE(misses_rope(plus, layers));
+  layers[1].rope.unknown = true;
+  EXPECT_TRUE(misses_rope(plus, layers));
+  EXPECT_FALSE(misses_rope(vase, layers));
 }
 
 }  // namespace

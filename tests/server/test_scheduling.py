@@ -18,9 +18,9 @@ def read_events(response, count):
 
 def test_answers_run_side_by_side(server):
     streams = [server.open_stream(max_tokens=30000) for _ in range(3)]
-    assert busy(server) == 3
     for _, response in streams:
         read_events(response, 50)
+    assert busy(server) == 3
     for connection, _ in streams:
         hard_close(connection)
     assert wait_until(lambda: busy(server) == 0)
