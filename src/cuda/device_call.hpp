@@ -123,7 +123,7 @@ struct Scratch {
   int32_t* age;       ///< by row: place in the order
   float* first;       ///< by row: attention, or the keys' part of a leverage
   float* second;      ///< by row: value ranges, redundancy, or the values' part of the leverage
-  uint64_t* ranking;  ///< by age: sort keys of a choice
+  uint64_t* ranking;  ///< by age: sort keys of a choice; before it see upright_squares()
   uint8_t* chosen;    ///< by age: 1 for rows that stay
   uint8_t* keep;      ///< by row: the outcome
   int2* moves;        ///< [units][row_capacity / 2] (from cell, to cell); shares memory with `age`
@@ -132,10 +132,11 @@ struct Scratch {
   uint16_t* planes;   ///< packed vectors, see vectors.hpp
   float4* constants;  ///< [units][vector capacity] of each vector: scale, maximum or offset, share
   float2* partials;   ///< [units][splits][vector capacity] maximum and sum of a part of the keys
-  float* row_sums;    ///< [units][splits][kMostDim] sums of unit keys, or of rows
-  float* means;       ///< [units][kMostDim] of the candidates' rows
-  float* grams;       ///< [units][dim][dim], dim as padded: Gram matrix, then its inverse factor
-  float* upright;     ///< [upright_elements] keys before RoPE of some items, see upright.hpp
+  float* row_sums;    ///< [units][splits][kMostDim] sums of unit keys
+  float* centres;     ///< [units][kMostDim] of some candidates' rows
+  float* means;  ///< [units][kMostDim] of the candidates' rows; upright keys are less the centre
+  float* grams;  ///< [units][dim][dim], dim as padded: Gram matrix, then its inverse factor
+  uint16_t* upright;  ///< [upright_elements] keys before RoPE of some items, see upright.hpp
   int64_t upright_elements;
   DeviceItem* upright_items;  ///< [items]
   void* sort_space;

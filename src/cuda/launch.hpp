@@ -38,8 +38,8 @@ int32_t key_splits(int32_t n_rows);
 // row_sums.cu: scratch.first = attention of each row; scratch.first, .second = its energies.
 void attention_sums(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
 void projected_energies(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
-/// scratch.first (keys) or .second (values) = energies of the rows, less their mean, times the
-/// inverse factor.
+/// scratch.first (upright keys) or .second (values) = energies of the rows, less their mean, times
+/// the inverse factor.
 void factor_energies(const DeviceCall& call, bool values, const Scratch& scratch,
                      cudaStream_t stream);
 
@@ -51,13 +51,17 @@ void similarities(const DeviceCall& call, const Scratch& scratch, cudaStream_t s
 /// Parts that the rows are split into for it, and for their mean.
 int32_t row_splits(int32_t n_rows);
 
-// gram.cu: scratch.grams = upper triangles of Y^T Y, Y the candidates' keys or values less their
-// mean, which scratch.means has.
+// centre.cu: scratch.centres = means of some candidates' values, or keys before RoPE.
+void rough_centres(const DeviceCall& call, bool values, const Scratch& scratch,
+                   cudaStream_t stream);
+
+// gram.cu: scratch.grams = upper triangles of Y^T Y, Y the candidates' upright keys or their values
+// less their mean, which scratch.means has. Values need their rough centres.
 void gram_matrices(const DeviceCall& call, bool values, const Scratch& scratch,
                    cudaStream_t stream);
 
-// novelty.cu: scratch.first *= squared distance of a candidate's key to the nearest newer one. For
-// keys as upright.hpp has them, and while scratch.means has their mean.
+// novelty.cu: scratch.first *= squared distance of a candidate's key to the nearest newer one, for
+// upright keys.
 void weigh_by_novelty(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
 
 // leverage.cu: scratch.first, .second = ridge leverages of the candidates' keys and values, those

@@ -1,99 +1,155 @@
 // Ridge leverage of keys and values (vase-plus) as score/leverage.cpp has it: the inverse of the
-// Cholesky factor of each Gram matrix. upright.cu has the keys, gram.cu the matrices; row_sums.cu
-// takes the squared lengths of the rows times the factor, novelty.cu weighs those of the keys.
+// Cholesky factor of each Gram matrix, in f32, for which the ridge bounds the condition well
+// enough. upright.cu has the keys, gram.cu the matrices; row_sums.cu takes the squared lengths of
+// the rows times the factor, novelty.cu weighs those of the keys.
 #include "core/leverage_rule.hpp"
 #include "cuda/launch.hpp"
-#include "cuda/products.cuh"
+#include "cuda/segment.cuh"
 #include "cuda/upright.hpp"
 
 namespace vase::cuda {
 namespace {
 
-constexpr int kThreads = kMostDim;  // one for each element of a row
+/// How a matrix is cut for a block of threads: a square patch for each.
+template <int kDim>
+struct Cut {
+  static constexpr int kAcross = kDim <= 128 ? 16 : 32;  // patches in a row or column of them
+  static constexpr int kThreads = kAcross * kAcross;
+  static constexpr int kPatch = kDim / kAcross;
+  static constexpr int kBlocks = kDim <= 128 ? 2 : 1;  // that share a multiprocessor
+  static_assert(kPatch % 2 == 0);
+};
 
-/// Above and on the diagonal: m with the ridge becomes U, U^T U = m. A thread has a column and,
-/// where columns are few, a part of the sums.
-__device__ void factorise(float* m, int dim, int pitch) {
-  __shared__ double parts[kThreads];
-  __shared__ double root;
-  const int thread = static_cast<int>(threadIdx.x);
-  const int column = thread % pitch, part = thread / pitch, n_parts = kThreads / pitch;
+/// A Gram matrix with its ridge in the registers of a block, and what becomes of it.
+template <int kDim>
+class Factor {
+  using C = Cut<kDim>;
 
-  parts[thread] = thread < dim ? static_cast<double>(m[thread * pitch + thread]) : 0;
-  __syncthreads();
-  double trace = 0;
-  for (const double element : parts) trace += element;
-  const double ridge = ridge_of(trace, dim);
-  __syncthreads();
+ public:
+  struct Shared {
+    float rows[2][kDim];  ///< the row by which the others are eliminated; the next one meanwhile
+    float diagonal[kDim];
+  };
 
-  for (int k = 0; k < dim; ++k) {
-    const bool mine = column >= k && column < dim;
-    double sum = 0;
-    if (mine)
-#pragma unroll 8
-      for (int i = part; i < k; i += n_parts)
-        sum = fma(static_cast<double>(m[i * pitch + k]), static_cast<double>(m[i * pitch + column]),
-                  sum);
-    parts[thread] = sum;
-    __syncthreads();
-    double left = 0;
-    if (part == 0 && mine) {
-      left = static_cast<double>(m[k * pitch + column]) + (column == k ? ridge : 0.0);
-      for (int p = 0; p < n_parts; ++p) left -= parts[p * pitch + column];
-      if (column == k) root = sqrt(left);
-    }
-    __syncthreads();
-    if (part == 0 && mine) m[k * pitch + column] = static_cast<float>(left / root);
-    __syncthreads();
-  }
-}
-
-/// Below and on the diagonal: the inverse of the transposed U, U itself above. A thread has a
-/// column; those of a warp take the same steps, so that they read the same of U and neighbours
-/// below.
-__device__ void invert(float* m, int dim, int pitch) {
-  __shared__ double inverses[kMostDim];  // of the diagonal
-  const int column = static_cast<int>(threadIdx.x);
-  if (column < dim) inverses[column] = 1 / static_cast<double>(m[column * pitch + column]);
-  __syncthreads();
-  if (column < dim) {
-    const int first = column / kWarpLanes * kWarpLanes;
-    for (int i = first + 1; i < dim; ++i) {
-      double sum = 0;
-#pragma unroll 8
-      for (int k = first; k < i; ++k) {
-        const float below = m[k * pitch + column];
-        const double w = k > column    ? static_cast<double>(below)
-                         : k == column ? inverses[column]
-                                       : 0.0;
-        sum = fma(static_cast<double>(m[k * pitch + i]), w, sum);
+  /// The upper triangle of m [kDim][kDim]; elements from `dim` on stay apart from all others.
+  __device__ void load(const float* m, int dim, Shared& shared) {
+#pragma unroll
+    for (int r = 0; r < C::kPatch; ++r)
+#pragma unroll
+      for (int c = 0; c < C::kPatch; ++c) {
+        const int i = row(r), j = column(c);
+        m_[r][c] = m[min(i, j) * kDim + max(i, j)];
+        if (i == j) shared.diagonal[i] = i < dim ? m_[r][c] : 0.0f;
       }
-      if (i > column) m[i * pitch + column] = static_cast<float>(-sum * inverses[i]);
-    }
-    m[column * pitch + column] = static_cast<float>(inverses[column]);
+    __syncthreads();
+    float trace = 0;
+    for (const float element : shared.diagonal) trace += element;
+    const auto ridge = static_cast<float>(ridge_of(static_cast<double>(trace), dim));
+#pragma unroll
+    for (int r = 0; r < C::kPatch; ++r)
+#pragma unroll
+      for (int c = 0; c < C::kPatch; ++c)
+        if (row(r) == column(c)) m_[r][c] = row(r) < dim ? m_[r][c] + ridge : 1.0f;
+    __syncthreads();  // the diagonal is read
   }
-}
+
+  /// m = L D L^T by Gaussian elimination; what the same steps make of the unit matrix, L^-1, grows
+  /// in the place of what they eliminate. The diagonal becomes D.
+  __device__ void invert(Shared& shared) {
+    for (int block = 0; block < C::kAcross; ++block) {
+#pragma unroll
+      for (int r = 0; r < C::kPatch; ++r) {
+        const int k = block * C::kPatch + r;
+        float* by = shared.rows[r % 2];
+        if (across() == block)
+#pragma unroll
+          for (int c = 0; c < C::kPatch; ++c) by[column(c)] = m_[r][c];
+        __syncthreads();
+        eliminate(by, k, r);
+        if (threadIdx.x == 0) shared.diagonal[k] = by[k];
+      }
+    }
+    __syncthreads();
+  }
+
+  /// Lower triangle of m = D^(-1/2) L^-1, the inverse of the transposed Cholesky factor.
+  __device__ void store(float* m, const Shared& shared) const {
+#pragma unroll
+    for (int r = 0; r < C::kPatch; ++r) {
+      const float scale = 1.0f / sqrtf(shared.diagonal[row(r)]);
+#pragma unroll
+      for (int c = 0; c < C::kPatch; ++c)
+        if (column(c) <= row(r))
+          m[row(r) * kDim + column(c)] = column(c) < row(r) ? m_[r][c] * scale : scale;
+    }
+  }
+
+ private:
+  float m_[C::kPatch][C::kPatch];
+
+  __device__ static int across() { return static_cast<int>(threadIdx.x) / C::kAcross; }
+  __device__ static int along() { return static_cast<int>(threadIdx.x) % C::kAcross; }
+  __device__ static int row(int r) { return across() * C::kPatch + r; }
+  __device__ static int column(int c) { return along() * C::kPatch + c; }
+
+  /// Subtracts from each row below row k, `by`, as much of it as makes their element k vanish. By
+  /// symmetry that element is the row's own element of the other index. kc: k's place in the patch
+  /// of the thread that has it.
+  __device__ void eliminate(const float* by, int k, int kc) {
+    const float inverse = 1.0f / by[k];
+    const bool has_k = along() == k / C::kPatch;
+    float elements[C::kPatch];
+#pragma unroll
+    for (int c = 0; c < C::kPatch; ++c) elements[c] = has_k && c == kc ? 1.0f : by[column(c)];
+#pragma unroll
+    for (int r = 0; r < C::kPatch; ++r) {
+      const float factor = row(r) > k ? by[row(r)] * inverse : 0.0f;
+#pragma unroll
+      for (int c = 0; c < C::kPatch; ++c) {
+        const float old = has_k && c == kc && row(r) > k ? 0.0f : m_[r][c];
+        m_[r][c] = fmaf(-factor, elements[c], old);
+      }
+    }
+  }
+};
 
 /// Grid: units.
-__global__ __launch_bounds__(kThreads) void factor_kernel(DeviceCall call, Scratch scratch, int dim,
-                                                          int pitch) {
+template <int kDim>
+__global__ __launch_bounds__(Cut<kDim>::kThreads,
+                             Cut<kDim>::kBlocks) void factor_kernel(DeviceCall call,
+                                                                    Scratch scratch, int dim) {
+  __shared__ typename Factor<kDim>::Shared shared;
   const int unit = static_cast<int>(blockIdx.x);
-  if (call.items[unit / call.n_heads].active == 0) return;
-  float* m = scratch.grams + int64_t{unit} * pitch * pitch;
-  factorise(m, dim, pitch);
-  invert(m, dim, pitch);
+  const DeviceItem& item = call.items[unit / call.n_heads];
+  if (item.active == 0 || candidates_of(call, item) == 0) return;
+  float* m = scratch.grams + int64_t{unit} * kDim * kDim;
+  Factor<kDim> factor;
+  factor.load(m, dim, shared);
+  factor.invert(shared);
+  factor.store(m, shared);
 }
 
-void invert_factors(const DeviceCall& call, const RowShape& rows, const Scratch& scratch,
+/// `dim`: elements of a row that are not there for the kernels' sake.
+void invert_factors(const DeviceCall& call, const RowShape& rows, int dim, const Scratch& scratch,
                     cudaStream_t stream) {
-  factor_kernel<<<static_cast<unsigned>(call.units()), kThreads, 0, stream>>>(
-      call, scratch, rows.dim, padded_dim(rows.dim));
+  const auto launch = [&]<int kDim>() {
+    factor_kernel<kDim><<<static_cast<unsigned>(call.units()), Cut<kDim>::kThreads, 0, stream>>>(
+        call, scratch, dim);
+  };
+  const int padded = padded_dim(rows.dim);
+  if (padded == 64)
+    launch.template operator()<64>();
+  else if (padded == 128)
+    launch.template operator()<128>();
+  else
+    launch.template operator()<256>();
   pack_factors(call, rows, scratch, stream);
 }
 
 void leverages_of_values(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
+  rough_centres(call, true, scratch, stream);
   gram_matrices(call, true, scratch, stream);
-  invert_factors(call, call.values, scratch, stream);
+  invert_factors(call, call.values, call.values.dim, scratch, stream);
   factor_energies(call, true, scratch, stream);
 }
 
@@ -104,7 +160,7 @@ void leverages_of_keys(const DeviceCall& call, const Scratch& scratch, cudaStrea
     const UprightKeys::Chunk chunk = keys.turn_back(i);
     gram_matrices(chunk.call, false, chunk.scratch, stream);
   }
-  invert_factors(call, keys.shape(), scratch, stream);
+  invert_factors(call, keys.shape(), call.keys.dim, scratch, stream);
   // Backwards: the last chunk is still there.
   for (int32_t i = keys.chunks() - 1; i >= 0; --i) {
     const UprightKeys::Chunk chunk = keys.turn_back(i);

@@ -1,142 +1,172 @@
 // How far each candidate's key is from the nearest newer one (vase-plus), as score/novelty.cpp has
-// it. A block of threads takes 64 candidates against all of the newest rows, a tile of both in
-// shared memory for some elements at a time.
+// it, on the tensor cores. A warp holds its candidates in registers, the newest rows stream by
+// through shared memory.
+#include <cuda_pipeline.h>
+
 #include <cfloat>
 
 #include "core/leverage_rule.hpp"
 #include "cuda/launch.hpp"
+#include "cuda/products.cuh"
 #include "cuda/upright.hpp"
-#include "cuda/warp_rows.cuh"
 
 namespace vase::cuda {
 namespace {
 
 constexpr int kWarps = 8, kThreads = kWarps * kWarpLanes;
-constexpr int kWarpRows = 8, kBlockRows = kWarps * kWarpRows;  // candidates
-constexpr int kLaneColumns = kNoveltyRows / kWarpLanes;        // newest rows of a thread
-constexpr int kDepth = 16;                                     // elements at a time
-static_assert(kThreads == kNoveltyRows, "a thread for each of the newest rows");
+constexpr int kColumnTile = 32;  // newest rows in shared memory at a time
+constexpr int kColumns = 4;      // tiles of 8 of them
+static_assert(kColumnTile == kColumns * 8);
 
-/// `kCount` rows of `kDepth` elements, element by element. The pitch spreads the writes of a warp,
-/// which has 8 rows of 4 times 4 elements, over all banks.
-template <int kCount>
-struct Tile {
-  float at[kDepth][kCount + 2];
+/// Tiles of 16 candidates of a warp: as many as leave registers for the products.
+template <int kDim>
+constexpr int kRowTiles = kDim <= 128 ? 2 : 1;
+template <int kDim>
+constexpr int kBlockRows = kWarps* kRowTiles<kDim> * 16;
 
-  /// Row i is `row_at(i)` less `mean`, elements [first, first + kDepth); zeros for null rows.
-  template <typename RowAt>
-  __device__ void load(int first, int pitch, const float* mean, const RowAt& row_at) {
-    constexpr int kParts = kDepth / 4;
-    for (int i = static_cast<int>(threadIdx.x); i < kCount * kParts; i += kThreads) {
-      const int row = i / kParts, d = i % kParts * 4;
-      const float* from = row_at(row);
-      float4 x{}, centre{};
-      if (from != nullptr && first + d < pitch) {
-        x = *reinterpret_cast<const float4*>(from + first + d);
-        centre = *reinterpret_cast<const float4*>(mean + first + d);
-      }
-      at[d][row] = x.x - centre.x;
-      at[d + 1][row] = x.y - centre.y;
-      at[d + 2][row] = x.z - centre.z;
-      at[d + 3][row] = x.w - centre.w;
-    }
-  }
+/// The upright keys of a unit, by age, and their squared lengths.
+struct Keys {
+  const std::byte* rows;
+  int64_t stride;  ///< bytes
+  const float* squares;
+  int n;
 
-  /// The part of row i's squared length that lies here.
-  __device__ float square(int i) const {
-    float sum = 0;
-#pragma unroll
-    for (const auto& element : at) sum = fmaf(element[i], element[i], sum);
-    return sum;
+  /// The newest row stands for those beyond it.
+  __device__ int row(int age) const { return min(age, n - 1); }
+  __device__ const std::byte* at(int age) const { return rows + row(age) * stride; }
+};
+
+template <int kDim>
+struct ColumnTile {
+  alignas(16) std::byte planes[1][kColumnTile][pitch_bytes(kDim)];
+  alignas(16) float squares[kColumnTile];
+
+  /// Starts copying the rows from `first` on.
+  __device__ void load(const Keys& keys, int first) {
+    constexpr int kPieces = kDim * 2 / 16;
+    for (int at = static_cast<int>(threadIdx.x); at < kColumnTile * kPieces; at += kThreads)
+      __pipeline_memcpy_async(&planes[0][at / kPieces][at % kPieces * 16],
+                              keys.at(first + at / kPieces) + at % kPieces * 16, 16);
+    if (threadIdx.x < kColumnTile)
+      __pipeline_memcpy_async(&squares[threadIdx.x],
+                              keys.squares + keys.row(first + static_cast<int>(threadIdx.x)), 4);
+    __pipeline_commit();
   }
 };
 
-/// products[r][c] += rows of the warp times columns of the lane.
-__device__ inline void multiply(const Tile<kBlockRows>& rows, const Tile<kNoveltyRows>& columns,
-                                int warp, int lane, float (&products)[kWarpRows][kLaneColumns]) {
+/// A warp's candidates: of each tile the rows l / 4 and 8 more.
+template <int kDim>
+struct Candidates {
+  uint4 planes[1][kRowTiles<kDim>][kDim / kChunk][2];
+
+  __device__ void load(const Keys& keys, int first) {
+    const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
 #pragma unroll
-  for (int d = 0; d < kDepth; ++d) {
-    float row[kWarpRows], column[kLaneColumns];
+    for (int t = 0; t < kRowTiles<kDim>; ++t)
 #pragma unroll
-    for (int r = 0; r < kWarpRows; ++r) row[r] = rows.at[d][warp * kWarpRows + r];
+      for (int r = 0; r < 2; ++r)
 #pragma unroll
-    for (int c = 0; c < kLaneColumns; ++c) column[c] = columns.at[d][lane + c * kWarpLanes];
+        for (int c = 0; c < kDim / kChunk; ++c)
+          planes[0][t][c][r] = *reinterpret_cast<const uint4*>(keys.at(first + t * 16 + r * 8) +
+                                                               c * kChunk * 2 + lane % 4 * 16);
+  }
+};
+
+/// least = the lower of it and the squared distances to a tile's rows that are newer, less the
+/// candidate's own squared length. first_row, first_column: ages.
+template <int kDim>
+__device__ inline void approach(const Candidates<kDim>& candidates, const Keys& keys,
+                                const ColumnTile<kDim>& tile, int first_row, int first_column,
+                                bool all_newer, float (&least)[kRowTiles<kDim>][2]) {
+  const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
+  float products[kRowTiles<kDim>][kColumns][4] = {};
 #pragma unroll
-    for (int r = 0; r < kWarpRows; ++r)
+  for (int c = 0; c < kDim / kChunk; ++c) {
+    uint4 columns[1][kColumns];
+    load_columns(tile.planes, 0, c, columns);
+    multiply_chunk<true, 1>(candidates.planes, c, columns, products);
+  }
 #pragma unroll
-      for (int c = 0; c < kLaneColumns; ++c)
-        products[r][c] = fmaf(row[r], column[c], products[r][c]);
+  for (int n = 0; n < kColumns; ++n) {
+    const int column = n * 8 + lane % 4 * 2;
+    const float2 squares = *reinterpret_cast<const float2*>(&tile.squares[column]);
+#pragma unroll
+    for (int t = 0; t < kRowTiles<kDim>; ++t)
+#pragma unroll
+      for (int r = 0; r < 2; ++r) {
+        const int row = first_row + t * 16 + r * 8;
+        const float even = fmaf(-2.0f, products[t][n][2 * r], squares.x);
+        const float odd = fmaf(-2.0f, products[t][n][2 * r + 1], squares.y);
+        if (all_newer || keys.row(first_column + column) > row)
+          least[t][r] = fminf(least[t][r], even);
+        if (all_newer || keys.row(first_column + column + 1) > row)
+          least[t][r] = fminf(least[t][r], odd);
+      }
   }
 }
 
-__device__ inline float warp_min(float x) {
-  for (int step = kWarpLanes / 2; step > 0; step /= 2)
-    x = fminf(x, __shfl_xor_sync(kFullWarp, x, step));
-  return x;
-}
-
 /// Of upright items. Grid: (blocks of candidates, units).
-__global__ __launch_bounds__(kThreads) void novelty_kernel(DeviceCall call, Scratch scratch) {
-  __shared__ Tile<kBlockRows> rows;
-  __shared__ Tile<kNoveltyRows> columns;
-  __shared__ float row_squares[kBlockRows], column_squares[kNoveltyRows];
+template <int kDim>
+__global__ __launch_bounds__(kThreads, 2) void novelty_kernel(DeviceCall call, Scratch scratch) {
+  __shared__ ColumnTile<kDim> tiles[2];
   const int unit = static_cast<int>(blockIdx.y), head = unit % call.n_heads;
   const int thread = static_cast<int>(threadIdx.x);
   const int lane = thread % kWarpLanes, warp = thread / kWarpLanes;
   const DeviceItem& item = call.items[unit / call.n_heads];
-  const int candidates = candidates_of(call, item);
-  const int first = static_cast<int>(blockIdx.x) * kBlockRows;
-  if (item.active == 0 || first >= candidates) return;
-  const int n_columns = min(kNoveltyRows, item.n_rows), first_column = item.n_rows - n_columns;
-  const int32_t* order = scratch.order + int64_t{unit} * call.row_capacity;
-  const float* mean = scratch.means + int64_t{unit} * kMostDim;
-  const auto key = [&](int age) {
-    return reinterpret_cast<const float*>(row_of(item, item.keys, head, order[age]));
-  };
+  const int n_candidates = candidates_of(call, item);
+  const int block_first = static_cast<int>(blockIdx.x) * kBlockRows<kDim>;
+  if (item.active == 0 || block_first >= n_candidates) return;
+  const Keys keys{item.keys.data + head * item.keys.head_stride, item.keys.row_stride,
+                  upright_squares(call, scratch, unit), item.n_rows};
+  const int newest = item.n_rows - min(kNoveltyRows, item.n_rows);
+  tiles[0].load(keys, newest);
+  const int first_row = block_first + warp * kRowTiles<kDim> * 16 + lane / 4;
+  Candidates<kDim> candidates;
+  candidates.load(keys, first_row);
 
-  float products[kWarpRows][kLaneColumns] = {}, column_square = 0, row_square = 0;
-  const int pitch = upright_pitch(call.keys.dim);
-  for (int d = 0; d < pitch; d += kDepth) {
-    rows.load(d, pitch, mean,
-              [&](int i) { return first + i < candidates ? key(first + i) : nullptr; });
-    columns.load(d, pitch, mean,
-                 [&](int i) { return i < n_columns ? key(first_column + i) : nullptr; });
-    __syncthreads();
-    multiply(rows, columns, warp, lane, products);
-    column_square += columns.square(thread);
-    if (thread < kBlockRows) row_square += rows.square(thread);
-    __syncthreads();
+  float least[kRowTiles<kDim>][2];
+  for (auto& tile : least) tile[0] = tile[1] = FLT_MAX;
+  const bool all_newer = block_first + kBlockRows<kDim> <= newest;
+  for (int first = newest, stage = 0; first < item.n_rows; first += kColumnTile, stage ^= 1) {
+    __pipeline_wait_prior(0);
+    __syncthreads();  // this tile has come for all threads, and all are through with the other
+    if (first + kColumnTile < item.n_rows) tiles[stage ^ 1].load(keys, first + kColumnTile);
+    approach<kDim>(candidates, keys, tiles[stage], first_row, first, all_newer, least);
   }
-  column_squares[thread] = thread < n_columns ? column_square : FLT_MAX;
-  if (thread < kBlockRows) row_squares[thread] = row_square;
-  __syncthreads();
 
-  float* leverages = scratch.first + int64_t{unit} * call.row_capacity;
+  const int64_t unit_first = int64_t{unit} * call.row_capacity;
 #pragma unroll
-  for (int r = 0; r < kWarpRows; ++r) {
-    const int candidate = first + warp * kWarpRows + r;
-    float apart = FLT_MAX;
+  for (int t = 0; t < kRowTiles<kDim>; ++t)
 #pragma unroll
-    for (int c = 0; c < kLaneColumns; ++c) {
-      const int column = lane + c * kWarpLanes;
-      if (first_column + column > candidate)
-        apart = fminf(apart, fmaf(-2.0f, products[r][c], column_squares[column]));
-    }
-    apart = warp_min(apart);
-    if (apart < FLT_MAX) apart = fmaxf(0.0f, apart + row_squares[warp * kWarpRows + r]);
-    if (lane == 0 && candidate < candidates) {
-      float& leverage = leverages[order[candidate]];
+    for (int r = 0; r < 2; ++r) {
+      float apart = least[t][r];
+      apart = fminf(apart, __shfl_xor_sync(kFullWarp, apart, 1));
+      apart = fminf(apart, __shfl_xor_sync(kFullWarp, apart, 2));
+      const int row = first_row + t * 16 + r * 8;
+      if (lane % 4 != 0 || row >= n_candidates) continue;
+      if (apart < FLT_MAX) apart = fmaxf(0.0f, apart + keys.squares[row]);
+      float& leverage = scratch.first[unit_first + scratch.order[unit_first + row]];
       leverage = bounded_leverage(leverage) * apart;
     }
-  }
+}
+
+template <int kDim>
+void launch(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
+  const dim3 grid(static_cast<unsigned>(divide_up(call.most_rows, kBlockRows<kDim>)),
+                  static_cast<unsigned>(call.units()));
+  novelty_kernel<kDim><<<grid, kThreads, 0, stream>>>(call, scratch);
 }
 
 }  // namespace
 
 void weigh_by_novelty(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
-  const dim3 grid(static_cast<unsigned>(divide_up(call.most_rows, kBlockRows)),
-                  static_cast<unsigned>(call.units()));
-  novelty_kernel<<<grid, kThreads, 0, stream>>>(call, scratch);
+  const int dim = padded_dim(call.keys.dim);
+  if (dim == 64)
+    launch<64>(call, scratch, stream);
+  else if (dim == 128)
+    launch<128>(call, scratch, stream);
+  else
+    launch<256>(call, scratch, stream);
 }
 
 }  // namespace vase::cuda

@@ -17,19 +17,25 @@ constexpr float kExp2Lowest = -126.0f;  // as score/exp2.hpp, so that no candida
 
 /// What becomes of a product of a row with a vector.
 struct Attention {
+  static constexpr bool kTriangular = false;
   /// constants: scale of the product; maximum over the candidates; share / sum.
   __device__ static float add(float sum, float product, const float4& constants) {
     const float x = fmaf(product, constants.x, -constants.y);
     return fmaf(exp2_fast(fmaxf(x, kExp2Lowest)), constants.z, sum);
   }
 };
-struct Energy {
+template <bool kLower>
+struct SquaredLength {
+  /// Vector i has zeros behind element i.
+  static constexpr bool kTriangular = kLower;
   /// constants: scale of the product; what is subtracted from it.
   __device__ static float add(float sum, float product, const float4& constants) {
     const float x = fmaf(product, constants.x, -constants.y);
     return fmaf(x, x, sum);
   }
 };
+using Energy = SquaredLength<false>;
+using FactorEnergy = SquaredLength<true>;
 
 template <vase_type T, int kDim>
 struct VectorTile {
@@ -63,7 +69,7 @@ struct VectorTile {
 template <vase_type T, int kDim, typename Use>
 struct Cut {
   static constexpr int kRowElements = Planes<T>::kRows * kDim;
-  static constexpr bool kWaits = std::is_same_v<Use, Energy>;
+  static constexpr bool kWaits = !std::is_same_v<Use, Attention>;
   static constexpr int kTiles = kRowElements <= 128 && !kWaits ? 2 : 1;  // of 16 rows, of a warp
   static constexpr int kColumns = kWaits ? 2 : 4;  // tiles of 8 vectors at a time
   // Blocks that share a multiprocessor, as many as their rows leave registers for.
@@ -78,6 +84,7 @@ struct Target {
   bool set_per_item;
   RowShape shape;
   float* out;
+  bool by_age;  ///< the order of the rows; sums go to where the row is by cell
 };
 
 /// A warp's rows: of each tile the rows l / 4 and 8 more.
@@ -125,15 +132,17 @@ struct Rows {
   }
 };
 
-/// products = a warp's rows times vectors [first, first + 8 * kColumns) of a tile.
+/// products = a warp's rows times vectors [first, first + 8 * kColumns) of a tile, by the first
+/// `chunks` chunks of their elements.
 template <vase_type T, int kDim, typename Use>
 __device__ inline void multiply(
-    const Rows<T, kDim, Use>& rows, const VectorTile<T, kDim>& tile, int first,
+    const Rows<T, kDim, Use>& rows, const VectorTile<T, kDim>& tile, int first, int chunks,
     float (&products)[Cut<T, kDim, Use>::kTiles][Cut<T, kDim, Use>::kColumns][4]) {
   using P = Planes<T>;
   using C = Cut<T, kDim, Use>;
 #pragma unroll
   for (int c = 0; c < kDim / kChunk; ++c) {
+    if (Use::kTriangular && c >= chunks) break;
     uint4 columns[P::kVectors][C::kColumns];
     load_columns(tile.planes, first, c, columns);
     float parts[C::kTiles][C::kColumns][4] = {};
@@ -176,10 +185,11 @@ __global__ __launch_bounds__(kThreads, (Cut<T, kDim, Use>::kBlocks)) void row_su
     if (first + kVectorTile < vectors.padded)
       tiles[stage ^ 1].load(vectors, scratch, set, first + kVectorTile);
     const Tile& tile = tiles[stage];
+    const int chunks = divide_up(first + kVectorTile, kChunk);
 #pragma unroll
     for (int column = 0; column < kVectorTile; column += C::kColumns * 8) {
       float products[C::kTiles][C::kColumns][4] = {};
-      multiply<T, kDim, Use>(rows, tile, column, products);
+      multiply<T, kDim, Use>(rows, tile, column, chunks, products);
 #pragma unroll
       for (int n = 0; n < C::kColumns; ++n) {
         const float4 even = tile.constants[column + n * 8 + lane % 4 * 2];
@@ -203,8 +213,9 @@ __global__ __launch_bounds__(kThreads, (Cut<T, kDim, Use>::kBlocks)) void row_su
       sum += __shfl_xor_sync(kFullWarp, sum, 1);
       sum += __shfl_xor_sync(kFullWarp, sum, 2);
       const int row = first_row + t * 16 + r * 8;
-      if (lane % 4 == 0 && row < item.n_rows)
-        target.out[int64_t{unit} * call.row_capacity + row] = sum;
+      if (lane % 4 != 0 || row >= item.n_rows) continue;
+      const int64_t unit_first = int64_t{unit} * call.row_capacity;
+      target.out[unit_first + (target.by_age ? scratch.order[unit_first + row] : row)] = sum;
     }
 }
 
@@ -231,25 +242,28 @@ void launch(const DeviceCall& call, const Vectors& vectors, const Target& target
 }  // namespace
 
 void attention_sums(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
-  launch<Attention>(call, queries_of(call), {false, false, call.keys, scratch.first}, scratch,
-                    stream);
+  launch<Attention>(call, queries_of(call), {false, false, call.keys, scratch.first, false},
+                    scratch, stream);
 }
 
 void projected_energies(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
   pack_projections(call, call.keys.type, scratch, stream);
   launch<Energy>(call, projections_of(call, call.keys.type),
-                 {false, true, call.keys, scratch.first}, scratch, stream);
+                 {false, true, call.keys, scratch.first, false}, scratch, stream);
   // Values of another type may want other planes.
   if (call.values.type != call.keys.type) pack_projections(call, call.values.type, scratch, stream);
   launch<Energy>(call, projections_of(call, call.values.type),
-                 {true, true, call.values, scratch.second}, scratch, stream);
+                 {true, true, call.values, scratch.second, false}, scratch, stream);
 }
 
 void factor_energies(const DeviceCall& call, bool values, const Scratch& scratch,
                      cudaStream_t stream) {
-  const RowShape& rows = values ? call.values : call.keys;
-  launch<Energy>(call, factors_of(call, rows),
-                 {values, false, rows, values ? scratch.second : scratch.first}, scratch, stream);
+  if (values)
+    launch<FactorEnergy>(call, factors_of(call, call.values),
+                         {true, false, call.values, scratch.second, false}, scratch, stream);
+  else
+    launch<FactorEnergy>(call, factors_of(call, call.keys),
+                         {false, false, call.keys, scratch.first, true}, scratch, stream);
 }
 
 }  // namespace vase::cuda

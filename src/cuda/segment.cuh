@@ -241,6 +241,12 @@ __device__ inline int32_t token_of(uint32_t sorted) {
   return static_cast<int32_t>(sorted ^ kSignBit);
 }
 
+/// By age: squared lengths of a unit's upright rows, in an array that nobody else uses before the
+/// choice.
+__device__ inline float* upright_squares(const DeviceCall& call, const Scratch& scratch, int unit) {
+  return reinterpret_cast<float*>(scratch.ranking + int64_t{unit} * call.row_capacity);
+}
+
 /// The cell of row `row`.
 __device__ inline int cell_of(const DeviceItem& item, int row) {
   return item.cells != nullptr ? item.cells[row] : row;

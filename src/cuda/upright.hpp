@@ -1,5 +1,6 @@
-// Keys as they were before RoPE turned them, for the leverage of vase-plus: two rows of the same
-// content at two places are the same there.
+// Keys as they were before RoPE turned them, for vase-plus: two rows of the same content at two
+// places are the same there. Oldest first, less a rough centre, rounded to f16 as most caches have
+// them anyway, so that the tensor cores can take them.
 #ifndef VASE_CUDA_UPRIGHT_HPP
 #define VASE_CUDA_UPRIGHT_HPP
 
@@ -8,11 +9,12 @@
 #include <cstdint>
 
 #include "cuda/device_call.hpp"
+#include "cuda/vectors.hpp"
 
 namespace vase::cuda {
 
-/// Elements from row to row: all rows start at multiples of 16 bytes.
-constexpr int32_t upright_pitch(int32_t dim) { return (dim + 3) / 4 * 4; }
+/// Elements from row to row, zeros behind the last of `dim`.
+constexpr int32_t upright_pitch(int32_t dim) { return padded_dim(dim); }
 /// Elements of an item: [heads][rows][pitch].
 constexpr int64_t upright_elements(int32_t n_heads, int32_t n_rows, int32_t dim) {
   return int64_t{n_heads} * n_rows * upright_pitch(dim);

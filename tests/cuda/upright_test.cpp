@@ -149,7 +149,7 @@ TEST(CudaUprightChunksTest, ItemsScoreAlikeHoweverFewAreTurnedBackAtATime) {
     const vase_cuda_limits limits = Handle::limits_for(longest, turn, turn);
     const size_t upright_bytes = static_cast<size_t>(chunk) * static_cast<size_t>(longest.n_heads) *
                                  static_cast<size_t>(longest.n_rows) *
-                                 static_cast<size_t>(longest.keys.dim) * sizeof(float);
+                                 static_cast<size_t>(longest.keys.dim) * sizeof(uint16_t);
     const DeviceArray<std::byte> memory(cuda::Layout(limits, nullptr, upright_bytes).bytes);
     const cuda::Layout layout(limits, memory.data(), upright_bytes);
     const DeviceArray<float> scores(
