@@ -126,7 +126,7 @@ void ModelArguments::add_to(CLI::App &app) {
 
 std::filesystem::path ModelArguments::file() const {
   if (!path.empty()) return path;
-  const auto standard = default_model();
+  auto standard = default_model();
   if (std::filesystem::exists(standard)) return standard;
   throw Error(
       fmt::format("no model given (-m), and the default one is not at {}: `make model` or "

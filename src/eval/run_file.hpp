@@ -12,6 +12,7 @@
 namespace vase::eval {
 
 /// A run as it was read.
+// NOLINTNEXTLINE(bugprone-exception-escape): takes the JSON library's noexcept moves for throwing
 struct Run {
   nlohmann::json settings;
   std::vector<Record> records;

@@ -200,7 +200,7 @@ Summary summarise(const std::vector<Record> &records, const std::string &base) {
 }
 
 std::string usual_base(const std::vector<Record> &records) {
-  for (const std::string base : {"vase", vase_policy_name(vase_policy_default())}) {
+  for (std::string base : {"vase", vase_policy_name(vase_policy_default())}) {
     if (std::ranges::find(records, base, &Record::policy) != records.end()) return base;
   }
   return {};

@@ -168,9 +168,9 @@ struct MemoryPlanner::State {
       plan.kv = bounded_layers * static_cast<size_t>(options.n_sequences) *
                 layer_bytes(model.get(), shape.params, cells);
       // Dominated by the logits of a ubatch, with its activations beside them.
-      const auto width =
-          static_cast<size_t>(llama_vocab_n_tokens(llama_model_get_vocab(model.get())) +
-                              8 * llama_model_n_embd(model.get()));
+      const auto vocab =
+          static_cast<size_t>(llama_vocab_n_tokens(llama_model_get_vocab(model.get())));
+      const size_t width = vocab + 8 * static_cast<size_t>(llama_model_n_embd(model.get()));
       plan.compute = shape.params.n_ubatch * width * sizeof(float);
     }
     if (shape.evicts) plan.queries = eviction_bytes(model.get(), options, cells, bounded_layers);

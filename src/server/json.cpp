@@ -30,6 +30,7 @@ std::string printable(std::string name) {
 
 // Builds the document and knows at each moment in which field it is. The parser behind it does not
 // recurse, so deep nesting costs no stack.
+// NOLINTNEXTLINE(bugprone-exception-escape): takes the library's noexcept moves for throwing
 class Builder : public Json::json_sax_t {
  public:
   Json take() { return std::move(root_); }

@@ -96,7 +96,7 @@ struct Server::Parts {
   }
 };
 
-Server::Server(const engine::Model &model, BoundedContext &context, ServerOptions options)
+Server::Server(const engine::Model &model, BoundedContext &context, const ServerOptions &options)
     : parts_(std::make_unique<Parts>(model, context, options)) {}
 
 Server::~Server() = default;

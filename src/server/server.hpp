@@ -36,7 +36,7 @@ struct ServerOptions {
 class Server {
  public:
   /// Binds the port. Both must outlive this. Throws Error.
-  Server(const engine::Model &model, BoundedContext &context, ServerOptions options);
+  Server(const engine::Model &model, BoundedContext &context, const ServerOptions &options);
   ~Server();
 
   int port() const;

@@ -109,7 +109,7 @@ Draft make_tracking(Rng& rng, const Lengths& lengths) {
   const int asked_friend = rng.between(0, count - 1);
   const std::string thing = at(after[static_cast<std::size_t>(asked_game) - 1], asked_friend);
   const auto holder = std::find(held.begin(), held.end(), thing) - held.begin();
-  const std::string answer = friends[static_cast<std::size_t>(holder)];
+  const std::string& answer = friends[static_cast<std::size_t>(holder)];
   chain.line(voice.closing);
   chain.line("After game ", asked_game, " (",
              games[static_cast<std::size_t>(asked_game - 1) % games.size()].colour,
