@@ -2,7 +2,8 @@
 #
 # Variables, all optional:
 #   VASE_CACHE         where libllama and the model are kept   (~/.cache/vase)
-#   VASE_BACKENDS      llama.cpp backends besides the CPU      (cuda, vulkan, ...; comma-separated)
+#   VASE_BACKENDS      llama.cpp backends besides the CPU      (none; cuda, vulkan, ..., comma-separated)
+#   CUDAARCHS          GPUs that "make cuda" builds for        (those of this machine, or 90: Hopper)
 #   CMAKE_PREFIX_PATH  where your own llama.cpp is installed   (then none is downloaded)
 #   PREFIX             where "make install" puts things        (/usr/local)
 
@@ -23,8 +24,8 @@ test: ## install what is missing, build, and run all tests
 build: ## install what is missing and build everything into build/release
 	@scripts/build.sh release
 
-cuda: ## the same with the evictions on CUDA devices into build/cuda (needs nvcc)
-	@scripts/build.sh cuda
+cuda: ## the same for NVIDIA GPUs, evictions there as well, into build/cuda (needs nvcc)
+	@VASE_BACKENDS="$${VASE_BACKENDS:-cuda}" scripts/build.sh cuda
 
 model: ## fetch the default model
 	@scripts/fetch-model.sh

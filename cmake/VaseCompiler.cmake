@@ -56,8 +56,9 @@ target_compile_options(
     "$<BUILD_INTERFACE:$<$<AND:$<COMPILE_LANGUAGE:C,CXX>,$<CXX_COMPILER_ID:GNU,Clang,AppleClang>>:${_vase_warnings}>>")
 
 if(VASE_CUDA)
-  # Hopper unless said otherwise (-DCMAKE_CUDA_ARCHITECTURES): the kernels want an H100 or younger.
-  if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+  # Hopper unless said otherwise (-DCMAKE_CUDA_ARCHITECTURES, or CUDAARCHS in the environment): the
+  # kernels want an H100 or younger.
+  if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES AND NOT DEFINED ENV{CUDAARCHS})
     set(CMAKE_CUDA_ARCHITECTURES 90)
   endif()
   if(NOT DEFINED CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})

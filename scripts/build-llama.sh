@@ -8,6 +8,9 @@
 #
 #   VASE_BACKENDS=cuda,vulkan   backends besides the CPU, by ggml's names (cuda, hip, metal, opencl,
 #                               sycl, vulkan, ...); their SDKs must be installed
+#   CUDAARCHS=90                for cuda: compute capabilities, as CMake reads them (default: that
+#                               of the GPUs of this machine; 90 if there are none)
+#   CUDACXX=/path/to/nvcc       for cuda, if nvcc is neither on PATH nor in /usr/local/cuda/bin
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -38,6 +41,13 @@ if [[ $flavour != cpu ]]; then
   for backend in ${flavour//-/ }; do
     options+=("-DGGML_${backend^^}=ON")
   done
+fi
+if [[ -$flavour- == *-cuda-* ]]; then
+  nvcc=${CUDACXX:-$(PATH="$PATH:/usr/local/cuda/bin" command -v nvcc)} ||
+    die "VASE_BACKENDS=cuda: there is no nvcc on PATH or in /usr/local/cuda/bin; install the CUDA toolkit (12.8 or newer) or set CUDACXX"
+  archs=90
+  if nvidia-smi -L >/dev/null 2>&1; then archs=native; fi
+  options+=("-DCMAKE_CUDA_COMPILER=$nvcc" "-DCMAKE_CUDA_ARCHITECTURES=${CUDAARCHS:-$archs}")
 fi
 
 # The install folder is put in place as a whole: if it is there with this stamp, it is complete.
