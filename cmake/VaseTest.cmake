@@ -14,9 +14,15 @@ function(vase_add_test)
   add_executable(${arg_NAME} ${arg_SOURCES})
   target_link_libraries(${arg_NAME} PRIVATE ${arg_LIBS} vase_warnings GTest::gtest_main
                                             GTest::gmock)
+  # With a llama.cpp for CUDA no test starts where there is no driver: build them all the same.
+  set(discovery POST_BUILD)
+  if(TARGET ggml::ggml-cuda)
+    set(discovery PRE_TEST)
+  endif()
   gtest_discover_tests(
     ${arg_NAME}
     TEST_PREFIX "${arg_NAME}."
+    DISCOVERY_MODE ${discovery}
     DISCOVERY_TIMEOUT 60
     # llama.cpp's threads spin while they wait; with more of them than cores, tests would crawl.
     PROPERTIES TIMEOUT 600 ENVIRONMENT OMP_WAIT_POLICY=passive)
