@@ -20,7 +20,7 @@ def read_fidelity(path: str) -> list[dict]:
         entries.setdefault((bucket["policy"], bucket["budget"]), []).append(bucket)
 
     def mean(parts: list[dict], name: str) -> float:
-        return sum(part[name] * (part["to"] - part["from"]) for part in parts) / parts[-1]["to"]
+        return sum(part[name] * (part["to"] - part["from"]) for part in parts) / (parts[-1]["to"] - parts[0]["from"])
 
     return [
         {

@@ -20,6 +20,7 @@
 #include "cli/table.hpp"
 #include "cli/units.hpp"
 #include "cli/variants.hpp"
+#include "engine/chat.hpp"
 #include "engine/log.hpp"
 #include "engine/model.hpp"
 #include "eval/budget.hpp"
@@ -35,6 +36,8 @@ struct FidelityArguments {
   ContextArguments context;
   PolicyArguments policy;  // parameters of all policies
   std::optional<std::string> text;
+  std::optional<std::string> prompt;  // a question, to which the text is the answer
+  std::string chat_template;          // of the question; "": the model's own
   std::vector<std::string> policies = {"vase-plus", "vase",      "vase-cur", "snapkv",
                                        "rkv",       "streaming", "random"};
   std::vector<std::string> budgets = {"4x"};
@@ -46,13 +49,28 @@ struct FidelityArguments {
   bool force = false;
 };
 
-std::vector<llama_token> read_tokens(const FidelityArguments &arguments,
-                                     const engine::Model &model) {
-  std::vector<llama_token> tokens = model.tokenize(read_prompt({}, arguments.text));
+// The text, behind the question as the model's chat template writes it if there is one.
+void read_text(const FidelityArguments &arguments, const engine::Model &model,
+               eval::FidelityPlan &plan) {
+  if (arguments.prompt) {
+    const std::string question = read_prompt(arguments.prompt, {});
+    const std::string &name = arguments.chat_template;
+    engine::Conversation conversation(
+        name.empty() ? engine::ChatTemplate::of(model) : engine::ChatTemplate(name), "");
+    plan.tokens = model.tokenize(conversation.ask(question));
+    plan.n_prompt = std::ssize(plan.tokens);
+  }
+  const std::vector<llama_token> text =
+      model.tokenize(read_prompt({}, arguments.text), plan.tokens.empty());
+  plan.tokens.insert(plan.tokens.end(), text.begin(), text.end());
   const std::int64_t limit = arguments.tokens > 0 ? arguments.tokens : model.n_ctx_train();
-  if (std::ssize(tokens) > limit) tokens.resize(static_cast<std::size_t>(limit));
-  if (tokens.size() < 2) throw Error("the text has only one token: there is nothing to predict");
-  return tokens;
+  if (limit <= plan.n_prompt) {
+    throw Error(fmt::format("-n {}: the prompt alone has {} tokens", limit, plan.n_prompt));
+  }
+  if (std::ssize(plan.tokens) > limit) plan.tokens.resize(static_cast<std::size_t>(limit));
+  if (plan.tokens.size() < 2) {
+    throw Error("the text has only one token: there is nothing to predict");
+  }
 }
 
 // "4x": a quarter of the text, as for a task of that length.
@@ -98,12 +116,13 @@ void write_lines(const FidelityArguments &arguments,
                  const std::vector<eval::FidelityBucket> &buckets) {
   if (arguments.out.empty()) return;
   const std::filesystem::path model = arguments.model.file();
-  const nlohmann::ordered_json first = {
+  nlohmann::ordered_json first = {
       {"vase_fidelity", 1},
       {"model", fmt::format("{} ({})", model.filename().string(), eval::fingerprint(model))},
       {"text", arguments.text.value_or("-")},
       {"cache_types", eval::cache_types(arguments.context.params())},
       {"seed", arguments.seed}};
+  if (arguments.prompt) first["prompt"] = *arguments.prompt;
   std::ofstream file(arguments.out, std::ios::binary);
   file << first.dump() << '\n';
   for (const eval::FidelityBucket &bucket : buckets) file << eval::to_json(bucket).dump() << '\n';
@@ -133,7 +152,7 @@ void fidelity(const FidelityArguments &arguments) {
 
   StatusLine status;
   eval::FidelityPlan plan;
-  plan.tokens = read_tokens(arguments, model);
+  read_text(arguments, model, plan);
   plan.entries = entries_of(arguments, plan.tokens.size());
   plan.n_vocab = static_cast<std::size_t>(llama_vocab_n_tokens(model.vocab()));
   plan.bucket = arguments.bucket;
@@ -159,6 +178,11 @@ void add_fidelity_command(CLI::App &app) {
       "fidelity", "what a bounded cache predicts, token by token, against the full cache");
   const auto arguments = std::make_shared<FidelityArguments>();
   command->add_option("-f,--file", arguments->text, "the text; -: standard input");
+  command->add_option("-p,--prompt", arguments->prompt,
+                      "the question that the text answers: read before it in the model's chat "
+                      "format,\npinned as the policies do, and not measured");
+  command->add_option("--chat-template", arguments->chat_template,
+                      "llama.cpp's name of a chat template (default: the model's own)");
   command
       ->add_option("--policies", arguments->policies, "policies to compare with the full f16 cache")
       ->delimiter(',')

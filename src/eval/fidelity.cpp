@@ -57,7 +57,10 @@ std::vector<Group> make_groups(const FidelityPlan &plan) {
   std::vector<Group> groups;
   for (const auto &[needs, entries] : by_needs) {
     std::vector<Lane> lanes;
-    for (const std::size_t entry : entries) lanes.push_back(plan.entries[entry].lane);
+    for (const std::size_t entry : entries) {
+      lanes.push_back(plan.entries[entry].lane);
+      if (plan.n_prompt == 0) lanes.back().pin_prompt = 0;  // or the first step would be pinned
+    }
     groups.push_back({entries, Lanes(plan.host, lanes)});
   }
   return groups;
@@ -84,7 +87,11 @@ void set_peaks(const std::vector<Group> &groups,
 class Buckets {
  public:
   explicit Buckets(const FidelityPlan &plan)
-      : plan_(plan), sums_(plan.entries.size()), closed_(plan.entries.size()) {}
+      : plan_(plan),
+        sums_(plan.entries.size()),
+        closed_(plan.entries.size()),
+        from_(std::max<std::int64_t>(plan.n_prompt - 1, 0)),
+        done_(from_) {}
 
   void add(const std::vector<Sums> &position) {
     for (std::size_t i = 0; i < sums_.size(); ++i) sums_[i].add(position[i]);
@@ -111,7 +118,7 @@ class Buckets {
   const FidelityPlan &plan_;
   std::vector<Sums> sums_;                           // [entries]
   std::vector<std::vector<FidelityBucket>> closed_;  // [entries]
-  std::int64_t from_ = 0, done_ = 0;
+  std::int64_t from_, done_;
 };
 
 // Where the logits of one position lie.
@@ -152,6 +159,26 @@ std::vector<Position> positions_of(const Lanes &full, const std::vector<Group> &
   return positions;
 }
 
+// Tokens of the next step: within it no cache evicts, and the prompt's end is the end of a step.
+std::int64_t step_length(const FidelityPlan &plan, const std::vector<Group> &groups,
+                         std::int64_t done) {
+  const std::int64_t end = done < plan.n_prompt ? plan.n_prompt : std::ssize(plan.tokens) - 1;
+  std::int64_t count = std::min<std::int64_t>(plan.host.chunk, end - done);
+  for (const Group &group : groups) count = std::min(count, group.lanes.until_eviction());
+  return count;
+}
+
+// One result for each position, in parallel.
+std::vector<std::vector<Sums>> compare_all(const std::vector<Position> &positions,
+                                           std::size_t n_vocab, ThreadPool &pool) {
+  std::vector<std::vector<Sums>> results(positions.size());
+  pool.parallel_for(static_cast<int>(positions.size()), [&](int index, int) {
+    const auto i = static_cast<std::size_t>(index);
+    results[i] = compare(positions[i], n_vocab);
+  });
+  return results;
+}
+
 }  // namespace
 
 std::vector<FidelityBucket> measure_fidelity(const FidelityPlan &plan) {
@@ -159,25 +186,24 @@ std::vector<FidelityBucket> measure_fidelity(const FidelityPlan &plan) {
   std::vector<Group> groups = make_groups(plan);
   Buckets buckets(plan);
   ThreadPool pool(std::max(plan.host.context.n_threads, 1));
-  const auto total = std::ssize(plan.tokens) - 1;  // the last token predicts nothing in the text
+  const auto text = std::span(plan.tokens);
+  const auto total = std::ssize(text) - 1;  // the last token predicts nothing in the text
   for (std::int64_t done = 0; done < total;) {
-    std::int64_t count = std::min<std::int64_t>(plan.host.chunk, total - done);
-    for (const Group &group : groups) count = std::min(count, group.lanes.until_eviction());
+    const std::int64_t count = step_length(plan, groups, done);
     const auto first = static_cast<std::size_t>(done);
-    const auto text = std::span(plan.tokens);
     const auto tokens = text.subspan(first, static_cast<std::size_t>(count));
     full.decode(tokens);
     for (Group &group : groups) group.lanes.decode(tokens);
-
-    const std::vector<Position> positions =
-        positions_of(full, groups, plan.entries.size(), text.subspan(first + 1, tokens.size()));
-    std::vector<std::vector<Sums>> results(positions.size());
-    pool.parallel_for(static_cast<int>(count), [&](int index, int) {
-      const auto i = static_cast<std::size_t>(index);
-      results[i] = compare(positions[i], plan.n_vocab);
-    });
-    for (const std::vector<Sums> &result : results) buckets.add(result);
     done += count;
+    if (done == plan.n_prompt) {
+      for (Group &group : groups) group.lanes.set_prompt_end();
+    }
+    if (done >= plan.n_prompt) {
+      std::vector<Position> positions =
+          positions_of(full, groups, plan.entries.size(), text.subspan(first + 1, tokens.size()));
+      if (done == plan.n_prompt) positions.erase(positions.begin(), positions.end() - 1);
+      for (const auto &result : compare_all(positions, plan.n_vocab, pool)) buckets.add(result);
+    }
     if (!plan.progress(done, total)) break;
   }
   return buckets.finish(groups);

@@ -21,6 +21,9 @@ struct FidelityEntry {
 
 struct FidelityPlan {
   std::vector<llama_token> tokens;
+  /// The first tokens, which are the prompt: pinned as the lanes say, and not measured but for what
+  /// the last of them predicts. 0: the text has no prompt, and nothing is pinned.
+  std::int64_t n_prompt = 0;
   std::vector<FidelityEntry> entries;
   std::size_t n_vocab = 0;
   std::int32_t bucket = 512;  ///< positions that are averaged

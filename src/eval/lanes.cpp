@@ -62,6 +62,10 @@ void Lanes::decode(std::span<const llama_token> tokens) {
   }
 }
 
+void Lanes::set_prompt_end() {
+  for (std::int32_t i = 0; i < size(); ++i) context_.set_prompt_end(i);
+}
+
 std::int64_t Lanes::peak_kv_bytes(std::int32_t lane) const {
   return std::llround(most_rows_[static_cast<std::size_t>(lane)] * bytes_per_row(context_));
 }

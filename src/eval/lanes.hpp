@@ -37,6 +37,8 @@ class Lanes {
   std::int64_t until_eviction() const;
   /// Appends tokens to all lanes.
   void decode(std::span<const llama_token> tokens);
+  /// Says that what all lanes have been given so far is their prompt (matters if they pin it).
+  void set_prompt_end();
   /// [n_vocab] logits after token `token` of the last decode.
   const float *logits(std::int32_t lane, std::int32_t token) const;
   /// Bytes of the lane's rows at their most so far, all layers.

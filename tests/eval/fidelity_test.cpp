@@ -97,6 +97,27 @@ TEST_F(FidelityTest, StepsDoNotMatter) {
   }
 }
 
+// A prompt is pinned whole however it was cut into steps, and only what follows it is measured.
+TEST_F(FidelityTest, PromptIsPinnedAndNotMeasured) {
+  const auto measure = [](std::int64_t n_prompt, float pin, std::int32_t chunk) {
+    FidelityEntry random = entry("random", 96);
+    random.lane.pin_prompt = pin;
+    FidelityPlan pinned = plan({random}, chunk);
+    pinned.n_prompt = n_prompt;
+    return measure_fidelity(pinned);
+  };
+  const auto steps = measure(41, 0.5f, 16), singly = measure(41, 0.5f, 1);
+  ASSERT_EQ(steps.size(), 4U);
+  EXPECT_EQ(steps.front().from, 40) << "the prompt's last token predicts the first that counts";
+  EXPECT_EQ(steps.back().to, 399);
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    EXPECT_NEAR(steps[i].kl, singly[i].kl, 1e-3 * singly[i].kl + 1e-6);
+  }
+  EXPECT_NE(overall(steps)[0].kl, overall(measure(41, 0, 16))[0].kl) << "pinned or not";
+  EXPECT_EQ(overall(measure(0, 0.5f, 16))[0].kl, overall(measure(0, 0, 16))[0].kl)
+      << "a text without a prompt: nothing to pin";
+}
+
 TEST_F(FidelityTest, CompanyDoesNotMatter) {
   const auto together = measure_fidelity(plan({entry("vase", 96), entry("random", 180)}));
   const auto alone = measure_fidelity(plan({entry("vase", 96)}));

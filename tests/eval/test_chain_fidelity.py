@@ -1,0 +1,58 @@
+"""bench/chain_fidelity.py on a tiny model, and the table that it prints."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+BENCH = pathlib.Path(__file__).parents[2] / "bench"
+sys.path.insert(0, str(BENCH))
+import chain_fidelity  # noqa: E402
+
+PROGRAM, WRITE_MODEL = os.environ.get("VASE_PROGRAM"), os.environ.get("VASE_WRITE_MODEL")
+needs_program = pytest.mark.skipif(not (PROGRAM and WRITE_MODEL), reason="VASE_PROGRAM and VASE_WRITE_MODEL name no programs")
+
+
+def rows_of(table):
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+
+
+def line(policy, task, id, kl, same_top):
+    return {"policy": policy, "task": task, "id": id, "kl": kl, "same_top": same_top, "from": 100, "to": 600}
+
+
+def test_the_table_counts_chains_that_all_policies_have_read():
+    lines = [
+        line("vase", "graph", "a", 0.1, 0.98), line("random", "graph", "a", 0.3, 0.99),
+        line("vase", "subset", "b", 0.2, 1.0), line("random", "subset", "b", 0.1, 1.0),
+        line("vase", "subset", "c", 9.0, 0.0),  # the other policy was interrupted
+    ]  # fmt: skip
+    header, _, vase, random = rows_of(chain_fidelity.table_of(lines))
+    assert header == ["policy", "graph", "subset", "all", "differ, of 1,000", "chains unchanged", "nearer than `vase`"]
+    assert vase == ["`vase`", "0.10000", "0.20000", "0.15000", "10.00", "1 of 2", ""]
+    assert random == ["`random`", "0.30000", "0.10000", "0.20000", "5.00", "1 of 2", "1 of 2"]
+
+
+@needs_program
+def test_it_measures_each_chain_once(tmp_path):
+    subprocess.run([WRITE_MODEL, tmp_path / "tiny.gguf"], check=True)
+    out = tmp_path / "chains.jsonl"
+    command = [sys.executable, BENCH / "chain_fidelity.py", "--vase", PROGRAM, "--tier", "1k", "--per-task", "1", "--out", out,
+               "--budget", "256"]  # fmt: skip
+    more = ["--", "-m", tmp_path / "tiny.gguf", "-t", "1", "--chat-template", "chatml", "-n", "700"]
+
+    def run(policies):
+        return subprocess.run([*command, "--policies", policies, *more], capture_output=True, text=True)
+
+    first = run("streaming,full")
+    assert first.returncode == 0, first.stderr
+    header, _, streaming, full = rows_of(first.stdout)
+    assert header[1:7] == chain_fidelity.TASKS
+    assert float(streaming[7]) > 0 and full[1:8] == ["0.00000"] * 7
+    assert full[9:] == ["6 of 6", "6 of 6"]
+    before = out.read_text()
+    assert rows_of(run("streaming,full").stdout)[2:] == [streaming, full] and out.read_text() == before
+    other = run("random")
+    assert other.returncode != 0 and "give another --out" in other.stderr
