@@ -1,5 +1,8 @@
-// The Gram matrix of the candidates' keys or values less their mean, for the leverage of vase-plus,
-// on the tensor cores: rows less a rough centre are rounded to f16, as upright keys are already.
+// Products of the candidates' elements with each other, X^T X, and their mean, for the leverage of
+// vase-plus, on the tensor cores. f16 rows travel into shared memory as they are, others become
+// f16.
+#include <cuda_pipeline.h>
+
 #include "cuda/launch.hpp"
 #include "cuda/row_group.cuh"
 
@@ -9,6 +12,7 @@ namespace {
 constexpr int kTile = 64;   // rows and columns of the matrix, of a block
 constexpr int kPatch = 32;  // of these, of a warp
 constexpr int kStage = 32;  // candidates in shared memory at a time
+constexpr int kStages = 4;  // on their way at a time
 constexpr int kRun = 1024;  // candidates whose products are added up before they join the others
 constexpr int kAcross = kTile / kPatch;
 constexpr int kWarps = kAcross * kAcross, kThreads = kWarps * kWarpLanes;
@@ -16,59 +20,50 @@ constexpr int kTileSegments = kTile / kSegment;
 constexpr int kPitch = 2 * kTile + 8;  // elements: eight rows share no bank
 static_assert(kRun % kStage == 0 && kStage % 16 == 0);
 
+using Stage = __half[kStage][kPitch];
+
 /// The keys or the values of a unit.
 struct Side {
-  bool values;  ///< less their centre, which upright keys are already; in the order of cells
+  bool values;  ///< in the order of cells; upright keys are by age
   RowShape shape;
 };
 
-/// The candidates' elements of one or two tiles of columns on their way into shared memory. A
-/// thread carries the same segment of several candidates.
-template <vase_type T, int kDim, bool kFull>
+/// Brings the candidates' elements of one or two tiles of columns into shared memory. A thread
+/// brings the same segment of several candidates.
+template <vase_type T, bool kFull>
 struct Loader {
-  static constexpr int kMost = kStage * 2 * kTileSegments / kThreads;
+  static constexpr bool kAsync = T == VASE_F16 && kFull;
   const DeviceItem& item;
   const Side& side;
   const int32_t* order;
   int head, candidates;
   int segments;  ///< of a row: those of one tile, or two
   int segment;   ///< of this thread, within the row
-  Segment<T> carried[kMost]{};
-  float centre[kSegment]{}, sum[kSegment]{};
 
-  __device__ int place(int i) const {
-    return (static_cast<int>(threadIdx.x) + i * kThreads) / segments;
-  }
-  __device__ bool has(int i) const { return i * kThreads < kStage * segments; }
-
-  __device__ void fetch(int first) {
+  /// Starts with the stage of the candidates from `first` on; zeros where there is none.
+  __device__ void load(int first, Stage& stage) const {
     const DeviceRows& rows = side.values ? item.values : item.keys;
-#pragma unroll
-    for (int i = 0; i < kMost; ++i) {
-      if (!has(i) || (!kFull && segment * kSegment >= side.shape.dim)) continue;
-      const int age = min(first + place(i), candidates - 1);
+    const int thread = static_cast<int>(threadIdx.x), column = thread % segments * kSegment;
+#pragma unroll 4
+    for (int at = thread; at < kStage * segments; at += kThreads) {
+      const int place = at / segments, age = first + place;
+      auto* to = reinterpret_cast<uint4*>(&stage[place][column]);
+      if (age >= candidates) {
+        *to = {};
+        continue;
+      }
       const std::byte* row = row_of(item, rows, head, side.values ? order[age] : age);
-      carried[i].template fetch<kFull>(row, segment, side.shape);
+      if constexpr (kAsync) {
+        __pipeline_memcpy_async(to, row + segment * 16, 16);
+      } else {
+        Segment<T> carried{};
+        if (segment * kSegment < side.shape.dim) carried.fetch(row, segment, side.shape);
+        float x[kSegment];
+        carried.values(x);
+        *to = round_to_half(x);
+      }
     }
-  }
-
-  /// Zeros where there is no candidate.
-  __device__ void store(int first, __half (&stage)[kStage][kPitch]) {
-    const int column = static_cast<int>(threadIdx.x) % segments * kSegment;
-#pragma unroll
-    for (int i = 0; i < kMost; ++i) {
-      if (!has(i)) break;
-      float x[kSegment];
-      carried[i].values(x);
-      const bool there = first + place(i) < candidates;
-#pragma unroll
-      for (int d = 0; d < kSegment; ++d) x[d] = there ? x[d] - centre[d] : 0.0f;
-      const uint4 rounded = round_to_half(x);
-      half_values(rounded, x);
-#pragma unroll
-      for (int d = 0; d < kSegment; ++d) sum[d] += x[d];
-      *reinterpret_cast<uint4*>(&stage[place(i)][column]) = rounded;
-    }
+    __pipeline_commit();
   }
 };
 
@@ -83,10 +78,14 @@ __device__ inline void load_transposed(uint32_t (&out)[4], const __half* at) {
 
 /// A warp's patch of the matrix: tiles of 16 x 8 as the tensor cores return them.
 using Patch = float[kPatch / 16][kPatch / 8][4];
+/// Sums of the patch's columns: the rows of a tile are all the same.
+using Sums = float[kPatch / 8][4];
 
-/// sums += X^T Y of a stage, X its columns from `above` and Y those from `left` on.
-__device__ inline void multiply(const __half (&stage)[kStage][kPitch], int above, int left,
-                                Patch& sums) {
+/// products += X^T Y of a stage, X its columns from `above` and Y those from `left` on; with `sum`
+/// sums += those of Y.
+__device__ inline void multiply(const Stage& stage, int above, int left, bool sum, Patch& products,
+                                Sums& sums) {
+  constexpr uint32_t kOnes = 0x3c003c00u;
   const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
   const int low = lane / 8 % 2 * 8, high = lane / 16 * 8, row = lane % 8;
 #pragma unroll
@@ -98,11 +97,13 @@ __device__ inline void multiply(const __half (&stage)[kStage][kPitch], int above
       load_transposed(y[i], &stage[first + low + row][left + i * 16 + high]);
     }
 #pragma unroll
-    for (int m = 0; m < kPatch / 16; ++m)
+    for (int n = 0; n < kPatch / 8; ++n) {
+      const uint32_t y_low = y[n / 2][n % 2 * 2], y_high = y[n / 2][n % 2 * 2 + 1];
 #pragma unroll
-      for (int n = 0; n < kPatch / 8; ++n)
-        multiply_add<true>(sums[m][n], x[m][0], x[m][1], x[m][2], x[m][3], y[n / 2][n % 2 * 2],
-                           y[n / 2][n % 2 * 2 + 1]);
+      for (int m = 0; m < kPatch / 16; ++m)
+        multiply_add<true>(products[m][n], x[m][0], x[m][1], x[m][2], x[m][3], y_low, y_high);
+      if (sum) multiply_add<true>(sums[n], kOnes, kOnes, kOnes, kOnes, y_low, y_high);
+    }
   }
 }
 
@@ -119,13 +120,11 @@ __device__ inline void flush(Patch& sums, Patch& totals) {
       }
 }
 
-/// The upper triangle of the Gram matrix, a tile a block. Grid: (tiles of the triangle, units).
+/// A tile of the upper triangle a block. Grid: (tiles of the triangle, units).
 template <vase_type T, int kDim, bool kFull>
 __global__ __launch_bounds__(kThreads, 4) void gram_kernel(DeviceCall call, Scratch scratch,
                                                            Side side) {
-  __shared__ __align__(16) __half stages[2][kStage][kPitch];
-  __shared__ float column_sums[kThreads][kSegment + 1];
-  __shared__ float columns[2 * kTile];
+  __shared__ __align__(16) Stage stages[kStages];
   const int unit = static_cast<int>(blockIdx.y), head = unit % call.n_heads;
   const int thread = static_cast<int>(threadIdx.x);
   const DeviceItem& item = call.items[unit / call.n_heads];
@@ -135,64 +134,48 @@ __global__ __launch_bounds__(kThreads, 4) void gram_kernel(DeviceCall call, Scra
   for (; above > left; ++left) above -= left + 1;
   const bool diagonal = above == left;
 
-  Loader<T, kDim, kFull> loader{.item = item,
+  const int segments = diagonal ? kTileSegments : 2 * kTileSegments;
+  const int tile = thread % segments < kTileSegments ? above : left;
+  const Loader<T, kFull> loader{.item = item,
                                 .side = side,
                                 .order = scratch.order + int64_t{unit} * call.row_capacity,
                                 .head = head,
                                 .candidates = candidates,
-                                .segments = diagonal ? kTileSegments : 2 * kTileSegments};
-  const int in_stage = thread % loader.segments;
-  loader.segment =
-      (in_stage < kTileSegments ? above : left) * kTileSegments + in_stage % kTileSegments;
-  const float* centre = scratch.centres + int64_t{unit} * kMostDim;
-  if (side.values)
-#pragma unroll
-    for (int d = 0; d < kSegment; ++d) loader.centre[d] = centre[loader.segment * kSegment + d];
-
+                                .segments = segments,
+                                .segment = tile * kTileSegments + thread % kTileSegments};
   const int warp = thread / kWarpLanes, lane = thread % kWarpLanes;
   const int patch_above = warp / kAcross * kPatch, patch_left = warp % kAcross * kPatch;
-  Patch sums{}, totals{};
-  loader.fetch(0);
-  for (int first = 0, buffer = 0; first < candidates; first += kStage, buffer ^= 1) {
-    loader.store(first, stages[buffer]);
-    __syncthreads();  // all have stored, and all are through with the other buffer's next content
-    if (first + kStage < candidates) loader.fetch(first + kStage);
-    multiply(stages[buffer], patch_above, (diagonal ? 0 : kTile) + patch_left, sums);
-    if ((first + kStage) % kRun == 0) flush(sums, totals);
+  const bool sum = diagonal && patch_above == 0;
+  Patch products{}, totals{};
+  Sums sums{};
+  for (int s = 0; s < kStages - 1; ++s) loader.load(s * kStage, stages[s]);
+  for (int first = 0, s = 0; first < candidates; first += kStage, s = (s + 1) % kStages) {
+    __pipeline_wait_prior(kStages - 2);
+    __syncthreads();  // this stage has come for all threads, and all are through with the last one
+    loader.load(first + (kStages - 1) * kStage, stages[(s + kStages - 1) % kStages]);
+    multiply(stages[s], patch_above, (diagonal ? 0 : kTile) + patch_left, sum, products, sums);
+    if ((first + kStage) % kRun == 0) flush(products, totals);
   }
-  flush(sums, totals);
+  flush(products, totals);
 
-#pragma unroll
-  for (int d = 0; d < kSegment; ++d) column_sums[thread][d] = loader.sum[d];
-  __syncthreads();
-  if (thread < loader.segments * kSegment) {
-    float sum = 0;
-    for (int i = thread / kSegment; i < kThreads; i += loader.segments)
-      sum += column_sums[i][thread % kSegment];
-    columns[thread] = sum;
-    const int element = above * kTile + thread;
-    if (diagonal)
-      scratch.means[int64_t{unit} * kMostDim + element] =
-          (side.values ? centre[element] : 0.0f) + sum / static_cast<float>(candidates);
-  }
-  __syncthreads();
-
-  // About the centre the products are n m m^T too large, m = mean - centre.
-  const float* left_columns = columns + (diagonal ? 0 : kTile);
   float* gram = scratch.grams + int64_t{unit} * kDim * kDim;
+  float* mean = scratch.means + int64_t{unit} * kMostDim;
 #pragma unroll
-  for (int m = 0; m < kPatch / 16; ++m)
+  for (int n = 0; n < kPatch / 8; ++n) {
+    const int column = left * kTile + patch_left + n * 8 + lane % 4 * 2;
 #pragma unroll
-    for (int n = 0; n < kPatch / 8; ++n)
+    for (int m = 0; m < kPatch / 16; ++m)
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
-        const int a = patch_above + m * 16 + half * 8 + lane / 4;
-        const int b = patch_left + n * 8 + lane % 4 * 2;
-        const float m_a = columns[a] / static_cast<float>(candidates);
-        const float2 pair{fmaf(-m_a, left_columns[b], totals[m][n][2 * half]),
-                          fmaf(-m_a, left_columns[b + 1], totals[m][n][2 * half + 1])};
-        *reinterpret_cast<float2*>(gram + (above * kTile + a) * kDim + left * kTile + b) = pair;
+        const int row = above * kTile + patch_above + m * 16 + half * 8 + lane / 4;
+        const float* pair = totals[m][n] + 2 * half;
+        *reinterpret_cast<float2*>(gram + row * kDim + column) = {pair[0], pair[1]};
       }
+    if (sum && lane < 4) {
+      mean[column] = sums[n][0] / static_cast<float>(candidates);
+      mean[column + 1] = sums[n][1] / static_cast<float>(candidates);
+    }
+  }
 }
 
 }  // namespace

@@ -51,12 +51,11 @@ void similarities(const DeviceCall& call, const Scratch& scratch, cudaStream_t s
 /// Parts that the rows are split into for it, and for their mean.
 int32_t row_splits(int32_t n_rows);
 
-// centre.cu: scratch.centres = means of some candidates' values, or keys before RoPE.
-void rough_centres(const DeviceCall& call, bool values, const Scratch& scratch,
-                   cudaStream_t stream);
+// centre.cu: scratch.centres = means of some candidates' keys before RoPE.
+void rough_centres(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
 
-// gram.cu: scratch.grams = upper triangles of Y^T Y, Y the candidates' upright keys or their values
-// less their mean, which scratch.means has. Values need their rough centres.
+// gram.cu: scratch.grams = upper triangles of X^T X, X the candidates' upright keys or their values;
+// scratch.means = their means.
 void gram_matrices(const DeviceCall& call, bool values, const Scratch& scratch,
                    cudaStream_t stream);
 

@@ -31,16 +31,19 @@ class Factor {
     float diagonal[kDim];
   };
 
-  /// The upper triangle of m [kDim][kDim]; elements from `dim` on stay apart from all others.
-  __device__ void load(const float* m, int dim, Shared& shared) {
+  /// Upper triangle of m [kDim][kDim] less n mean mean^T; elements from `dim` on stay apart from
+  /// all others.
+  __device__ void load(const float* m, const float* mean, int n, int dim, Shared& shared) {
 #pragma unroll
-    for (int r = 0; r < C::kPatch; ++r)
+    for (int r = 0; r < C::kPatch; ++r) {
+      const float share = -mean[row(r)] * static_cast<float>(n);
 #pragma unroll
       for (int c = 0; c < C::kPatch; ++c) {
         const int i = row(r), j = column(c);
-        m_[r][c] = m[min(i, j) * kDim + max(i, j)];
+        m_[r][c] = fmaf(share, mean[j], m[min(i, j) * kDim + max(i, j)]);
         if (i == j) shared.diagonal[i] = i < dim ? m_[r][c] : 0.0f;
       }
+    }
     __syncthreads();
     float trace = 0;
     for (const float element : shared.diagonal) trace += element;
@@ -65,7 +68,7 @@ class Factor {
 #pragma unroll
           for (int c = 0; c < C::kPatch; ++c) by[column(c)] = m_[r][c];
         __syncthreads();
-        eliminate(by, k, r);
+        if (across() >= block) eliminate(by, k, r);  // the others have no row below k
         if (threadIdx.x == 0) shared.diagonal[k] = by[k];
       }
     }
@@ -96,7 +99,7 @@ class Factor {
   /// symmetry that element is the row's own element of the other index. kc: k's place in the patch
   /// of the thread that has it.
   __device__ void eliminate(const float* by, int k, int kc) {
-    const float inverse = 1.0f / by[k];
+    const float inverse = __fdividef(1.0f, by[k]);
     const bool has_k = along() == k / C::kPatch;
     float elements[C::kPatch];
 #pragma unroll
@@ -121,10 +124,11 @@ __global__ __launch_bounds__(Cut<kDim>::kThreads,
   __shared__ typename Factor<kDim>::Shared shared;
   const int unit = static_cast<int>(blockIdx.x);
   const DeviceItem& item = call.items[unit / call.n_heads];
-  if (item.active == 0 || candidates_of(call, item) == 0) return;
+  const int candidates = candidates_of(call, item);
+  if (item.active == 0 || candidates == 0) return;
   float* m = scratch.grams + int64_t{unit} * kDim * kDim;
   Factor<kDim> factor;
-  factor.load(m, dim, shared);
+  factor.load(m, scratch.means + int64_t{unit} * kMostDim, candidates, dim, shared);
   factor.invert(shared);
   factor.store(m, shared);
 }
@@ -147,7 +151,6 @@ void invert_factors(const DeviceCall& call, const RowShape& rows, int dim, const
 }
 
 void leverages_of_values(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
-  rough_centres(call, true, scratch, stream);
   gram_matrices(call, true, scratch, stream);
   invert_factors(call, call.values, call.values.dim, scratch, stream);
   factor_energies(call, true, scratch, stream);

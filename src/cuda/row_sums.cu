@@ -64,12 +64,12 @@ struct VectorTile {
   }
 };
 
-/// How the work is cut for a type and dimension; measured (bench/cuda_eviction_bench). The energies
-/// wait for rows, not for the tensor cores, so more and smaller blocks do better.
+/// How the work is cut for a type and dimension; measured (bench/cuda_eviction_bench). Energies
+/// with few vectors wait for rows, not for the tensor cores, so more and smaller blocks do better.
 template <vase_type T, int kDim, typename Use>
 struct Cut {
   static constexpr int kRowElements = Planes<T>::kRows * kDim;
-  static constexpr bool kWaits = !std::is_same_v<Use, Attention>;
+  static constexpr bool kWaits = std::is_same_v<Use, Energy>;
   static constexpr int kTiles = kRowElements <= 128 && !kWaits ? 2 : 1;  // of 16 rows, of a warp
   static constexpr int kColumns = kWaits ? 2 : 4;  // tiles of 8 vectors at a time
   // Blocks that share a multiprocessor, as many as their rows leave registers for.

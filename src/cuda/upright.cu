@@ -27,12 +27,12 @@ __global__ void place_items(DeviceCall call, Scratch scratch, int room) {
 
 /// The keys of `call`, rotated as stored, become those of upright items `to`, and their squared
 /// lengths. A group of lanes takes a row. Grid: (splits, units).
-template <vase_type T, int kDim, bool kFull>
-__global__ __launch_bounds__(kThreads) void turn_back_kernel(DeviceCall call, Scratch scratch,
-                                                             const DeviceItem* to) {
+template <vase_type T, int kDim, bool kFull, bool kPaired>
+__global__ __launch_bounds__(kThreads, 4) void turn_back_kernel(DeviceCall call, Scratch scratch,
+                                                                const DeviceItem* to) {
   constexpr int kGroups = kThreads / RowGroup<kDim>::kLanes;
-  __shared__ __align__(16) float staged[kGroups][kDim];
-  __shared__ uint32_t steps[kMostDim / 2];
+  using Rope = RopeUndone<kDim, kPaired, kThreads>;
+  __shared__ typename Rope::Shared shared;
   const int unit = static_cast<int>(blockIdx.y), head = unit % call.n_heads;
   const DeviceItem& item = call.items[unit / call.n_heads];
   const int begin = static_cast<int>(blockIdx.x) * kSplitRows;
@@ -41,16 +41,12 @@ __global__ __launch_bounds__(kThreads) void turn_back_kernel(DeviceCall call, Sc
   const int32_t* order = scratch.order + int64_t{unit} * call.row_capacity;
   const uint32_t* tokens = scratch.tokens + int64_t{unit} * call.row_capacity;
   float* squares = upright_squares(call, scratch, unit);
-  for (int i = static_cast<int>(threadIdx.x); i < call.rope.pairs; i += kThreads)
-    steps[i] = rope_step(item.frequencies[i]);
-  __syncthreads();
-
-  const int place = static_cast<int>(threadIdx.x) / RowGroup<kDim>::kLanes;
-  const RowGroup<kDim> group{.staged = staged[place]};
+  const Rope rope(call.rope, item.frequencies, shared);
+  const int lane = RowGroup<kDim>::lane(), place = RowGroup<kDim>::place();
   float centre[kSegment];
 #pragma unroll
   for (int d = 0; d < kSegment; ++d)
-    centre[d] = scratch.centres[int64_t{unit} * kMostDim + group.lane * kSegment + d];
+    centre[d] = scratch.centres[int64_t{unit} * kMostDim + lane * kSegment + d];
 
   const int end = min(item.n_rows, begin + kSplitRows);
   for (int first = begin; first < end; first += kRowsInFlight * kGroups) {
@@ -58,16 +54,16 @@ __global__ __launch_bounds__(kThreads) void turn_back_kernel(DeviceCall call, Sc
     const auto age_of = [&](int r) { return first + r * kGroups + place; };
 #pragma unroll
     for (int r = 0; r < kRowsInFlight; ++r)
-      if (kFull || group.lane * kSegment < call.keys.dim)
+      if (kFull || lane * kSegment < call.keys.dim)
         segments[r].template fetch<kFull>(
-            row_of(item, item.keys, head, order[min(age_of(r), end - 1)]), group.lane, call.keys);
+            row_of(item, item.keys, head, order[min(age_of(r), end - 1)]), lane, call.keys);
 #pragma unroll
     for (int r = 0; r < kRowsInFlight; ++r) {
       const int age = min(age_of(r), end - 1);
       float x[kSegment];
       segments[r].values(x);
-      if (call.keys.rotation != 0) rotate(x, group.lane, call.keys.rotation);
-      if (call.rope.pairs > 0) group.turn_back(x, call.rope, steps, token_of(tokens[age]));
+      if (call.keys.rotation != 0) rotate(x, lane, call.keys.rotation);
+      if (call.rope.pairs > 0) rope.turn(x, token_of(tokens[age]));
 #pragma unroll
       for (int d = 0; d < kSegment; ++d) x[d] -= centre[d];
       const uint4 rounded = round_to_half(x);
@@ -78,8 +74,8 @@ __global__ __launch_bounds__(kThreads) void turn_back_kernel(DeviceCall call, Sc
       for (int step = RowGroup<kDim>::kLanes / 2; step > 0; step /= 2)
         square += __shfl_xor_sync(kFullWarp, square, step);
       if (age_of(r) >= end) continue;
-      reinterpret_cast<uint4*>(row_of(upright, upright.keys, head, age))[group.lane] = rounded;
-      if (group.lane == 0) squares[age] = square;
+      reinterpret_cast<uint4*>(row_of(upright, upright.keys, head, age))[lane] = rounded;
+      if (lane == 0) squares[age] = square;
     }
   }
 }
@@ -109,7 +105,7 @@ UprightKeys::UprightKeys(const DeviceCall& call, const Scratch& scratch, cudaStr
   room_ = divide_up(call.n_items, divide_up(call.n_items, most));  // chunks of one size
   place_items<<<static_cast<unsigned>(divide_up(call.n_items, kThreads)), kThreads, 0, stream>>>(
       call, scratch, room_);
-  rough_centres(call, false, scratch, stream);
+  rough_centres(call, scratch, stream);
 }
 
 int32_t UprightKeys::chunks() const { return divide_up(call_.n_items, room_); }
@@ -125,8 +121,8 @@ UprightKeys::Chunk UprightKeys::turn_back(int32_t index) {
   if (index != held_) {
     const dim3 grid(static_cast<unsigned>(row_splits(call_.most_rows)),
                     static_cast<unsigned>(chunk.call.units()));
-    with_row_shape(call_.keys, shape().dim, [&]<vase_type T, int kDim, bool kFull>() {
-      turn_back_kernel<T, kDim, kFull>
+    with_keys(call_, [&]<vase_type T, int kDim, bool kFull, bool kPaired>() {
+      turn_back_kernel<T, kDim, kFull, kPaired>
           <<<grid, kThreads, 0, stream_>>>(chunk.call, chunk.scratch, items);
     });
     held_ = index;
