@@ -107,17 +107,15 @@ __device__ inline void multiply(const Stage& stage, int above, int left, bool su
   }
 }
 
-/// totals += sums, which are 0 then.
-__device__ inline void flush(Patch& sums, Patch& totals) {
+/// total += sum, which is 0 then: numbers and arrays of them.
+__device__ inline void flush(float& sum, float& total) {
+  total += sum;
+  sum = 0;
+}
+template <typename T, int kCount>
+__device__ inline void flush(T (&sums)[kCount], T (&totals)[kCount]) {
 #pragma unroll
-  for (int m = 0; m < kPatch / 16; ++m)
-#pragma unroll
-    for (int n = 0; n < kPatch / 8; ++n)
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        totals[m][n][i] += sums[m][n][i];
-        sums[m][n][i] = 0;
-      }
+  for (int i = 0; i < kCount; ++i) flush(sums[i], totals[i]);
 }
 
 /// A tile of the upper triangle a block. Grid: (tiles of the triangle, units).
@@ -146,17 +144,18 @@ __global__ __launch_bounds__(kThreads, 4) void gram_kernel(DeviceCall call, Scra
   const int warp = thread / kWarpLanes, lane = thread % kWarpLanes;
   const int patch_above = warp / kAcross * kPatch, patch_left = warp % kAcross * kPatch;
   const bool sum = diagonal && patch_above == 0;
-  Patch products{}, totals{};
-  Sums sums{};
+  Patch products{}, total_products{};
+  Sums sums{}, total_sums{};
   for (int s = 0; s < kStages - 1; ++s) loader.load(s * kStage, stages[s]);
   for (int first = 0, s = 0; first < candidates; first += kStage, s = (s + 1) % kStages) {
     __pipeline_wait_prior(kStages - 2);
     __syncthreads();  // this stage has come for all threads, and all are through with the last one
     loader.load(first + (kStages - 1) * kStage, stages[(s + kStages - 1) % kStages]);
     multiply(stages[s], patch_above, (diagonal ? 0 : kTile) + patch_left, sum, products, sums);
-    if ((first + kStage) % kRun == 0) flush(products, totals);
+    if ((first + kStage) % kRun != 0 && first + kStage < candidates) continue;
+    flush(products, total_products);
+    flush(sums, total_sums);
   }
-  flush(products, totals);
 
   float* gram = scratch.grams + int64_t{unit} * kDim * kDim;
   float* mean = scratch.means + int64_t{unit} * kMostDim;
@@ -168,12 +167,12 @@ __global__ __launch_bounds__(kThreads, 4) void gram_kernel(DeviceCall call, Scra
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
         const int row = above * kTile + patch_above + m * 16 + half * 8 + lane / 4;
-        const float* pair = totals[m][n] + 2 * half;
+        const float* pair = total_products[m][n] + 2 * half;
         *reinterpret_cast<float2*>(gram + row * kDim + column) = {pair[0], pair[1]};
       }
     if (sum && lane < 4) {
-      mean[column] = sums[n][0] / static_cast<float>(candidates);
-      mean[column + 1] = sums[n][1] / static_cast<float>(candidates);
+      mean[column] = total_sums[n][0] / static_cast<float>(candidates);
+      mean[column + 1] = total_sums[n][1] / static_cast<float>(candidates);
     }
   }
 }
