@@ -24,32 +24,42 @@ constexpr int kRowTiles = kDim <= 128 ? 2 : 1;
 template <int kDim>
 constexpr int kBlockRows = kWarps* kRowTiles<kDim> * 16;
 
+/// Tiles of newest rows in shared memory: one at work, the others on their way.
+template <int kDim>
+constexpr int kStages = kDim <= 128 ? 4 : 2;
+
 /// The upright keys of a unit, by age, and their squared lengths.
+template <int kDim>
 struct Keys {
+  static constexpr int kStride = upright_pitch(kDim) * 2;  // bytes
   const std::byte* rows;
-  int64_t stride;  ///< bytes
   const float* squares;
   int n;
 
   /// The newest row stands for those beyond it.
   __device__ int row(int age) const { return min(age, n - 1); }
-  __device__ const std::byte* at(int age) const { return rows + row(age) * stride; }
+  __device__ const std::byte* at(int age) const { return rows + int64_t{row(age)} * kStride; }
 };
 
 template <int kDim>
 struct ColumnTile {
+  static constexpr int kPieces = kDim * 2 / 16;  // of 16 bytes, of a row
   alignas(16) std::byte planes[1][kColumnTile][pitch_bytes(kDim)];
   alignas(16) float squares[kColumnTile];
 
-  /// Starts copying the rows from `first` on.
-  __device__ void load(const Keys& keys, int first) {
-    constexpr int kPieces = kDim * 2 / 16;
-    for (int at = static_cast<int>(threadIdx.x); at < kColumnTile * kPieces; at += kThreads)
-      __pipeline_memcpy_async(&planes[0][at / kPieces][at % kPieces * 16],
-                              keys.at(first + at / kPieces) + at % kPieces * 16, 16);
-    if (threadIdx.x < kColumnTile)
-      __pipeline_memcpy_async(&squares[threadIdx.x],
-                              keys.squares + keys.row(first + static_cast<int>(threadIdx.x)), 4);
+  /// Starts copying the rows from `first` on, if there are any. A thread takes the same piece of
+  /// several rows.
+  __device__ void load(const Keys<kDim>& keys, int first) {
+    const int thread = static_cast<int>(threadIdx.x);
+    const int piece = thread % kPieces * 16, place = thread / kPieces;
+    if (first < keys.n) {
+#pragma unroll
+      for (int i = 0; i < kColumnTile; i += kThreads / kPieces)
+        __pipeline_memcpy_async(&planes[0][place + i][piece], keys.at(first + place + i) + piece,
+                                16);
+      if (thread < kColumnTile)
+        __pipeline_memcpy_async(&squares[thread], keys.squares + keys.row(first + thread), 4);
+    }
     __pipeline_commit();
   }
 };
@@ -59,7 +69,7 @@ template <int kDim>
 struct Candidates {
   uint4 planes[1][kRowTiles<kDim>][kDim / kChunk][2];
 
-  __device__ void load(const Keys& keys, int first) {
+  __device__ void load(const Keys<kDim>& keys, int first) {
     const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
 #pragma unroll
     for (int t = 0; t < kRowTiles<kDim>; ++t)
@@ -73,11 +83,11 @@ struct Candidates {
 };
 
 /// least = the lower of it and the squared distances to a tile's rows that are newer, less the
-/// candidate's own squared length. first_row, first_column: ages.
-template <int kDim>
-__device__ inline void approach(const Candidates<kDim>& candidates, const Keys& keys,
+/// candidate's own squared length. first_row, first_column: ages. kAllNewer: all rows are.
+template <int kDim, bool kAllNewer>
+__device__ inline void approach(const Candidates<kDim>& candidates, const Keys<kDim>& keys,
                                 const ColumnTile<kDim>& tile, int first_row, int first_column,
-                                bool all_newer, float (&least)[kRowTiles<kDim>][2]) {
+                                float (&least)[kRowTiles<kDim>][2]) {
   const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
   float products[kRowTiles<kDim>][kColumns][4] = {};
 #pragma unroll
@@ -97,9 +107,9 @@ __device__ inline void approach(const Candidates<kDim>& candidates, const Keys& 
         const int row = first_row + t * 16 + r * 8;
         const float even = fmaf(-2.0f, products[t][n][2 * r], squares.x);
         const float odd = fmaf(-2.0f, products[t][n][2 * r + 1], squares.y);
-        if (all_newer || keys.row(first_column + column) > row)
+        if (kAllNewer || keys.row(first_column + column) > row)
           least[t][r] = fminf(least[t][r], even);
-        if (all_newer || keys.row(first_column + column + 1) > row)
+        if (kAllNewer || keys.row(first_column + column + 1) > row)
           least[t][r] = fminf(least[t][r], odd);
       }
   }
@@ -108,7 +118,7 @@ __device__ inline void approach(const Candidates<kDim>& candidates, const Keys& 
 /// Of upright items. Grid: (blocks of candidates, units).
 template <int kDim>
 __global__ __launch_bounds__(kThreads, 2) void novelty_kernel(DeviceCall call, Scratch scratch) {
-  __shared__ ColumnTile<kDim> tiles[2];
+  __shared__ ColumnTile<kDim> tiles[kStages<kDim>];
   const int unit = static_cast<int>(blockIdx.y), head = unit % call.n_heads;
   const int thread = static_cast<int>(threadIdx.x);
   const int lane = thread % kWarpLanes, warp = thread / kWarpLanes;
@@ -116,10 +126,11 @@ __global__ __launch_bounds__(kThreads, 2) void novelty_kernel(DeviceCall call, S
   const int n_candidates = candidates_of(call, item);
   const int block_first = static_cast<int>(blockIdx.x) * kBlockRows<kDim>;
   if (item.active == 0 || block_first >= n_candidates) return;
-  const Keys keys{item.keys.data + head * item.keys.head_stride, item.keys.row_stride,
-                  upright_squares(call, scratch, unit), item.n_rows};
+  const Keys<kDim> keys{item.keys.data + head * item.keys.head_stride,
+                        upright_squares(call, scratch, unit), item.n_rows};
   const int newest = item.n_rows - min(kNoveltyRows, item.n_rows);
-  tiles[0].load(keys, newest);
+  for (int stage = 0; stage < kStages<kDim> - 1; ++stage)
+    tiles[stage].load(keys, newest + stage * kColumnTile);
   const int first_row = block_first + warp * kRowTiles<kDim> * 16 + lane / 4;
   Candidates<kDim> candidates;
   candidates.load(keys, first_row);
@@ -127,11 +138,16 @@ __global__ __launch_bounds__(kThreads, 2) void novelty_kernel(DeviceCall call, S
   float least[kRowTiles<kDim>][2];
   for (auto& tile : least) tile[0] = tile[1] = FLT_MAX;
   const bool all_newer = block_first + kBlockRows<kDim> <= newest;
-  for (int first = newest, stage = 0; first < item.n_rows; first += kColumnTile, stage ^= 1) {
-    __pipeline_wait_prior(0);
-    __syncthreads();  // this tile has come for all threads, and all are through with the other
-    if (first + kColumnTile < item.n_rows) tiles[stage ^ 1].load(keys, first + kColumnTile);
-    approach<kDim>(candidates, keys, tiles[stage], first_row, first, all_newer, least);
+  for (int first = newest, stage = 0; first < item.n_rows;
+       first += kColumnTile, stage = (stage + 1) % kStages<kDim>) {
+    __pipeline_wait_prior(kStages<kDim> - 2);
+    __syncthreads();  // this tile has come for all threads, and all are through with the last one
+    tiles[(stage + kStages<kDim> - 1) % kStages<kDim>].load(
+        keys, first + (kStages<kDim> - 1) * kColumnTile);
+    if (all_newer)
+      approach<kDim, true>(candidates, keys, tiles[stage], first_row, first, least);
+    else
+      approach<kDim, false>(candidates, keys, tiles[stage], first_row, first, least);
   }
 
   const int64_t unit_first = int64_t{unit} * call.row_capacity;

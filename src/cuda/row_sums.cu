@@ -39,29 +39,54 @@ using FactorEnergy = SquaredLength<true>;
 
 template <vase_type T, int kDim>
 struct VectorTile {
-  static constexpr int kPitch = pitch_bytes(kDim);
-  alignas(16) std::byte planes[Planes<T>::kVectors][kVectorTile][kPitch];
+  static constexpr int kPlanes = Planes<T>::kVectors, kPitch = pitch_bytes(kDim);
+  alignas(16) std::byte planes[kPlanes][kVectorTile][kPitch];
   float4 constants[kVectorTile];
+};
 
-  /// Starts copying vectors [first, first + kVectorTile) of a set.
-  __device__ void load(const Vectors& vectors, const Scratch& scratch, int set, int first) {
-    constexpr int kPieces = kDim * 2 / 16;
-    for (int at = static_cast<int>(threadIdx.x); at < Planes<T>::kVectors * kVectorTile * kPieces;
-         at += kThreads) {
-      const int piece = at % kPieces, v = at / kPieces % kVectorTile,
-                p = at / kPieces / kVectorTile;
-      __pipeline_memcpy_async(
-          &planes[p][v][piece * 16],
-          scratch.planes +
-              ((int64_t{set} * vectors.planes + p) * vectors.padded + first + v) * kDim + piece * 8,
-          16);
-    }
-    if (threadIdx.x < kVectorTile)
-      __pipeline_memcpy_async(
-          &constants[threadIdx.x],
-          scratch.constants + int64_t{set} * vectors.padded + first + threadIdx.x, 16);
-    __pipeline_commit();
+/// Brings the vectors of a set into shared memory, tile by tile. A thread brings the same 16 bytes
+/// of several vectors.
+template <vase_type T, int kDim>
+class VectorLoader {
+ public:
+  __device__ VectorLoader(const Vectors& vectors, const Scratch& scratch, int set)
+      : plane_bytes_(vectors.plane_elements() * kBytes), left_(vectors.padded) {
+    const int64_t first = int64_t{set} * vectors.planes * vectors.plane_elements();
+    const int mine = (place() * kDim + piece() * 16 / kBytes);
+    from_ = reinterpret_cast<const std::byte*>(scratch.planes + first + mine);
+    constants_ = scratch.constants + int64_t{set} * vectors.padded + threadIdx.x;
   }
+
+  /// Starts copying the next tile, if there is one.
+  __device__ void load(VectorTile<T, kDim>& tile) {
+    if (left_ > 0) {
+#pragma unroll
+      for (int p = 0; p < Planes<T>::kVectors; ++p)
+#pragma unroll
+        for (int i = 0; i < kVectorTile; i += kApart)
+          __pipeline_memcpy_async(&tile.planes[p][place() + i][piece() * 16],
+                                  from_ + p * plane_bytes_ + i * kDim * kBytes, 16);
+      if (threadIdx.x < kVectorTile)
+        __pipeline_memcpy_async(&tile.constants[threadIdx.x], constants_, 16);
+    }
+    __pipeline_commit();
+    from_ += kVectorTile * kDim * kBytes;
+    constants_ += kVectorTile;
+    left_ -= kVectorTile;
+  }
+
+ private:
+  static constexpr int kBytes = 2;                    // of an element
+  static constexpr int kPieces = kDim * kBytes / 16;  // of a vector
+  static constexpr int kApart = kThreads / kPieces;   // vectors between those of a thread
+  static_assert(kVectorTile % kApart == 0);
+  __device__ static int piece() { return static_cast<int>(threadIdx.x) % kPieces; }
+  __device__ static int place() { return static_cast<int>(threadIdx.x) / kPieces; }
+
+  const std::byte* from_;
+  const float4* constants_;
+  int64_t plane_bytes_;
+  int left_;
 };
 
 /// How the work is cut for a type and dimension; measured (bench/cuda_eviction_bench). Energies
@@ -76,6 +101,10 @@ struct Cut {
   static constexpr int kMost = kWaits ? 3 : 2;
   static constexpr int kBlocks = kRowElements > 256 ? 1 : kRowElements > 128 ? 2 : kMost;
   static constexpr int kBlockRows = kWarps * kTiles * 16;
+  // Tiles of vectors in shared memory: a factor has few, which should all be on their way.
+  static constexpr int kShared =
+      220 * 1024 / kBlocks / static_cast<int>(sizeof(VectorTile<T, kDim>));
+  static constexpr int kStages = Use::kTriangular ? (kShared < 4 ? kShared : 4) : 2;
 };
 
 /// Whose rows, and where the sums go.
@@ -173,17 +202,18 @@ __global__ __launch_bounds__(kThreads, (Cut<T, kDim, Use>::kBlocks)) void row_su
   const int block_first = static_cast<int>(blockIdx.x) * C::kBlockRows;
   if (item.active == 0 || block_first >= item.n_rows) return;
   const int set = target.set_per_item ? unit / call.n_heads : unit;
-  tiles[0].load(vectors, scratch, set, 0);
+  VectorLoader<T, kDim> loader(vectors, scratch, set);
+  for (int stage = 0; stage < C::kStages - 1; ++stage) loader.load(tiles[stage]);
   const int first_row = block_first + warp * C::kTiles * 16 + lane / 4;
   Rows<T, kDim, Use> rows;
   rows.template load<kFull>(item, target, head, first_row);
 
   float sums[C::kTiles][2] = {};
-  for (int first = 0, stage = 0; first < vectors.padded; first += kVectorTile, stage ^= 1) {
-    __pipeline_wait_prior(0);
-    __syncthreads();  // this tile has come for all threads, and all are through with the other
-    if (first + kVectorTile < vectors.padded)
-      tiles[stage ^ 1].load(vectors, scratch, set, first + kVectorTile);
+  for (int first = 0, stage = 0; first < vectors.padded;
+       first += kVectorTile, stage = (stage + 1) % C::kStages) {
+    __pipeline_wait_prior(C::kStages - 2);
+    __syncthreads();  // this tile has come for all threads, and all are through with the last one
+    loader.load(tiles[(stage + C::kStages - 1) % C::kStages]);
     const Tile& tile = tiles[stage];
     const int chunks = divide_up(first + kVectorTile, kChunk);
 #pragma unroll
@@ -222,7 +252,7 @@ __global__ __launch_bounds__(kThreads, (Cut<T, kDim, Use>::kBlocks)) void row_su
 template <vase_type T, int kDim, typename Use, bool kFull>
 void launch(const DeviceCall& call, const Vectors& vectors, const Target& target,
             const Scratch& scratch, cudaStream_t stream) {
-  constexpr size_t kBytes = 2 * sizeof(VectorTile<T, kDim>);
+  constexpr size_t kBytes = Cut<T, kDim, Use>::kStages * sizeof(VectorTile<T, kDim>);
   constexpr auto kernel = row_sums_kernel<T, kDim, Use, kFull>;
   cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                        static_cast<int>(kBytes));

@@ -120,8 +120,9 @@ __global__ void pack_factors_kernel(DeviceCall call, Vectors vectors, bool half,
 #pragma unroll
   for (int j = 0; j < kPerLane; ++j) {
     const int d = lane + j * kWarp;
-    x[j] = v < vectors.count && d <= v ? factor[d] : 0.0f;
-    offset = fmaf(x[j], mean[d], offset);
+    const bool there = v < vectors.count && d <= v;
+    x[j] = there ? factor[d] : 0.0f;
+    if (there) offset = fmaf(x[j], mean[d], offset);  // no mean was taken behind the last element
   }
   for (int step = kWarp / 2; step > 0; step /= 2)
     offset += __shfl_xor_sync(kAllLanes, offset, step);
