@@ -5,6 +5,7 @@
 
 #include "cuda/launch.hpp"
 #include "cuda/row_group.cuh"
+#include "cuda/upright.hpp"
 
 namespace vase::cuda {
 namespace {
@@ -22,86 +23,126 @@ static_assert(kRun % kStage == 0 && kStage % 16 == 0);
 
 using Stage = __half[kStage][kPitch];
 
-/// The keys or the values of a unit. The order in which a sum takes the rows does not matter:
-/// upright keys come by age, values by cell.
-struct Side {
-  bool values;
-  RowShape shape;
-};
-
-/// Brings the candidates' elements of one or two tiles of columns into shared memory. A thread
-/// brings the same segment of several rows of a stage.
-template <vase_type T, bool kFull, bool kDiagonal>
-class Loader {
- public:
+/// Where a thread's part of a tile's rows is: the same segment of several rows of a stage.
+template <bool kDiagonal>
+struct Share {
   static constexpr int kSegments = (kDiagonal ? 1 : 2) * kTileSegments;  // of a row
   static constexpr int kApart = kThreads / kSegments;  // rows between those of a thread
-  static constexpr int kShare = kStage / kApart;
+  static constexpr int kRows = kStage / kApart;
 
-  /// Where this thread's rows of a stage are; null: no candidate.
-  using Places = const std::byte* [kShare];
-
-  __device__ Loader(const DeviceItem& item, const Side& side, const int32_t* age, int head,
-                    int candidates, int above, int left)
-      : shape_(side.shape), candidates_(candidates) {
-    const DeviceRows& rows = side.values ? item.values : item.keys;
-    const int within = static_cast<int>(threadIdx.x) % kSegments;
-    n_rows_ = side.values ? item.n_rows : candidates;
-    age_ = side.values ? age : nullptr;
-    cells_ = side.values ? item.cells : nullptr;
-    place_ = static_cast<int>(threadIdx.x) / kSegments;
-    column_ = within * kSegment;
-    segment_ = (within < kTileSegments ? above : left) * kTileSegments + within % kTileSegments;
-    rows_ = rows.data + head * rows.head_stride;
-    stride_ = rows.row_stride;
+  /// Of the tiles of columns `above` and `left`.
+  __device__ Share(int above, int left) {
+    const int thread = static_cast<int>(threadIdx.x), within = thread % kSegments;
+    place = thread / kSegments;
+    column = within * kSegment;
+    segment = (within < kTileSegments ? above : left) * kTileSegments + within % kTileSegments;
   }
 
-  __device__ int n_rows() const { return n_rows_; }
-
-  /// Looks up the stage from row `first` on, a stage before it is brought: the way there is long.
-  __device__ void find(int first, Places& places) const {
-    int cells[kShare], ages[kShare];
-#pragma unroll
-    for (int i = 0; i < kShare; ++i) {
-      const int row = min(first + place_ + i * kApart, n_rows_ - 1);
-      ages[i] = age_ != nullptr ? age_[row] : row;
-      cells[i] = cells_ != nullptr ? cells_[row] : row;
-    }
-#pragma unroll
-    for (int i = 0; i < kShare; ++i) {
-      const bool candidate = first + place_ + i * kApart < n_rows_ && ages[i] < candidates_;
-      places[i] = candidate ? rows_ + cells[i] * stride_ : nullptr;
-    }
+  __device__ uint4* in(Stage& stage, int i) const {
+    return reinterpret_cast<uint4*>(&stage[place + i * kApart][column]);
   }
 
-  /// Starts with the rows that were found; zeros for the others.
-  __device__ void load(const Places& places, Stage& stage) const {
+  int place;    ///< the first of its rows within a stage
+  int column;   ///< within a stage
+  int segment;  ///< within a row
+};
+
+/// Brings a unit's upright keys into shared memory, which lie by age without gaps.
+template <int kDim, bool kDiagonal>
+class KeyLoader {
+ public:
+  using Part = Share<kDiagonal>;
+
+  __device__ KeyLoader(const DeviceItem& item, int head, int candidates, const Part& part)
+      : part_(part), left_(candidates - part.place) {
+    from_ = item.keys.data + head * item.keys.head_stride + part.place * kPitchBytes +
+            part.segment * 16;
+  }
+
+  /// Starts with the next stage; zeros behind the last candidate.
+  __device__ void load(Stage& stage) {
 #pragma unroll
-    for (int i = 0; i < kShare; ++i) {
-      auto* to = reinterpret_cast<uint4*>(&stage[place_ + i * kApart][column_]);
-      if constexpr (T == VASE_F16 && kFull) {
-        const bool none = places[i] == nullptr;
-        __pipeline_memcpy_async(to, (none ? rows_ : places[i]) + segment_ * 16, 16, none ? 16 : 0);
-      } else {
-        Segment<T> carried{};
-        if (places[i] != nullptr && segment_ * kSegment < shape_.dim)
-          carried.fetch(places[i], segment_, shape_);
-        float x[kSegment];
-        carried.values(x);
-        *to = round_to_half(x);
-      }
+    for (int i = 0; i < Part::kRows; ++i) {
+      const bool there = i * Part::kApart < left_;
+      __pipeline_memcpy_async(part_.in(stage, i),
+                              from_ + (there ? i * Part::kApart * kPitchBytes : 0), 16,
+                              there ? 0 : 16);
     }
     __pipeline_commit();
+    if (left_ > kStage) from_ += kStage * kPitchBytes;
+    left_ -= kStage;
   }
 
  private:
+  static constexpr int kPitchBytes = upright_pitch(kDim) * 2;
+  Part part_;
+  const std::byte* from_;
+  int left_;
+};
+
+/// Brings a unit's values into shared memory in the order of its rows: that in which a sum takes
+/// them does not matter.
+template <vase_type T, bool kFull, bool kDiagonal>
+class ValueLoader {
+ public:
+  using Part = Share<kDiagonal>;
+
+  __device__ ValueLoader(const DeviceItem& item, const RowShape& shape, const int32_t* age,
+                         int head, int candidates, const Part& part)
+      : part_(part),
+        shape_(shape),
+        rows_(item.values.data + head * item.values.head_stride),
+        stride_(item.values.row_stride),
+        age_(age),
+        cells_(item.cells),
+        next_(part.place),
+        n_rows_(item.n_rows),
+        candidates_(candidates) {
+    find();
+  }
+
+  /// Starts with the next stage; zeros where there is no candidate.
+  __device__ void load(Stage& stage) {
+#pragma unroll
+    for (int i = 0; i < Part::kRows; ++i) {
+      const bool there = ages_[i] < candidates_;
+      const std::byte* row = rows_ + static_cast<int64_t>(found_[i]) * stride_;
+      if constexpr (T == VASE_F16 && kFull) {
+        __pipeline_memcpy_async(part_.in(stage, i), row + part_.segment * 16, 16, there ? 0 : 16);
+      } else {
+        Segment<T> carried{};
+        if (there && part_.segment * kSegment < shape_.dim)
+          carried.fetch(row, part_.segment, shape_);
+        float x[kSegment];
+        carried.values(x);
+        *part_.in(stage, i) = round_to_half(x);
+      }
+    }
+    __pipeline_commit();
+    find();
+  }
+
+ private:
+  Part part_;
   const RowShape& shape_;
   const std::byte* rows_;
   int64_t stride_;
   const int32_t *age_, *cells_;
-  int n_rows_, candidates_;
-  int segment_;  // of this thread, within the row
-  int place_, column_;
+  int next_, n_rows_, candidates_;
+  int found_[Part::kRows];  // cells of this thread's rows of the next stage
+  int ages_[Part::kRows];   // their ages
+
+  /// Looks up the next stage, a stage before it is brought: the way there is long.
+  __device__ void find() {
+#pragma unroll
+    for (int i = 0; i < Part::kRows; ++i) {
+      const int row = next_ + i * Part::kApart, there = min(row, n_rows_ - 1);
+      const int age = age_[there];
+      ages_[i] = row < n_rows_ ? age : candidates_;
+      found_[i] = cells_ != nullptr ? cells_[there] : there;
+    }
+    next_ += kStage;
+  }
 };
 
 /// Four 8 x 8 matrices, transposed; `at`: the lane's row of them.
@@ -156,16 +197,12 @@ __device__ inline void flush(T (&sums)[kCount], T (&totals)[kCount]) {
   for (int i = 0; i < kCount; ++i) flush(sums[i], totals[i]);
 }
 
-/// Tile (above, left) of the upper triangle of a unit's matrix.
-template <vase_type T, int kDim, bool kFull, bool kDiagonal>
-__device__ inline void multiply_tile(const DeviceCall& call, const Scratch& scratch,
-                                     const Side& side, int unit, int above, int left,
+/// Tile (above, left) of the upper triangle of a unit's matrix, and if kDiagonal the mean of its
+/// columns; `loader` brings n_rows rows, zeros where there is no candidate.
+template <int kDim, bool kDiagonal, typename Loader>
+__device__ inline void multiply_tile(const Scratch& scratch, Loader& loader, int n_rows,
+                                     int candidates, int unit, int above, int left,
                                      Stage (&stages)[kStages]) {
-  const DeviceItem& item = call.items[unit / call.n_heads];
-  const int candidates = candidates_of(call, item);
-  using Loading = Loader<T, kFull, kDiagonal>;
-  const Loading loader(item, side, scratch.age + int64_t{unit} * call.row_capacity,
-                       unit % call.n_heads, candidates, above, left);
   const int thread = static_cast<int>(threadIdx.x);
   const int warp = thread / kWarpLanes, lane = thread % kWarpLanes;
   const int patch_above = warp / kAcross * kPatch, patch_left = warp % kAcross * kPatch;
@@ -173,22 +210,16 @@ __device__ inline void multiply_tile(const DeviceCall& call, const Scratch& scra
   const bool sum = kDiagonal && patch_above == 0;
   Patch products{}, total_products{};
   Sums sums{}, total_sums{};
-  typename Loading::Places places;
-  for (int s = 0; s < kStages - 1; ++s) {
-    loader.find(s * kStage, places);
-    loader.load(places, stages[s]);
-  }
-  loader.find((kStages - 1) * kStage, places);
-  for (int first = 0, s = 0; first < loader.n_rows(); first += kStage, s = (s + 1) % kStages) {
+  for (int s = 0; s < kStages - 1; ++s) loader.load(stages[s]);
+  for (int first = 0, s = 0; first < n_rows; first += kStage, s = (s + 1) % kStages) {
     __pipeline_wait_prior(kStages - 2);
     __syncthreads();  // this stage has come for all threads, and all are through with the last one
-    loader.load(places, stages[(s + kStages - 1) % kStages]);
-    loader.find(first + kStages * kStage, places);
+    loader.load(stages[(s + kStages - 1) % kStages]);
     if (sum)
       multiply<true>(stages[s], patch_above, from, products, sums);
     else
       multiply<false>(stages[s], patch_above, from, products, sums);
-    if ((first + kStage) % kRun != 0 && first + kStage < loader.n_rows()) continue;
+    if ((first + kStage) % kRun != 0 && first + kStage < n_rows) continue;
     flush(products, total_products);
     flush(sums, total_sums);
   }
@@ -213,33 +244,73 @@ __device__ inline void multiply_tile(const DeviceCall& call, const Scratch& scra
   }
 }
 
-/// A tile of the upper triangle a block. Grid: (tiles of the triangle, units).
-template <vase_type T, int kDim, bool kFull>
-__global__ __launch_bounds__(kThreads, 4) void gram_kernel(DeviceCall call, Scratch scratch,
-                                                           Side side) {
-  __shared__ __align__(16) Stage stages[kStages];
-  const int unit = static_cast<int>(blockIdx.y);
-  const DeviceItem& item = call.items[unit / call.n_heads];
-  if (item.active == 0 || candidates_of(call, item) == 0) return;
+/// Calls use.operator()<diagonal>(above, left) for the tile of the upper triangle that a block has.
+template <typename Use>
+__device__ inline void with_tile(const Use& use) {
   int above = static_cast<int>(blockIdx.x), left = 0;  // rows and columns, in tiles
   for (; above > left; ++left) above -= left + 1;
   if (above == left)
-    multiply_tile<T, kDim, kFull, true>(call, scratch, side, unit, above, left, stages);
+    use.template operator()<true>(above, left);
   else
-    multiply_tile<T, kDim, kFull, false>(call, scratch, side, unit, above, left, stages);
+    use.template operator()<false>(above, left);
+}
+
+/// Of upright items. Grid: (tiles of the triangle, units).
+template <int kDim>
+__global__ __launch_bounds__(kThreads, 4) void key_gram_kernel(DeviceCall call, Scratch scratch) {
+  __shared__ __align__(16) Stage stages[kStages];
+  const int unit = static_cast<int>(blockIdx.y);
+  const DeviceItem& item = call.items[unit / call.n_heads];
+  const int candidates = candidates_of(call, item);
+  if (item.active == 0 || candidates == 0) return;
+  with_tile([&]<bool kDiagonal>(int above, int left) {
+    KeyLoader<kDim, kDiagonal> loader(item, unit % call.n_heads, candidates, {above, left});
+    multiply_tile<kDim, kDiagonal>(scratch, loader, candidates, candidates, unit, above, left,
+                                   stages);
+  });
+}
+
+/// Grid: (tiles of the triangle, units).
+template <vase_type T, int kDim, bool kFull>
+__global__ __launch_bounds__(kThreads, 4) void value_gram_kernel(DeviceCall call, Scratch scratch) {
+  __shared__ __align__(16) Stage stages[kStages];
+  const int unit = static_cast<int>(blockIdx.y);
+  const DeviceItem& item = call.items[unit / call.n_heads];
+  const int candidates = candidates_of(call, item);
+  if (item.active == 0 || candidates == 0) return;
+  const int32_t* age = scratch.age + int64_t{unit} * call.row_capacity;
+  with_tile([&]<bool kDiagonal>(int above, int left) {
+    ValueLoader<T, kFull, kDiagonal> loader(item, call.values, age, unit % call.n_heads, candidates,
+                                            {above, left});
+    multiply_tile<kDim, kDiagonal>(scratch, loader, item.n_rows, candidates, unit, above, left,
+                                   stages);
+  });
+}
+
+dim3 grid_of(const DeviceCall& call, const RowShape& rows) {
+  const int tiles = padded_dim(rows.dim) / kTile;
+  return {static_cast<unsigned>(tiles * (tiles + 1) / 2), static_cast<unsigned>(call.units())};
 }
 
 }  // namespace
 
-void gram_matrices(const DeviceCall& call, bool values, const Scratch& scratch,
-                   cudaStream_t stream) {
-  const Side side{values, values ? call.values : call.keys};
-  const int tiles = padded_dim(side.shape.dim) / kTile;
-  const dim3 grid(static_cast<unsigned>(tiles * (tiles + 1) / 2),
-                  static_cast<unsigned>(call.units()));
-  with_row_shape(side.shape, padded_dim(side.shape.dim), [&]<vase_type T, int kDim, bool kFull>() {
-    gram_kernel<T, kDim, kFull><<<grid, kThreads, 0, stream>>>(call, scratch, side);
-  });
+void gram_matrices_of_keys(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
+  const dim3 grid = grid_of(call, call.keys);
+  const int dim = padded_dim(call.keys.dim);
+  if (dim == 64)
+    key_gram_kernel<64><<<grid, kThreads, 0, stream>>>(call, scratch);
+  else if (dim == 128)
+    key_gram_kernel<128><<<grid, kThreads, 0, stream>>>(call, scratch);
+  else
+    key_gram_kernel<256><<<grid, kThreads, 0, stream>>>(call, scratch);
+}
+
+void gram_matrices_of_values(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
+  const dim3 grid = grid_of(call, call.values);
+  with_row_shape(call.values, padded_dim(call.values.dim),
+                 [&]<vase_type T, int kDim, bool kFull>() {
+                   value_gram_kernel<T, kDim, kFull><<<grid, kThreads, 0, stream>>>(call, scratch);
+                 });
 }
 
 }  // namespace vase::cuda

@@ -56,8 +56,8 @@ void rough_centres(const DeviceCall& call, const Scratch& scratch, cudaStream_t 
 
 // gram.cu: scratch.grams = upper triangles of X^T X, X the candidates' upright keys or their values;
 // scratch.means = their means.
-void gram_matrices(const DeviceCall& call, bool values, const Scratch& scratch,
-                   cudaStream_t stream);
+void gram_matrices_of_keys(const DeviceCall& upright, const Scratch& scratch, cudaStream_t stream);
+void gram_matrices_of_values(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
 
 // novelty.cu: scratch.first *= squared distance of a candidate's key to the nearest newer one, for
 // upright keys.

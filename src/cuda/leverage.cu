@@ -151,7 +151,7 @@ void invert_factors(const DeviceCall& call, const RowShape& rows, int dim, const
 }
 
 void leverages_of_values(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
-  gram_matrices(call, true, scratch, stream);
+  gram_matrices_of_values(call, scratch, stream);
   invert_factors(call, call.values, call.values.dim, scratch, stream);
   factor_energies(call, true, scratch, stream);
 }
@@ -161,7 +161,7 @@ void leverages_of_keys(const DeviceCall& call, const Scratch& scratch, cudaStrea
   UprightKeys keys(call, scratch, stream);
   for (int32_t i = 0; i < keys.chunks(); ++i) {
     const UprightKeys::Chunk chunk = keys.turn_back(i);
-    gram_matrices(chunk.call, false, chunk.scratch, stream);
+    gram_matrices_of_keys(chunk.call, chunk.scratch, stream);
   }
   invert_factors(call, keys.shape(), call.keys.dim, scratch, stream);
   // Backwards: the last chunk is still there.

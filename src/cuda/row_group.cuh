@@ -113,12 +113,15 @@ class RopeUndone<kDim, false, kThreads> {
   Shared& shared_;
 };
 
-/// The nearest f16 to each element of x, which keeps what that leaves.
-__device__ inline uint4 round_to_half(float (&x)[kSegment]) {
-  constexpr float kMost = 65504;
+/// The nearest f16 to each element of x; the largest there is, for one beyond it.
+__device__ inline uint4 round_to_half(const float (&x)[kSegment]) {
+  uint32_t bits[kSegment / 2];
 #pragma unroll
-  for (float& v : x) v = fminf(fmaxf(v, -kMost), kMost);
-  return take_plane<true>(x);
+  for (int i = 0; i < kSegment / 2; ++i)
+    asm("cvt.rn.satfinite.f16x2.f32 %0, %1, %2;"
+        : "=r"(bits[i])
+        : "f"(x[2 * i + 1]), "f"(x[2 * i]));
+  return {bits[0], bits[1], bits[2], bits[3]};
 }
 
 /// x = the elements of f16 bits.

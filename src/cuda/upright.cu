@@ -3,13 +3,13 @@
 #include "cuda/launch.hpp"
 #include "cuda/row_group.cuh"
 #include "cuda/upright.hpp"
-#include "cuda/warp_rows.cuh"
 
 namespace vase::cuda {
 namespace {
 
 constexpr int kThreads = 256;
 constexpr int kRowsInFlight = 4;  // of a group of lanes
+constexpr int kBlockRows = 1024;  // of a block of threads, at most: it takes a while to begin
 
 /// Copies of the items, with their keys where turn_back_kernel puts them: item i has place i %
 /// room. Grid: blocks of items.
@@ -35,8 +35,10 @@ __global__ __launch_bounds__(kThreads, 4) void turn_back_kernel(DeviceCall call,
   __shared__ typename Rope::Shared shared;
   const int unit = static_cast<int>(blockIdx.y), head = unit % call.n_heads;
   const DeviceItem& item = call.items[unit / call.n_heads];
-  const int begin = static_cast<int>(blockIdx.x) * kSplitRows;
-  if (item.active == 0 || begin >= item.n_rows) return;
+  const int share = divide_up(item.n_rows, static_cast<int>(gridDim.x));
+  const int begin = static_cast<int>(blockIdx.x) * share;
+  const int end = min(item.n_rows, begin + share);
+  if (item.active == 0 || begin >= end) return;
   const DeviceItem& upright = to[unit / call.n_heads];
   const int32_t* order = scratch.order + int64_t{unit} * call.row_capacity;
   const uint32_t* tokens = scratch.tokens + int64_t{unit} * call.row_capacity;
@@ -48,15 +50,23 @@ __global__ __launch_bounds__(kThreads, 4) void turn_back_kernel(DeviceCall call,
   for (int d = 0; d < kSegment; ++d)
     centre[d] = scratch.centres[int64_t{unit} * kMostDim + lane * kSegment + d];
 
-  const int end = min(item.n_rows, begin + kSplitRows);
-  for (int first = begin; first < end; first += kRowsInFlight * kGroups) {
+  constexpr int kStep = kRowsInFlight * kGroups;
+  int cells[kRowsInFlight];
+  const auto find = [&](int first) {  // a step before they are read: the way there is long
+#pragma unroll
+    for (int r = 0; r < kRowsInFlight; ++r)
+      cells[r] = cell_of(item, order[min(first + r * kGroups + place, end - 1)]);
+  };
+  const std::byte* rows = item.keys.data + head * item.keys.head_stride;
+  find(begin);
+  for (int first = begin; first < end; first += kStep) {
     Segment<T> segments[kRowsInFlight]{};
     const auto age_of = [&](int r) { return first + r * kGroups + place; };
 #pragma unroll
     for (int r = 0; r < kRowsInFlight; ++r)
       if (kFull || lane * kSegment < call.keys.dim)
-        segments[r].template fetch<kFull>(
-            row_of(item, item.keys, head, order[min(age_of(r), end - 1)]), lane, call.keys);
+        segments[r].template fetch<kFull>(rows + cells[r] * item.keys.row_stride, lane, call.keys);
+    find(first + kStep);
 #pragma unroll
     for (int r = 0; r < kRowsInFlight; ++r) {
       const int age = min(age_of(r), end - 1);
@@ -119,7 +129,7 @@ UprightKeys::Chunk UprightKeys::turn_back(int32_t index) {
   chunk.call.n_items = std::min(room_, call_.n_items - first);
   const DeviceItem* items = scratch_.upright_items + first;
   if (index != held_) {
-    const dim3 grid(static_cast<unsigned>(row_splits(call_.most_rows)),
+    const dim3 grid(static_cast<unsigned>(divide_up(call_.most_rows, kBlockRows)),
                     static_cast<unsigned>(chunk.call.units()));
     with_keys(call_, [&]<vase_type T, int kDim, bool kFull, bool kPaired>() {
       turn_back_kernel<T, kDim, kFull, kPaired>
