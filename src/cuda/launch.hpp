@@ -38,10 +38,8 @@ int32_t key_splits(int32_t n_rows);
 // row_sums.cu: scratch.first = attention of each row; scratch.first, .second = its energies.
 void attention_sums(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
 void projected_energies(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
-/// scratch.first (upright keys) or .second (values) = energies of the rows, less their mean, times
-/// the inverse factor.
-void factor_energies(const DeviceCall& call, bool values, const Scratch& scratch,
-                     cudaStream_t stream);
+/// scratch.second = leverage of each value, less the mean, by the inverse factor.
+void value_leverages(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
 
 // value_range.cu: scratch.second = value ranges.
 void value_ranges(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
@@ -59,9 +57,9 @@ void rough_centres(const DeviceCall& call, const Scratch& scratch, cudaStream_t 
 void gram_matrices_of_keys(const DeviceCall& upright, const Scratch& scratch, cudaStream_t stream);
 void gram_matrices_of_values(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
 
-// novelty.cu: scratch.first *= squared distance of a candidate's key to the nearest newer one, for
-// upright keys.
-void weigh_by_novelty(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
+// novel_leverage.cu: scratch.first = leverage of each candidate's key, by the inverse factor, times
+// its squared distance to the nearest newer one.
+void novel_leverages(const DeviceCall& upright, const Scratch& scratch, cudaStream_t stream);
 
 // leverage.cu: scratch.first, .second = ridge leverages of the candidates' keys and values, those
 // of the keys weighed by novelty.

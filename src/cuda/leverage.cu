@@ -1,7 +1,7 @@
 // Ridge leverage of keys and values (vase-plus) as score/leverage.cpp has it: the inverse of the
 // Cholesky factor of each Gram matrix, in f32, for which the ridge bounds the condition well
 // enough. upright.cu has the keys, gram.cu the matrices; row_sums.cu takes the squared lengths of
-// the rows times the factor, novelty.cu weighs those of the keys.
+// the values times the factor, novel_leverage.cu those of the keys, and their novelty.
 #include "core/leverage_rule.hpp"
 #include "cuda/launch.hpp"
 #include "cuda/segment.cuh"
@@ -153,7 +153,7 @@ void invert_factors(const DeviceCall& call, const RowShape& rows, int dim, const
 void leverages_of_values(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
   gram_matrices_of_values(call, scratch, stream);
   invert_factors(call, call.values, call.values.dim, scratch, stream);
-  factor_energies(call, true, scratch, stream);
+  value_leverages(call, scratch, stream);
 }
 
 /// Of the keys as they were before RoPE. All factors are found at once: that takes as long as one.
@@ -167,8 +167,7 @@ void leverages_of_keys(const DeviceCall& call, const Scratch& scratch, cudaStrea
   // Backwards: the last chunk is still there.
   for (int32_t i = keys.chunks() - 1; i >= 0; --i) {
     const UprightKeys::Chunk chunk = keys.turn_back(i);
-    factor_energies(chunk.call, false, chunk.scratch, stream);
-    weigh_by_novelty(chunk.call, chunk.scratch, stream);
+    novel_leverages(chunk.call, chunk.scratch, stream);
   }
 }
 

@@ -11,8 +11,9 @@ namespace vase::cuda {
 
 /// Of a pair in the row of token `position`; off by 2^-21 at most, for rows that become f16.
 __device__ inline void phase(uint32_t step, int32_t position, float& sine, float& cosine) {
-  constexpr float kTurn = 6.2831853071795864f;
-  __sincosf(kTurn * rope_turns(step, position), &sine, &cosine);
+  constexpr float kTurn = 6.2831853071795864f * 0x1p-32f;
+  const auto units = static_cast<int32_t>(step * static_cast<uint32_t>(position));
+  __sincosf(kTurn * static_cast<float>(units), &sine, &cosine);
 }
 
 /// The lanes of a warp that share a row of kDim elements, a segment each. All groups of a warp must
@@ -48,9 +49,11 @@ class RopeUndone<kDim, true, kThreads> {
     const int pair = second ? lane - apart : lane;  // in segments
     if (pair >= pairs) return;
     partner_ = second ? pair : lane + apart;
-    sign_ = second ? -1.0f : 1.0f;
 #pragma unroll
-    for (int d = 0; d < kSegment; ++d) steps_[d] = rope_step(frequencies[pair * kSegment + d]);
+    for (int d = 0; d < kSegment; ++d) {
+      const uint32_t step = rope_step(frequencies[pair * kSegment + d]);
+      steps_[d] = second ? 0u - step : step;  // the other way round, as the other's sine
+    }
   }
 
   /// x: the lane's segment of the row of token `position`.
@@ -60,13 +63,12 @@ class RopeUndone<kDim, true, kThreads> {
       const float other = __shfl_sync(kFullWarp, x[d], partner_, RowGroup<kDim>::kLanes);
       float sine, cosine;
       phase(steps_[d], position, sine, cosine);
-      x[d] = fmaf(x[d], cosine, sign_ * other * sine);
+      x[d] = fmaf(x[d], cosine, other * sine);
     }
   }
 
  private:
   int partner_;
-  float sign_ = 0;
   uint32_t steps_[kSegment]{};
 };
 

@@ -1,6 +1,6 @@
 // Products of rows with vectors, summed up over the vectors for each row: the attention that a key
 // receives from all queries (the second pass), and the squared length of a row that is projected
-// (CUR) or multiplied by the inverse factor of its Gram matrix (vase-plus). A
+// (CUR) or multiplied by the inverse factor of the values' Gram matrix (vase-plus). A
 // warp holds its rows in registers, vectors stream by through shared memory.
 #include <cuda_pipeline.h>
 
@@ -112,8 +112,7 @@ struct Target {
   bool values;
   bool set_per_item;
   RowShape shape;
-  float* out;
-  bool by_age;  ///< the order of the rows; sums go to where the row is by cell
+  float* out;  ///< by row
 };
 
 /// A warp's rows: of each tile the rows l / 4 and 8 more.
@@ -244,8 +243,7 @@ __global__ __launch_bounds__(kThreads, (Cut<T, kDim, Use>::kBlocks)) void row_su
       sum += __shfl_xor_sync(kFullWarp, sum, 2);
       const int row = first_row + t * 16 + r * 8;
       if (lane % 4 != 0 || row >= item.n_rows) continue;
-      const int64_t unit_first = int64_t{unit} * call.row_capacity;
-      target.out[unit_first + (target.by_age ? scratch.order[unit_first + row] : row)] = sum;
+      target.out[int64_t{unit} * call.row_capacity + row] = sum;
     }
 }
 
@@ -272,28 +270,23 @@ void launch(const DeviceCall& call, const Vectors& vectors, const Target& target
 }  // namespace
 
 void attention_sums(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
-  launch<Attention>(call, queries_of(call), {false, false, call.keys, scratch.first, false},
-                    scratch, stream);
+  launch<Attention>(call, queries_of(call), {false, false, call.keys, scratch.first}, scratch,
+                    stream);
 }
 
 void projected_energies(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
   pack_projections(call, call.keys.type, scratch, stream);
   launch<Energy>(call, projections_of(call, call.keys.type),
-                 {false, true, call.keys, scratch.first, false}, scratch, stream);
+                 {false, true, call.keys, scratch.first}, scratch, stream);
   // Values of another type may want other planes.
   if (call.values.type != call.keys.type) pack_projections(call, call.values.type, scratch, stream);
   launch<Energy>(call, projections_of(call, call.values.type),
-                 {true, true, call.values, scratch.second, false}, scratch, stream);
+                 {true, true, call.values, scratch.second}, scratch, stream);
 }
 
-void factor_energies(const DeviceCall& call, bool values, const Scratch& scratch,
-                     cudaStream_t stream) {
-  if (values)
-    launch<FactorEnergy>(call, factors_of(call, call.values),
-                         {true, false, call.values, scratch.second, false}, scratch, stream);
-  else
-    launch<FactorEnergy>(call, factors_of(call, call.keys),
-                         {false, false, call.keys, scratch.first, true}, scratch, stream);
+void value_leverages(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
+  launch<FactorEnergy>(call, factors_of(call, call.values),
+                       {true, false, call.values, scratch.second}, scratch, stream);
 }
 
 }  // namespace vase::cuda
