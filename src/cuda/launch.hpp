@@ -26,9 +26,6 @@ void pack_queries(const DeviceCall& call, const Scratch& scratch, cudaStream_t s
 /// As products with rows of type `rows` want them.
 void pack_projections(const DeviceCall& call, vase_type rows, const Scratch& scratch,
                       cudaStream_t stream);
-/// The rows of each unit's inverse factor in scratch.grams, with their products with the mean.
-void pack_factors(const DeviceCall& call, const RowShape& rows, const Scratch& scratch,
-                  cudaStream_t stream);
 
 // logsumexp.cu: the softmax's maximum and sum of each query over the candidates.
 void log_sum_exp(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
@@ -52,8 +49,8 @@ int32_t row_splits(int32_t n_rows);
 // centre.cu: scratch.centres = means of some candidates' keys before RoPE.
 void rough_centres(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
 
-// gram.cu: scratch.grams = upper triangles of X^T X, X the candidates' upright keys or their values;
-// scratch.means = their means.
+// gram.cu: scratch.grams = upper triangles of X^T X, X the candidates' upright keys or their
+// values; scratch.means = their means.
 void gram_matrices_of_keys(const DeviceCall& upright, const Scratch& scratch, cudaStream_t stream);
 void gram_matrices_of_values(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
 

@@ -4,20 +4,21 @@
 // the values times the factor, novel_leverage.cu those of the keys, and their novelty.
 #include "core/leverage_rule.hpp"
 #include "cuda/launch.hpp"
-#include "cuda/segment.cuh"
+#include "cuda/products.cuh"
 #include "cuda/upright.hpp"
 
 namespace vase::cuda {
 namespace {
 
-/// How a matrix is cut for a block of threads: a square patch for each.
+/// How a matrix is cut for a block of threads: a square patch for each. A row's patches lie in
+/// neighbouring lanes of a warp.
 template <int kDim>
 struct Cut {
-  static constexpr int kAcross = kDim <= 128 ? 16 : 32;  // patches in a row or column of them
+  static constexpr int kPatch = kSegment;
+  static constexpr int kAcross = kDim / kPatch;  // patches in a row or column of them
   static constexpr int kThreads = kAcross * kAcross;
-  static constexpr int kPatch = kDim / kAcross;
-  static constexpr int kBlocks = kDim <= 128 ? 2 : 1;  // that share a multiprocessor
-  static_assert(kPatch % 2 == 0);
+  static constexpr int kBlocks = kDim <= 64 ? 8 : kDim <= 128 ? 2 : 1;  // of a multiprocessor
+  static_assert(kWarpLanes % kAcross == 0);
 };
 
 /// A Gram matrix with its ridge in the registers of a block, and what becomes of it.
@@ -68,22 +69,49 @@ class Factor {
 #pragma unroll
           for (int c = 0; c < C::kPatch; ++c) by[column(c)] = m_[r][c];
         __syncthreads();
-        if (across() >= block) eliminate(by, k, r);  // the others have no row below k
+        if (across() > block)
+          eliminate<true>(by, k, r);
+        else if (across() == block)
+          eliminate<false>(by, k, r);
         if (threadIdx.x == 0) shared.diagonal[k] = by[k];
       }
     }
     __syncthreads();
   }
 
-  /// Lower triangle of m = D^(-1/2) L^-1, the inverse of the transposed Cholesky factor.
-  __device__ void store(float* m, const Shared& shared) const {
+  /// D^(-1/2) L^-1, the inverse of the transposed Cholesky factor, a row of it a vector of set
+  /// `unit`: split into planes, with its product with the mean.
+  __device__ void store(const Vectors& vectors, bool half, const float* mean, int unit,
+                        const Scratch& scratch, const Shared& shared) const {
+    auto* planes = reinterpret_cast<uint4*>(scratch.planes);
+    constexpr int kPieces = kDim / kSegment;  // of a row
 #pragma unroll
     for (int r = 0; r < C::kPatch; ++r) {
-      const float scale = 1.0f / sqrtf(shared.diagonal[row(r)]);
+      const int i = row(r);
+      const float scale = i < vectors.count ? 1.0f / sqrtf(shared.diagonal[i]) : 0.0f;
+      float x[C::kPatch], largest = 0, offset = 0;
 #pragma unroll
-      for (int c = 0; c < C::kPatch; ++c)
-        if (column(c) <= row(r))
-          m[row(r) * kDim + column(c)] = column(c) < row(r) ? m_[r][c] * scale : scale;
+      for (int c = 0; c < C::kPatch; ++c) {
+        const int j = column(c);
+        x[c] = j > i ? 0.0f : j == i ? scale : m_[r][c] * scale;
+        largest = fmaxf(largest, fabsf(x[c]));
+        offset = fmaf(x[c], mean[j], offset);
+      }
+      for (int step = C::kAcross / 2; step > 0; step /= 2) {
+        largest = fmaxf(largest, __shfl_xor_sync(kFullWarp, largest, step));
+        offset += __shfl_xor_sync(kFullWarp, offset, step);
+      }
+      const float power = normalising_power(largest);
+#pragma unroll
+      for (float& e : x) e *= power;
+      if (i >= vectors.padded) continue;
+      const int64_t first = int64_t{unit} * vectors.planes * vectors.padded + i;
+      for (int p = 0; p < vectors.planes; ++p)
+        planes[(first + p * vectors.padded) * kPieces + along()] =
+            half ? take_plane<true>(x) : take_plane<false>(x);
+      if (along() == 0)
+        scratch.constants[int64_t{unit} * vectors.padded + i] = {
+            i < vectors.count ? 1.0f / power : 0.0f, offset, 0.0f, 0.0f};
     }
   }
 
@@ -97,7 +125,8 @@ class Factor {
 
   /// Subtracts from each row below row k, `by`, as much of it as makes their element k vanish. By
   /// symmetry that element is the row's own element of the other index. kc: k's place in the patch
-  /// of the thread that has it.
+  /// of the thread that has it. kAllBelow: all of the thread's rows are below.
+  template <bool kAllBelow>
   __device__ void eliminate(const float* by, int k, int kc) {
     const float inverse = __fdividef(1.0f, by[k]);
     const bool has_k = along() == k / C::kPatch;
@@ -106,10 +135,11 @@ class Factor {
     for (int c = 0; c < C::kPatch; ++c) elements[c] = has_k && c == kc ? 1.0f : by[column(c)];
 #pragma unroll
     for (int r = 0; r < C::kPatch; ++r) {
-      const float factor = row(r) > k ? by[row(r)] * inverse : 0.0f;
+      const bool below = kAllBelow || row(r) > k;
+      const float factor = below ? by[row(r)] * inverse : 0.0f;
 #pragma unroll
       for (int c = 0; c < C::kPatch; ++c) {
-        const float old = has_k && c == kc && row(r) > k ? 0.0f : m_[r][c];
+        const float old = has_k && c == kc && below ? 0.0f : m_[r][c];
         m_[r][c] = fmaf(-factor, elements[c], old);
       }
     }
@@ -120,17 +150,18 @@ class Factor {
 template <int kDim>
 __global__ __launch_bounds__(Cut<kDim>::kThreads,
                              Cut<kDim>::kBlocks) void factor_kernel(DeviceCall call,
+                                                                    Vectors vectors, bool half,
                                                                     Scratch scratch, int dim) {
   __shared__ typename Factor<kDim>::Shared shared;
   const int unit = static_cast<int>(blockIdx.x);
   const DeviceItem& item = call.items[unit / call.n_heads];
   const int candidates = candidates_of(call, item);
   if (item.active == 0 || candidates == 0) return;
-  float* m = scratch.grams + int64_t{unit} * kDim * kDim;
+  const float* mean = scratch.means + int64_t{unit} * kMostDim;
   Factor<kDim> factor;
-  factor.load(m, scratch.means + int64_t{unit} * kMostDim, candidates, dim, shared);
+  factor.load(scratch.grams + int64_t{unit} * kDim * kDim, mean, candidates, dim, shared);
   factor.invert(shared);
-  factor.store(m, shared);
+  factor.store(vectors, half, mean, unit, scratch, shared);
 }
 
 /// `dim`: elements of a row that are not there for the kernels' sake.
@@ -138,7 +169,7 @@ void invert_factors(const DeviceCall& call, const RowShape& rows, int dim, const
                     cudaStream_t stream) {
   const auto launch = [&]<int kDim>() {
     factor_kernel<kDim><<<static_cast<unsigned>(call.units()), Cut<kDim>::kThreads, 0, stream>>>(
-        call, scratch, dim);
+        call, factors_of(call, rows), takes_half(rows.type), scratch, dim);
   };
   const int padded = padded_dim(rows.dim);
   if (padded == 64)
@@ -147,7 +178,6 @@ void invert_factors(const DeviceCall& call, const RowShape& rows, int dim, const
     launch.template operator()<128>();
   else
     launch.template operator()<256>();
-  pack_factors(call, rows, scratch, stream);
 }
 
 void leverages_of_values(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
