@@ -28,7 +28,8 @@ class Factor {
 
  public:
   struct Shared {
-    float rows[2][kDim];  ///< the row by which the others are eliminated; the next one meanwhile
+    /// The rows by which those below are eliminated; the next ones meanwhile.
+    alignas(16) float rows[2][C::kPatch][kDim];
     float diagonal[kDim];
   };
 
@@ -58,23 +59,25 @@ class Factor {
   }
 
   /// m = L D L^T by Gaussian elimination; what the same steps make of the unit matrix, L^-1, grows
-  /// in the place of what they eliminate. The diagonal becomes D.
+  /// in the place of what they eliminate. The diagonal becomes D. The rows of a patch first
+  /// eliminate each other, within a group of lanes, then all rows below.
   __device__ void invert(Shared& shared) {
     for (int block = 0; block < C::kAcross; ++block) {
+      auto& rows = shared.rows[block % 2];
+      if (across() == block) {
+        eliminate_within(block);
 #pragma unroll
-      for (int r = 0; r < C::kPatch; ++r) {
-        const int k = block * C::kPatch + r;
-        float* by = shared.rows[r % 2];
-        if (across() == block)
+        for (int r = 0; r < C::kPatch; ++r)
 #pragma unroll
-          for (int c = 0; c < C::kPatch; ++c) by[column(c)] = m_[r][c];
-        __syncthreads();
-        if (across() > block)
-          eliminate<true>(by, k, r);
-        else if (across() == block)
-          eliminate<false>(by, k, r);
-        if (threadIdx.x == 0) shared.diagonal[k] = by[k];
+          for (int c = 0; c < C::kPatch; ++c) {
+            rows[r][column(c)] = m_[r][c];
+            if (along() == block && c == r) shared.diagonal[row(r)] = m_[r][c];
+          }
       }
+      __syncthreads();
+      if (across() <= block) continue;  // no row below
+#pragma unroll
+      for (int r = 0; r < C::kPatch; ++r) eliminate_by(rows[r], block, r);
     }
     __syncthreads();
   }
@@ -123,26 +126,41 @@ class Factor {
   __device__ static int row(int r) { return across() * C::kPatch + r; }
   __device__ static int column(int c) { return along() * C::kPatch + c; }
 
-  /// Subtracts from each row below row k, `by`, as much of it as makes their element k vanish. By
-  /// symmetry that element is the row's own element of the other index. kc: k's place in the patch
-  /// of the thread that has it. kAllBelow: all of the thread's rows are below.
-  template <bool kAllBelow>
-  __device__ void eliminate(const float* by, int k, int kc) {
-    const float inverse = __fdividef(1.0f, by[k]);
-    const bool has_k = along() == k / C::kPatch;
+  /// Subtracts from row r of this thread as much of row k as makes its element k vanish: by
+  /// symmetry that is `factor`, element r of row k over element k. `elements`: row k in this
+  /// thread's columns. kc: k's place in the patch of the threads that have it.
+  __device__ void eliminate(int r, float factor, const float (&elements)[C::kPatch], bool has_k,
+                            int kc) {
+#pragma unroll
+    for (int c = 0; c < C::kPatch; ++c) {
+      const bool at_k = has_k && c == kc;
+      m_[r][c] = fmaf(-factor, at_k ? 1.0f : elements[c], at_k ? 0.0f : m_[r][c]);
+    }
+  }
+
+  /// The rows of patch `block` by each other: by the lanes that have them.
+  __device__ void eliminate_within(int block) {
+    const unsigned group = kFullWarp >> (kWarpLanes - C::kAcross)
+                                            << (threadIdx.x % kWarpLanes / C::kAcross * C::kAcross);
+    const auto of_diagonal = [&](float x) { return __shfl_sync(group, x, block, C::kAcross); };
+#pragma unroll
+    for (int k = 0; k < C::kPatch; ++k) {
+      const float inverse = __fdividef(1.0f, of_diagonal(m_[k][k]));
+#pragma unroll
+      for (int r = k + 1; r < C::kPatch; ++r)
+        eliminate(r, of_diagonal(m_[k][r]) * inverse, m_[k], along() == block, k);
+    }
+  }
+
+  /// All rows of this thread by row `k` of patch `block`.
+  __device__ void eliminate_by(const float (&by)[kDim], int block, int k) {
+    const float inverse = __fdividef(1.0f, by[block * C::kPatch + k]);
     float elements[C::kPatch];
 #pragma unroll
-    for (int c = 0; c < C::kPatch; ++c) elements[c] = has_k && c == kc ? 1.0f : by[column(c)];
+    for (int c = 0; c < C::kPatch; ++c) elements[c] = by[column(c)];
 #pragma unroll
-    for (int r = 0; r < C::kPatch; ++r) {
-      const bool below = kAllBelow || row(r) > k;
-      const float factor = below ? by[row(r)] * inverse : 0.0f;
-#pragma unroll
-      for (int c = 0; c < C::kPatch; ++c) {
-        const float old = has_k && c == kc && below ? 0.0f : m_[r][c];
-        m_[r][c] = fmaf(-factor, elements[c], old);
-      }
-    }
+    for (int r = 0; r < C::kPatch; ++r)
+      eliminate(r, by[row(r)] * inverse, elements, along() == block, k);
   }
 };
 

@@ -9,7 +9,7 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr int kRowsInFlight = 4;  // of a group of lanes
-constexpr int kBlockRows = 1024;  // of a block of threads, at most: it takes a while to begin
+constexpr int kBlockRows = 512;   // of a block of threads, at most: it takes a while to begin
 
 /// Copies of the items, with their keys where turn_back_kernel puts them: item i has place i %
 /// room. Grid: blocks of items.
@@ -27,7 +27,7 @@ __global__ void place_items(DeviceCall call, Scratch scratch, int room) {
 
 /// The keys of `call`, rotated as stored, become those of upright items `to`, and their squared
 /// lengths. A group of lanes takes a row. Grid: (splits, units).
-template <vase_type T, int kDim, bool kFull, bool kPaired>
+template <vase_type T, int kDim, bool kFull, bool kPaired, bool kRotated>
 __global__ __launch_bounds__(kThreads, 4) void turn_back_kernel(DeviceCall call, Scratch scratch,
                                                                 const DeviceItem* to) {
   constexpr int kGroups = kThreads / RowGroup<kDim>::kLanes;
@@ -35,9 +35,8 @@ __global__ __launch_bounds__(kThreads, 4) void turn_back_kernel(DeviceCall call,
   __shared__ typename Rope::Shared shared;
   const int unit = static_cast<int>(blockIdx.y), head = unit % call.n_heads;
   const DeviceItem& item = call.items[unit / call.n_heads];
-  const int share = divide_up(item.n_rows, static_cast<int>(gridDim.x));
-  const int begin = static_cast<int>(blockIdx.x) * share;
-  const int end = min(item.n_rows, begin + share);
+  const int begin = static_cast<int>(blockIdx.x) * kBlockRows;
+  const int end = min(item.n_rows, begin + kBlockRows);
   if (item.active == 0 || begin >= end) return;
   const DeviceItem& upright = to[unit / call.n_heads];
   const int32_t* order = scratch.order + int64_t{unit} * call.row_capacity;
@@ -72,8 +71,8 @@ __global__ __launch_bounds__(kThreads, 4) void turn_back_kernel(DeviceCall call,
       const int age = min(age_of(r), end - 1);
       float x[kSegment];
       segments[r].values(x);
-      if (call.keys.rotation != 0) rotate(x, lane, call.keys.rotation);
-      if (call.rope.pairs > 0) rope.turn(x, token_of(tokens[age]));
+      if constexpr (kRotated) rotate(x, lane, call.keys.rotation);
+      rope.turn(x, token_of(tokens[age]));
 #pragma unroll
       for (int d = 0; d < kSegment; ++d) x[d] -= centre[d];
       const uint4 rounded = round_to_half(x);
@@ -132,8 +131,13 @@ UprightKeys::Chunk UprightKeys::turn_back(int32_t index) {
     const dim3 grid(static_cast<unsigned>(divide_up(call_.most_rows, kBlockRows)),
                     static_cast<unsigned>(chunk.call.units()));
     with_keys(call_, [&]<vase_type T, int kDim, bool kFull, bool kPaired>() {
-      turn_back_kernel<T, kDim, kFull, kPaired>
-          <<<grid, kThreads, 0, stream_>>>(chunk.call, chunk.scratch, items);
+      const auto launch = [&](auto kernel) {
+        kernel<<<grid, kThreads, 0, stream_>>>(chunk.call, chunk.scratch, items);
+      };
+      if (call_.keys.rotation == 0)
+        launch(turn_back_kernel<T, kDim, kFull, kPaired, false>);
+      else
+        launch(turn_back_kernel<T, kDim, kFull, kPaired, true>);
     });
     held_ = index;
   }
