@@ -38,7 +38,6 @@ __global__ __launch_bounds__(kThreads, 4) void turn_back_kernel(DeviceCall call,
   const int begin = static_cast<int>(blockIdx.x) * kBlockRows;
   const int end = min(item.n_rows, begin + kBlockRows);
   if (item.active == 0 || begin >= end) return;
-  const DeviceItem& upright = to[unit / call.n_heads];
   const int32_t* order = scratch.order + int64_t{unit} * call.row_capacity;
   const uint32_t* tokens = scratch.tokens + int64_t{unit} * call.row_capacity;
   float* squares = upright_squares(call, scratch, unit);
@@ -49,30 +48,41 @@ __global__ __launch_bounds__(kThreads, 4) void turn_back_kernel(DeviceCall call,
   for (int d = 0; d < kSegment; ++d)
     centre[d] = scratch.centres[int64_t{unit} * kMostDim + lane * kSegment + d];
 
+  // Read here, since stores could change an item for all that the compiler knows.
+  const std::byte* rows = item.keys.data + head * item.keys.head_stride;
+  const int64_t stride = item.keys.row_stride;
+  const int32_t* cells_of_rows = item.cells;
+  const DeviceRows& upright = to[unit / call.n_heads].keys;
+  auto* out = reinterpret_cast<uint4*>(upright.data + head * upright.head_stride) + lane;
+
   constexpr int kStep = kRowsInFlight * kGroups;
-  int cells[kRowsInFlight];
+  int cells[kRowsInFlight], positions[kRowsInFlight];
   const auto find = [&](int first) {  // a step before they are read: the way there is long
 #pragma unroll
-    for (int r = 0; r < kRowsInFlight; ++r)
-      cells[r] = cell_of(item, order[min(first + r * kGroups + place, end - 1)]);
+    for (int r = 0; r < kRowsInFlight; ++r) {
+      const int age = min(first + r * kGroups + place, end - 1);
+      cells[r] = cells_of_rows != nullptr ? cells_of_rows[order[age]] : order[age];
+      positions[r] = token_of(tokens[age]);
+    }
   };
-  const std::byte* rows = item.keys.data + head * item.keys.head_stride;
   find(begin);
   for (int first = begin; first < end; first += kStep) {
     Segment<T> segments[kRowsInFlight]{};
-    const auto age_of = [&](int r) { return first + r * kGroups + place; };
 #pragma unroll
     for (int r = 0; r < kRowsInFlight; ++r)
       if (kFull || lane * kSegment < call.keys.dim)
-        segments[r].template fetch<kFull>(rows + cells[r] * item.keys.row_stride, lane, call.keys);
+        segments[r].template fetch<kFull>(rows + cells[r] * stride, lane, call.keys);
+    int tokens_here[kRowsInFlight];
+#pragma unroll
+    for (int r = 0; r < kRowsInFlight; ++r) tokens_here[r] = positions[r];
     find(first + kStep);
 #pragma unroll
     for (int r = 0; r < kRowsInFlight; ++r) {
-      const int age = min(age_of(r), end - 1);
+      const int age = first + r * kGroups + place;
       float x[kSegment];
       segments[r].values(x);
       if constexpr (kRotated) rotate(x, lane, call.keys.rotation);
-      rope.turn(x, token_of(tokens[age]));
+      rope.turn(x, tokens_here[r]);
 #pragma unroll
       for (int d = 0; d < kSegment; ++d) x[d] -= centre[d];
       const uint4 rounded = round_to_half(x);
@@ -82,8 +92,8 @@ __global__ __launch_bounds__(kThreads, 4) void turn_back_kernel(DeviceCall call,
       for (const float v : x) square = fmaf(v, v, square);
       for (int step = RowGroup<kDim>::kLanes / 2; step > 0; step /= 2)
         square += __shfl_xor_sync(kFullWarp, square, step);
-      if (age_of(r) >= end) continue;
-      reinterpret_cast<uint4*>(row_of(upright, upright.keys, head, age))[lane] = rounded;
+      if (age >= end) continue;
+      out[age * RowGroup<kDim>::kLanes] = rounded;
       if (lane == 0) squares[age] = square;
     }
   }
