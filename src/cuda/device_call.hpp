@@ -135,7 +135,7 @@ struct Scratch {
   float* row_sums;    ///< [units][splits][kMostDim] sums of unit keys
   float* centres;     ///< [units][kMostDim] of some candidates' rows
   float* means;  ///< [units][kMostDim] of the candidates' rows; upright keys are less the centre
-  float* grams;  ///< [units][dim][dim], dim as padded: Gram matrix, then its inverse factor
+  float* grams;  ///< [units][dim][dim], dim as padded: upper triangles of Gram matrices
   uint16_t* upright;  ///< [upright_elements] keys before RoPE of some items, see upright.hpp
   int64_t upright_elements;
   DeviceItem* upright_items;  ///< [items]

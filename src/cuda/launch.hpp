@@ -26,9 +26,6 @@ void pack_queries(const DeviceCall& call, const Scratch& scratch, cudaStream_t s
 /// As products with rows of type `rows` want them.
 void pack_projections(const DeviceCall& call, vase_type rows, const Scratch& scratch,
                       cudaStream_t stream);
-/// The rows of each unit's inverse factor in scratch.grams, with their products with the mean.
-void pack_factors(const DeviceCall& call, const RowShape& rows, const Scratch& scratch,
-                  cudaStream_t stream);
 
 // logsumexp.cu: the softmax's maximum and sum of each query over the candidates.
 void log_sum_exp(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
@@ -38,10 +35,8 @@ int32_t key_splits(int32_t n_rows);
 // row_sums.cu: scratch.first = attention of each row; scratch.first, .second = its energies.
 void attention_sums(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
 void projected_energies(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
-/// scratch.first (upright keys) or .second (values) = energies of the rows, less their mean, times
-/// the inverse factor.
-void factor_energies(const DeviceCall& call, bool values, const Scratch& scratch,
-                     cudaStream_t stream);
+/// scratch.second = leverage of each value, less the mean, by the inverse factor.
+void value_leverages(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
 
 // value_range.cu: scratch.second = value ranges.
 void value_ranges(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
@@ -51,18 +46,17 @@ void similarities(const DeviceCall& call, const Scratch& scratch, cudaStream_t s
 /// Parts that the rows are split into for it, and for their mean.
 int32_t row_splits(int32_t n_rows);
 
-// centre.cu: scratch.centres = means of some candidates' values, or keys before RoPE.
-void rough_centres(const DeviceCall& call, bool values, const Scratch& scratch,
-                   cudaStream_t stream);
+// centre.cu: scratch.centres = means of some candidates' keys before RoPE.
+void rough_centres(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
 
-// gram.cu: scratch.grams = upper triangles of Y^T Y, Y the candidates' upright keys or their values
-// less their mean, which scratch.means has. Values need their rough centres.
-void gram_matrices(const DeviceCall& call, bool values, const Scratch& scratch,
-                   cudaStream_t stream);
+// gram.cu: scratch.grams = upper triangles of X^T X, X the candidates' upright keys or their
+// values; scratch.means = their means.
+void gram_matrices_of_keys(const DeviceCall& upright, const Scratch& scratch, cudaStream_t stream);
+void gram_matrices_of_values(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
 
-// novelty.cu: scratch.first *= squared distance of a candidate's key to the nearest newer one, for
-// upright keys.
-void weigh_by_novelty(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
+// novel_leverage.cu: scratch.first = leverage of each candidate's key, by the inverse factor, times
+// its squared distance to the nearest newer one.
+void novel_leverages(const DeviceCall& upright, const Scratch& scratch, cudaStream_t stream);
 
 // leverage.cu: scratch.first, .second = ridge leverages of the candidates' keys and values, those
 // of the keys weighed by novelty.

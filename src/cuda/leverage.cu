@@ -1,23 +1,24 @@
 // Ridge leverage of keys and values (vase-plus) as score/leverage.cpp has it: the inverse of the
 // Cholesky factor of each Gram matrix, in f32, for which the ridge bounds the condition well
 // enough. upright.cu has the keys, gram.cu the matrices; row_sums.cu takes the squared lengths of
-// the rows times the factor, novelty.cu weighs those of the keys.
+// the values times the factor, novel_leverage.cu those of the keys, and their novelty.
 #include "core/leverage_rule.hpp"
 #include "cuda/launch.hpp"
-#include "cuda/segment.cuh"
+#include "cuda/products.cuh"
 #include "cuda/upright.hpp"
 
 namespace vase::cuda {
 namespace {
 
-/// How a matrix is cut for a block of threads: a square patch for each.
+/// How a matrix is cut for a block of threads: a square patch for each. A row's patches lie in
+/// neighbouring lanes of a warp.
 template <int kDim>
 struct Cut {
-  static constexpr int kAcross = kDim <= 128 ? 16 : 32;  // patches in a row or column of them
+  static constexpr int kPatch = kSegment;
+  static constexpr int kAcross = kDim / kPatch;  // patches in a row or column of them
   static constexpr int kThreads = kAcross * kAcross;
-  static constexpr int kPatch = kDim / kAcross;
-  static constexpr int kBlocks = kDim <= 128 ? 2 : 1;  // that share a multiprocessor
-  static_assert(kPatch % 2 == 0);
+  static constexpr int kBlocks = kDim <= 64 ? 8 : kDim <= 128 ? 2 : 1;  // of a multiprocessor
+  static_assert(kWarpLanes % kAcross == 0);
 };
 
 /// A Gram matrix with its ridge in the registers of a block, and what becomes of it.
@@ -27,20 +28,24 @@ class Factor {
 
  public:
   struct Shared {
-    float rows[2][kDim];  ///< the row by which the others are eliminated; the next one meanwhile
+    /// The rows by which those below are eliminated; the next ones meanwhile.
+    alignas(16) float rows[2][C::kPatch][kDim];
     float diagonal[kDim];
   };
 
-  /// The upper triangle of m [kDim][kDim]; elements from `dim` on stay apart from all others.
-  __device__ void load(const float* m, int dim, Shared& shared) {
+  /// Upper triangle of m [kDim][kDim] less n mean mean^T; elements from `dim` on stay apart from
+  /// all others.
+  __device__ void load(const float* m, const float* mean, int n, int dim, Shared& shared) {
 #pragma unroll
-    for (int r = 0; r < C::kPatch; ++r)
+    for (int r = 0; r < C::kPatch; ++r) {
+      const float share = -mean[row(r)] * static_cast<float>(n);
 #pragma unroll
       for (int c = 0; c < C::kPatch; ++c) {
         const int i = row(r), j = column(c);
-        m_[r][c] = m[min(i, j) * kDim + max(i, j)];
+        m_[r][c] = fmaf(share, mean[j], m[min(i, j) * kDim + max(i, j)]);
         if (i == j) shared.diagonal[i] = i < dim ? m_[r][c] : 0.0f;
       }
+    }
     __syncthreads();
     float trace = 0;
     for (const float element : shared.diagonal) trace += element;
@@ -54,33 +59,62 @@ class Factor {
   }
 
   /// m = L D L^T by Gaussian elimination; what the same steps make of the unit matrix, L^-1, grows
-  /// in the place of what they eliminate. The diagonal becomes D.
+  /// in the place of what they eliminate. The diagonal becomes D. The rows of a patch first
+  /// eliminate each other, within a group of lanes, then all rows below.
   __device__ void invert(Shared& shared) {
     for (int block = 0; block < C::kAcross; ++block) {
+      auto& rows = shared.rows[block % 2];
+      if (across() == block) {
+        eliminate_within(block);
 #pragma unroll
-      for (int r = 0; r < C::kPatch; ++r) {
-        const int k = block * C::kPatch + r;
-        float* by = shared.rows[r % 2];
-        if (across() == block)
+        for (int r = 0; r < C::kPatch; ++r)
 #pragma unroll
-          for (int c = 0; c < C::kPatch; ++c) by[column(c)] = m_[r][c];
-        __syncthreads();
-        eliminate(by, k, r);
-        if (threadIdx.x == 0) shared.diagonal[k] = by[k];
+          for (int c = 0; c < C::kPatch; ++c) {
+            rows[r][column(c)] = m_[r][c];
+            if (along() == block && c == r) shared.diagonal[row(r)] = m_[r][c];
+          }
       }
+      __syncthreads();
+      if (across() <= block) continue;  // no row below
+#pragma unroll
+      for (int r = 0; r < C::kPatch; ++r) eliminate_by(rows[r], block, r);
     }
     __syncthreads();
   }
 
-  /// Lower triangle of m = D^(-1/2) L^-1, the inverse of the transposed Cholesky factor.
-  __device__ void store(float* m, const Shared& shared) const {
+  /// D^(-1/2) L^-1, the inverse of the transposed Cholesky factor, a row of it a vector of set
+  /// `unit`: split into planes, with its product with the mean.
+  __device__ void store(const Vectors& vectors, bool half, const float* mean, int unit,
+                        const Scratch& scratch, const Shared& shared) const {
+    auto* planes = reinterpret_cast<uint4*>(scratch.planes);
+    constexpr int kPieces = kDim / kSegment;  // of a row
 #pragma unroll
     for (int r = 0; r < C::kPatch; ++r) {
-      const float scale = 1.0f / sqrtf(shared.diagonal[row(r)]);
+      const int i = row(r);
+      const float scale = i < vectors.count ? 1.0f / sqrtf(shared.diagonal[i]) : 0.0f;
+      float x[C::kPatch], largest = 0, offset = 0;
 #pragma unroll
-      for (int c = 0; c < C::kPatch; ++c)
-        if (column(c) <= row(r))
-          m[row(r) * kDim + column(c)] = column(c) < row(r) ? m_[r][c] * scale : scale;
+      for (int c = 0; c < C::kPatch; ++c) {
+        const int j = column(c);
+        x[c] = j > i ? 0.0f : j == i ? scale : m_[r][c] * scale;
+        largest = fmaxf(largest, fabsf(x[c]));
+        offset = fmaf(x[c], mean[j], offset);
+      }
+      for (int step = C::kAcross / 2; step > 0; step /= 2) {
+        largest = fmaxf(largest, __shfl_xor_sync(kFullWarp, largest, step));
+        offset += __shfl_xor_sync(kFullWarp, offset, step);
+      }
+      const float power = normalising_power(largest);
+#pragma unroll
+      for (float& e : x) e *= power;
+      if (i >= vectors.padded) continue;
+      const int64_t first = int64_t{unit} * vectors.planes * vectors.padded + i;
+      for (int p = 0; p < vectors.planes; ++p)
+        planes[(first + p * vectors.padded) * kPieces + along()] =
+            half ? take_plane<true>(x) : take_plane<false>(x);
+      if (along() == 0)
+        scratch.constants[int64_t{unit} * vectors.padded + i] = {
+            i < vectors.count ? 1.0f / power : 0.0f, offset, 0.0f, 0.0f};
     }
   }
 
@@ -92,24 +126,41 @@ class Factor {
   __device__ static int row(int r) { return across() * C::kPatch + r; }
   __device__ static int column(int c) { return along() * C::kPatch + c; }
 
-  /// Subtracts from each row below row k, `by`, as much of it as makes their element k vanish. By
-  /// symmetry that element is the row's own element of the other index. kc: k's place in the patch
-  /// of the thread that has it.
-  __device__ void eliminate(const float* by, int k, int kc) {
-    const float inverse = 1.0f / by[k];
-    const bool has_k = along() == k / C::kPatch;
+  /// Subtracts from row r of this thread as much of row k as makes its element k vanish: by
+  /// symmetry that is `factor`, element r of row k over element k. `elements`: row k in this
+  /// thread's columns. kc: k's place in the patch of the threads that have it.
+  __device__ void eliminate(int r, float factor, const float (&elements)[C::kPatch], bool has_k,
+                            int kc) {
+#pragma unroll
+    for (int c = 0; c < C::kPatch; ++c) {
+      const bool at_k = has_k && c == kc;
+      m_[r][c] = fmaf(-factor, at_k ? 1.0f : elements[c], at_k ? 0.0f : m_[r][c]);
+    }
+  }
+
+  /// The rows of patch `block` by each other: by the lanes that have them.
+  __device__ void eliminate_within(int block) {
+    const unsigned group = kFullWarp >> (kWarpLanes - C::kAcross)
+                                            << (threadIdx.x % kWarpLanes / C::kAcross * C::kAcross);
+    const auto of_diagonal = [&](float x) { return __shfl_sync(group, x, block, C::kAcross); };
+#pragma unroll
+    for (int k = 0; k < C::kPatch; ++k) {
+      const float inverse = __fdividef(1.0f, of_diagonal(m_[k][k]));
+#pragma unroll
+      for (int r = k + 1; r < C::kPatch; ++r)
+        eliminate(r, of_diagonal(m_[k][r]) * inverse, m_[k], along() == block, k);
+    }
+  }
+
+  /// All rows of this thread by row `k` of patch `block`.
+  __device__ void eliminate_by(const float (&by)[kDim], int block, int k) {
+    const float inverse = __fdividef(1.0f, by[block * C::kPatch + k]);
     float elements[C::kPatch];
 #pragma unroll
-    for (int c = 0; c < C::kPatch; ++c) elements[c] = has_k && c == kc ? 1.0f : by[column(c)];
+    for (int c = 0; c < C::kPatch; ++c) elements[c] = by[column(c)];
 #pragma unroll
-    for (int r = 0; r < C::kPatch; ++r) {
-      const float factor = row(r) > k ? by[row(r)] * inverse : 0.0f;
-#pragma unroll
-      for (int c = 0; c < C::kPatch; ++c) {
-        const float old = has_k && c == kc && row(r) > k ? 0.0f : m_[r][c];
-        m_[r][c] = fmaf(-factor, elements[c], old);
-      }
-    }
+    for (int r = 0; r < C::kPatch; ++r)
+      eliminate(r, by[row(r)] * inverse, elements, along() == block, k);
   }
 };
 
@@ -117,16 +168,18 @@ class Factor {
 template <int kDim>
 __global__ __launch_bounds__(Cut<kDim>::kThreads,
                              Cut<kDim>::kBlocks) void factor_kernel(DeviceCall call,
+                                                                    Vectors vectors, bool half,
                                                                     Scratch scratch, int dim) {
   __shared__ typename Factor<kDim>::Shared shared;
   const int unit = static_cast<int>(blockIdx.x);
   const DeviceItem& item = call.items[unit / call.n_heads];
-  if (item.active == 0 || candidates_of(call, item) == 0) return;
-  float* m = scratch.grams + int64_t{unit} * kDim * kDim;
+  const int candidates = candidates_of(call, item);
+  if (item.active == 0 || candidates == 0) return;
+  const float* mean = scratch.means + int64_t{unit} * kMostDim;
   Factor<kDim> factor;
-  factor.load(m, dim, shared);
+  factor.load(scratch.grams + int64_t{unit} * kDim * kDim, mean, candidates, dim, shared);
   factor.invert(shared);
-  factor.store(m, shared);
+  factor.store(vectors, half, mean, unit, scratch, shared);
 }
 
 /// `dim`: elements of a row that are not there for the kernels' sake.
@@ -134,7 +187,7 @@ void invert_factors(const DeviceCall& call, const RowShape& rows, int dim, const
                     cudaStream_t stream) {
   const auto launch = [&]<int kDim>() {
     factor_kernel<kDim><<<static_cast<unsigned>(call.units()), Cut<kDim>::kThreads, 0, stream>>>(
-        call, scratch, dim);
+        call, factors_of(call, rows), takes_half(rows.type), scratch, dim);
   };
   const int padded = padded_dim(rows.dim);
   if (padded == 64)
@@ -143,14 +196,12 @@ void invert_factors(const DeviceCall& call, const RowShape& rows, int dim, const
     launch.template operator()<128>();
   else
     launch.template operator()<256>();
-  pack_factors(call, rows, scratch, stream);
 }
 
 void leverages_of_values(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
-  rough_centres(call, true, scratch, stream);
-  gram_matrices(call, true, scratch, stream);
+  gram_matrices_of_values(call, scratch, stream);
   invert_factors(call, call.values, call.values.dim, scratch, stream);
-  factor_energies(call, true, scratch, stream);
+  value_leverages(call, scratch, stream);
 }
 
 /// Of the keys as they were before RoPE. All factors are found at once: that takes as long as one.
@@ -158,14 +209,13 @@ void leverages_of_keys(const DeviceCall& call, const Scratch& scratch, cudaStrea
   UprightKeys keys(call, scratch, stream);
   for (int32_t i = 0; i < keys.chunks(); ++i) {
     const UprightKeys::Chunk chunk = keys.turn_back(i);
-    gram_matrices(chunk.call, false, chunk.scratch, stream);
+    gram_matrices_of_keys(chunk.call, chunk.scratch, stream);
   }
   invert_factors(call, keys.shape(), call.keys.dim, scratch, stream);
   // Backwards: the last chunk is still there.
   for (int32_t i = keys.chunks() - 1; i >= 0; --i) {
     const UprightKeys::Chunk chunk = keys.turn_back(i);
-    factor_energies(chunk.call, false, chunk.scratch, stream);
-    weigh_by_novelty(chunk.call, chunk.scratch, stream);
+    novel_leverages(chunk.call, chunk.scratch, stream);
   }
 }
 

@@ -1,6 +1,6 @@
 // Products of rows with vectors, summed up over the vectors for each row: the attention that a key
 // receives from all queries (the second pass), and the squared length of a row that is projected
-// (CUR) or multiplied by the inverse factor of its Gram matrix (vase-plus). A
+// (CUR) or multiplied by the inverse factor of the values' Gram matrix (vase-plus). A
 // warp holds its rows in registers, vectors stream by through shared memory.
 #include <cuda_pipeline.h>
 
@@ -39,43 +39,72 @@ using FactorEnergy = SquaredLength<true>;
 
 template <vase_type T, int kDim>
 struct VectorTile {
-  static constexpr int kPitch = pitch_bytes(kDim);
-  alignas(16) std::byte planes[Planes<T>::kVectors][kVectorTile][kPitch];
+  static constexpr int kPlanes = Planes<T>::kVectors, kPitch = pitch_bytes(kDim);
+  alignas(16) std::byte planes[kPlanes][kVectorTile][kPitch];
   float4 constants[kVectorTile];
-
-  /// Starts copying vectors [first, first + kVectorTile) of a set.
-  __device__ void load(const Vectors& vectors, const Scratch& scratch, int set, int first) {
-    constexpr int kPieces = kDim * 2 / 16;
-    for (int at = static_cast<int>(threadIdx.x); at < Planes<T>::kVectors * kVectorTile * kPieces;
-         at += kThreads) {
-      const int piece = at % kPieces, v = at / kPieces % kVectorTile,
-                p = at / kPieces / kVectorTile;
-      __pipeline_memcpy_async(
-          &planes[p][v][piece * 16],
-          scratch.planes +
-              ((int64_t{set} * vectors.planes + p) * vectors.padded + first + v) * kDim + piece * 8,
-          16);
-    }
-    if (threadIdx.x < kVectorTile)
-      __pipeline_memcpy_async(
-          &constants[threadIdx.x],
-          scratch.constants + int64_t{set} * vectors.padded + first + threadIdx.x, 16);
-    __pipeline_commit();
-  }
 };
 
-/// How the work is cut for a type and dimension; measured (bench/cuda_eviction_bench). The energies
-/// wait for rows, not for the tensor cores, so more and smaller blocks do better.
+/// Brings the vectors of a set into shared memory, tile by tile. A thread brings the same 16 bytes
+/// of several vectors.
+template <vase_type T, int kDim>
+class VectorLoader {
+ public:
+  __device__ VectorLoader(const Vectors& vectors, const Scratch& scratch, int set)
+      : plane_bytes_(vectors.plane_elements() * kBytes), left_(vectors.padded) {
+    const int64_t first = int64_t{set} * vectors.planes * vectors.plane_elements();
+    const int mine = (place() * kDim + piece() * 16 / kBytes);
+    from_ = reinterpret_cast<const std::byte*>(scratch.planes + first + mine);
+    constants_ = scratch.constants + int64_t{set} * vectors.padded + threadIdx.x;
+  }
+
+  /// Starts copying the next tile, if there is one.
+  __device__ void load(VectorTile<T, kDim>& tile) {
+    if (left_ > 0) {
+#pragma unroll
+      for (int p = 0; p < Planes<T>::kVectors; ++p)
+#pragma unroll
+        for (int i = 0; i < kVectorTile; i += kApart)
+          __pipeline_memcpy_async(&tile.planes[p][place() + i][piece() * 16],
+                                  from_ + p * plane_bytes_ + i * kDim * kBytes, 16);
+      if (threadIdx.x < kVectorTile)
+        __pipeline_memcpy_async(&tile.constants[threadIdx.x], constants_, 16);
+    }
+    __pipeline_commit();
+    from_ += kVectorTile * kDim * kBytes;
+    constants_ += kVectorTile;
+    left_ -= kVectorTile;
+  }
+
+ private:
+  static constexpr int kBytes = 2;                    // of an element
+  static constexpr int kPieces = kDim * kBytes / 16;  // of a vector
+  static constexpr int kApart = kThreads / kPieces;   // vectors between those of a thread
+  static_assert(kVectorTile % kApart == 0);
+  __device__ static int piece() { return static_cast<int>(threadIdx.x) % kPieces; }
+  __device__ static int place() { return static_cast<int>(threadIdx.x) / kPieces; }
+
+  const std::byte* from_;
+  const float4* constants_;
+  int64_t plane_bytes_;
+  int left_;
+};
+
+/// How the work is cut for a type and dimension; measured (bench/cuda_eviction_bench). Energies
+/// with few vectors wait for rows, not for the tensor cores, so more and smaller blocks do better.
 template <vase_type T, int kDim, typename Use>
 struct Cut {
   static constexpr int kRowElements = Planes<T>::kRows * kDim;
-  static constexpr bool kWaits = !std::is_same_v<Use, Attention>;
+  static constexpr bool kWaits = std::is_same_v<Use, Energy>;
   static constexpr int kTiles = kRowElements <= 128 && !kWaits ? 2 : 1;  // of 16 rows, of a warp
   static constexpr int kColumns = kWaits ? 2 : 4;  // tiles of 8 vectors at a time
   // Blocks that share a multiprocessor, as many as their rows leave registers for.
   static constexpr int kMost = kWaits ? 3 : 2;
   static constexpr int kBlocks = kRowElements > 256 ? 1 : kRowElements > 128 ? 2 : kMost;
   static constexpr int kBlockRows = kWarps * kTiles * 16;
+  // Tiles of vectors in shared memory: a factor has few, which should all be on their way.
+  static constexpr int kShared =
+      220 * 1024 / kBlocks / static_cast<int>(sizeof(VectorTile<T, kDim>));
+  static constexpr int kStages = Use::kTriangular ? (kShared < 4 ? kShared : 4) : 2;
 };
 
 /// Whose rows, and where the sums go.
@@ -83,8 +112,7 @@ struct Target {
   bool values;
   bool set_per_item;
   RowShape shape;
-  float* out;
-  bool by_age;  ///< the order of the rows; sums go to where the row is by cell
+  float* out;  ///< by row
 };
 
 /// A warp's rows: of each tile the rows l / 4 and 8 more.
@@ -173,17 +201,18 @@ __global__ __launch_bounds__(kThreads, (Cut<T, kDim, Use>::kBlocks)) void row_su
   const int block_first = static_cast<int>(blockIdx.x) * C::kBlockRows;
   if (item.active == 0 || block_first >= item.n_rows) return;
   const int set = target.set_per_item ? unit / call.n_heads : unit;
-  tiles[0].load(vectors, scratch, set, 0);
+  VectorLoader<T, kDim> loader(vectors, scratch, set);
+  for (int stage = 0; stage < C::kStages - 1; ++stage) loader.load(tiles[stage]);
   const int first_row = block_first + warp * C::kTiles * 16 + lane / 4;
   Rows<T, kDim, Use> rows;
   rows.template load<kFull>(item, target, head, first_row);
 
   float sums[C::kTiles][2] = {};
-  for (int first = 0, stage = 0; first < vectors.padded; first += kVectorTile, stage ^= 1) {
-    __pipeline_wait_prior(0);
-    __syncthreads();  // this tile has come for all threads, and all are through with the other
-    if (first + kVectorTile < vectors.padded)
-      tiles[stage ^ 1].load(vectors, scratch, set, first + kVectorTile);
+  for (int first = 0, stage = 0; first < vectors.padded;
+       first += kVectorTile, stage = (stage + 1) % C::kStages) {
+    __pipeline_wait_prior(C::kStages - 2);
+    __syncthreads();  // this tile has come for all threads, and all are through with the last one
+    loader.load(tiles[(stage + C::kStages - 1) % C::kStages]);
     const Tile& tile = tiles[stage];
     const int chunks = divide_up(first + kVectorTile, kChunk);
 #pragma unroll
@@ -214,15 +243,14 @@ __global__ __launch_bounds__(kThreads, (Cut<T, kDim, Use>::kBlocks)) void row_su
       sum += __shfl_xor_sync(kFullWarp, sum, 2);
       const int row = first_row + t * 16 + r * 8;
       if (lane % 4 != 0 || row >= item.n_rows) continue;
-      const int64_t unit_first = int64_t{unit} * call.row_capacity;
-      target.out[unit_first + (target.by_age ? scratch.order[unit_first + row] : row)] = sum;
+      target.out[int64_t{unit} * call.row_capacity + row] = sum;
     }
 }
 
 template <vase_type T, int kDim, typename Use, bool kFull>
 void launch(const DeviceCall& call, const Vectors& vectors, const Target& target,
             const Scratch& scratch, cudaStream_t stream) {
-  constexpr size_t kBytes = 2 * sizeof(VectorTile<T, kDim>);
+  constexpr size_t kBytes = Cut<T, kDim, Use>::kStages * sizeof(VectorTile<T, kDim>);
   constexpr auto kernel = row_sums_kernel<T, kDim, Use, kFull>;
   cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                        static_cast<int>(kBytes));
@@ -242,28 +270,23 @@ void launch(const DeviceCall& call, const Vectors& vectors, const Target& target
 }  // namespace
 
 void attention_sums(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
-  launch<Attention>(call, queries_of(call), {false, false, call.keys, scratch.first, false},
-                    scratch, stream);
+  launch<Attention>(call, queries_of(call), {false, false, call.keys, scratch.first}, scratch,
+                    stream);
 }
 
 void projected_energies(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
   pack_projections(call, call.keys.type, scratch, stream);
   launch<Energy>(call, projections_of(call, call.keys.type),
-                 {false, true, call.keys, scratch.first, false}, scratch, stream);
+                 {false, true, call.keys, scratch.first}, scratch, stream);
   // Values of another type may want other planes.
   if (call.values.type != call.keys.type) pack_projections(call, call.values.type, scratch, stream);
   launch<Energy>(call, projections_of(call, call.values.type),
-                 {true, true, call.values, scratch.second, false}, scratch, stream);
+                 {true, true, call.values, scratch.second}, scratch, stream);
 }
 
-void factor_energies(const DeviceCall& call, bool values, const Scratch& scratch,
-                     cudaStream_t stream) {
-  if (values)
-    launch<FactorEnergy>(call, factors_of(call, call.values),
-                         {true, false, call.values, scratch.second, false}, scratch, stream);
-  else
-    launch<FactorEnergy>(call, factors_of(call, call.keys),
-                         {false, false, call.keys, scratch.first, true}, scratch, stream);
+void value_leverages(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
+  launch<FactorEnergy>(call, factors_of(call, call.values),
+                       {true, false, call.values, scratch.second}, scratch, stream);
 }
 
 }  // namespace vase::cuda

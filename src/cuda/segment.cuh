@@ -47,6 +47,15 @@ __device__ inline float2 unpack_bf162(uint32_t bits) {
   return {__uint_as_float(bits << 16), __uint_as_float(bits & 0xffff0000u)};
 }
 
+/// The power of two by which the largest element lies in [128, 256): far from f16's overflow, and
+/// what is below its smallest numbers is 2^-32 of the largest.
+__device__ inline float normalising_power(float largest) {
+  if (!(largest > 0) || isinf(largest)) return 1;
+  int exponent;
+  frexpf(largest, &exponent);
+  return ldexpf(1.0f, 8 - max(exponent, -110));
+}
+
 /// Takes the next plane off x[8]: rounds to 16 bits and leaves the rest in x.
 template <bool kHalf>
 __device__ inline uint4 take_plane(float (&x)[kSegment]) {

@@ -3,13 +3,13 @@
 #include "cuda/launch.hpp"
 #include "cuda/row_group.cuh"
 #include "cuda/upright.hpp"
-#include "cuda/warp_rows.cuh"
 
 namespace vase::cuda {
 namespace {
 
 constexpr int kThreads = 256;
 constexpr int kRowsInFlight = 4;  // of a group of lanes
+constexpr int kBlockRows = 512;   // of a block of threads, at most: it takes a while to begin
 
 /// Copies of the items, with their keys where turn_back_kernel puts them: item i has place i %
 /// room. Grid: blocks of items.
@@ -27,47 +27,62 @@ __global__ void place_items(DeviceCall call, Scratch scratch, int room) {
 
 /// The keys of `call`, rotated as stored, become those of upright items `to`, and their squared
 /// lengths. A group of lanes takes a row. Grid: (splits, units).
-template <vase_type T, int kDim, bool kFull>
-__global__ __launch_bounds__(kThreads) void turn_back_kernel(DeviceCall call, Scratch scratch,
-                                                             const DeviceItem* to) {
+template <vase_type T, int kDim, bool kFull, bool kPaired, bool kRotated>
+__global__ __launch_bounds__(kThreads, 4) void turn_back_kernel(DeviceCall call, Scratch scratch,
+                                                                const DeviceItem* to) {
   constexpr int kGroups = kThreads / RowGroup<kDim>::kLanes;
-  __shared__ __align__(16) float staged[kGroups][kDim];
-  __shared__ uint32_t steps[kMostDim / 2];
+  using Rope = RopeUndone<kDim, kPaired, kThreads>;
+  __shared__ typename Rope::Shared shared;
   const int unit = static_cast<int>(blockIdx.y), head = unit % call.n_heads;
   const DeviceItem& item = call.items[unit / call.n_heads];
-  const int begin = static_cast<int>(blockIdx.x) * kSplitRows;
-  if (item.active == 0 || begin >= item.n_rows) return;
-  const DeviceItem& upright = to[unit / call.n_heads];
+  const int begin = static_cast<int>(blockIdx.x) * kBlockRows;
+  const int end = min(item.n_rows, begin + kBlockRows);
+  if (item.active == 0 || begin >= end) return;
   const int32_t* order = scratch.order + int64_t{unit} * call.row_capacity;
   const uint32_t* tokens = scratch.tokens + int64_t{unit} * call.row_capacity;
   float* squares = upright_squares(call, scratch, unit);
-  for (int i = static_cast<int>(threadIdx.x); i < call.rope.pairs; i += kThreads)
-    steps[i] = rope_step(item.frequencies[i]);
-  __syncthreads();
-
-  const int place = static_cast<int>(threadIdx.x) / RowGroup<kDim>::kLanes;
-  const RowGroup<kDim> group{.staged = staged[place]};
+  const Rope rope(call.rope, item.frequencies, shared);
+  const int lane = RowGroup<kDim>::lane(), place = RowGroup<kDim>::place();
   float centre[kSegment];
 #pragma unroll
   for (int d = 0; d < kSegment; ++d)
-    centre[d] = scratch.centres[int64_t{unit} * kMostDim + group.lane * kSegment + d];
+    centre[d] = scratch.centres[int64_t{unit} * kMostDim + lane * kSegment + d];
 
-  const int end = min(item.n_rows, begin + kSplitRows);
-  for (int first = begin; first < end; first += kRowsInFlight * kGroups) {
-    Segment<T> segments[kRowsInFlight]{};
-    const auto age_of = [&](int r) { return first + r * kGroups + place; };
-#pragma unroll
-    for (int r = 0; r < kRowsInFlight; ++r)
-      if (kFull || group.lane * kSegment < call.keys.dim)
-        segments[r].template fetch<kFull>(
-            row_of(item, item.keys, head, order[min(age_of(r), end - 1)]), group.lane, call.keys);
+  // Read here, since stores could change an item for all that the compiler knows.
+  const std::byte* rows = item.keys.data + head * item.keys.head_stride;
+  const int64_t stride = item.keys.row_stride;
+  const int32_t* cells_of_rows = item.cells;
+  const DeviceRows& upright = to[unit / call.n_heads].keys;
+  auto* out = reinterpret_cast<uint4*>(upright.data + head * upright.head_stride) + lane;
+
+  constexpr int kStep = kRowsInFlight * kGroups;
+  int cells[kRowsInFlight], positions[kRowsInFlight];
+  const auto find = [&](int first) {  // a step before they are read: the way there is long
 #pragma unroll
     for (int r = 0; r < kRowsInFlight; ++r) {
-      const int age = min(age_of(r), end - 1);
+      const int age = min(first + r * kGroups + place, end - 1);
+      cells[r] = cells_of_rows != nullptr ? cells_of_rows[order[age]] : order[age];
+      positions[r] = token_of(tokens[age]);
+    }
+  };
+  find(begin);
+  for (int first = begin; first < end; first += kStep) {
+    Segment<T> segments[kRowsInFlight]{};
+#pragma unroll
+    for (int r = 0; r < kRowsInFlight; ++r)
+      if (kFull || lane * kSegment < call.keys.dim)
+        segments[r].template fetch<kFull>(rows + cells[r] * stride, lane, call.keys);
+    int tokens_here[kRowsInFlight];
+#pragma unroll
+    for (int r = 0; r < kRowsInFlight; ++r) tokens_here[r] = positions[r];
+    find(first + kStep);
+#pragma unroll
+    for (int r = 0; r < kRowsInFlight; ++r) {
+      const int age = first + r * kGroups + place;
       float x[kSegment];
       segments[r].values(x);
-      if (call.keys.rotation != 0) rotate(x, group.lane, call.keys.rotation);
-      if (call.rope.pairs > 0) group.turn_back(x, call.rope, steps, token_of(tokens[age]));
+      if constexpr (kRotated) rotate(x, lane, call.keys.rotation);
+      rope.turn(x, tokens_here[r]);
 #pragma unroll
       for (int d = 0; d < kSegment; ++d) x[d] -= centre[d];
       const uint4 rounded = round_to_half(x);
@@ -77,9 +92,9 @@ __global__ __launch_bounds__(kThreads) void turn_back_kernel(DeviceCall call, Sc
       for (const float v : x) square = fmaf(v, v, square);
       for (int step = RowGroup<kDim>::kLanes / 2; step > 0; step /= 2)
         square += __shfl_xor_sync(kFullWarp, square, step);
-      if (age_of(r) >= end) continue;
-      reinterpret_cast<uint4*>(row_of(upright, upright.keys, head, age))[group.lane] = rounded;
-      if (group.lane == 0) squares[age] = square;
+      if (age >= end) continue;
+      out[age * RowGroup<kDim>::kLanes] = rounded;
+      if (lane == 0) squares[age] = square;
     }
   }
 }
@@ -109,7 +124,7 @@ UprightKeys::UprightKeys(const DeviceCall& call, const Scratch& scratch, cudaStr
   room_ = divide_up(call.n_items, divide_up(call.n_items, most));  // chunks of one size
   place_items<<<static_cast<unsigned>(divide_up(call.n_items, kThreads)), kThreads, 0, stream>>>(
       call, scratch, room_);
-  rough_centres(call, false, scratch, stream);
+  rough_centres(call, scratch, stream);
 }
 
 int32_t UprightKeys::chunks() const { return divide_up(call_.n_items, room_); }
@@ -123,11 +138,16 @@ UprightKeys::Chunk UprightKeys::turn_back(int32_t index) {
   chunk.call.n_items = std::min(room_, call_.n_items - first);
   const DeviceItem* items = scratch_.upright_items + first;
   if (index != held_) {
-    const dim3 grid(static_cast<unsigned>(row_splits(call_.most_rows)),
+    const dim3 grid(static_cast<unsigned>(divide_up(call_.most_rows, kBlockRows)),
                     static_cast<unsigned>(chunk.call.units()));
-    with_row_shape(call_.keys, shape().dim, [&]<vase_type T, int kDim, bool kFull>() {
-      turn_back_kernel<T, kDim, kFull>
-          <<<grid, kThreads, 0, stream_>>>(chunk.call, chunk.scratch, items);
+    with_keys(call_, [&]<vase_type T, int kDim, bool kFull, bool kPaired>() {
+      const auto launch = [&](auto kernel) {
+        kernel<<<grid, kThreads, 0, stream_>>>(chunk.call, chunk.scratch, items);
+      };
+      if (call_.keys.rotation == 0)
+        launch(turn_back_kernel<T, kDim, kFull, kPaired, false>);
+      else
+        launch(turn_back_kernel<T, kDim, kFull, kPaired, true>);
     });
     held_ = index;
   }

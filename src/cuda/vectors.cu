@@ -12,19 +12,10 @@ constexpr int kWarp = 32, kWarps = 8;
 constexpr int kPerLane = kMostDim / kWarp;
 constexpr unsigned kAllLanes = 0xffffffffu;
 
-/// The power of two by which the largest element lies in [128, 256): far from f16's overflow, and
-/// what is below its smallest numbers is 2^-32 of the largest.
-__device__ float normalising_power(float largest) {
-  if (!(largest > 0) || isinf(largest)) return 1;
-  int exponent;
-  frexpf(largest, &exponent);
-  return ldexpf(1.0f, 8 - max(exponent, -110));
-}
-
 /// One warp splits x, of which lane l holds elements l, l + 32, ..., into the planes of vector `v`
-/// of set `set` and stores the scale that undoes the normalisation, and `offset`.
+/// of set `set` and stores the scale that undoes the normalisation.
 __device__ void store_vector(float (&x)[kPerLane], const Vectors& vectors, bool half, int set,
-                             int v, const Scratch& scratch, float offset = 0.0f) {
+                             int v, const Scratch& scratch) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   float largest = 0;
 #pragma unroll
@@ -50,7 +41,7 @@ __device__ void store_vector(float (&x)[kPerLane], const Vectors& vectors, bool 
     }
   if (lane == 0)
     scratch.constants[int64_t{set} * vectors.padded + v] = {v < vectors.count ? 1.0f / power : 0.0f,
-                                                            offset, 0.0f, 0.0f};
+                                                            0.0f, 0.0f, 0.0f};
 }
 
 /// Grid: (vectors / kWarps, units).
@@ -107,27 +98,6 @@ __global__ void pack_projections_kernel(DeviceCall call, Vectors vectors, bool h
   store_vector(x, vectors, half, static_cast<int>(blockIdx.y), v, scratch);
 }
 
-/// Grid: (vectors / kWarps, units).
-__global__ void pack_factors_kernel(DeviceCall call, Vectors vectors, bool half, Scratch scratch) {
-  const int unit = static_cast<int>(blockIdx.y), lane = static_cast<int>(threadIdx.x) % kWarp;
-  const int v = static_cast<int>(blockIdx.x) * kWarps + static_cast<int>(threadIdx.x) / kWarp;
-  if (call.items[unit / call.n_heads].active == 0 || v >= vectors.padded) return;
-
-  // The matrix is triangular; above its diagonal is something else.
-  const float* factor = scratch.grams + (int64_t{unit} * vectors.dim + v) * vectors.dim;
-  const float* mean = scratch.means + int64_t{unit} * kMostDim;
-  float x[kPerLane], offset = 0;
-#pragma unroll
-  for (int j = 0; j < kPerLane; ++j) {
-    const int d = lane + j * kWarp;
-    x[j] = v < vectors.count && d <= v ? factor[d] : 0.0f;
-    offset = fmaf(x[j], mean[d], offset);
-  }
-  for (int step = kWarp / 2; step > 0; step /= 2)
-    offset += __shfl_xor_sync(kAllLanes, offset, step);
-  store_vector(x, vectors, half, unit, v, scratch, offset);
-}
-
 dim3 grid_of(const Vectors& vectors) {
   return {static_cast<unsigned>(divide_up(vectors.padded, kWarps)),
           static_cast<unsigned>(vectors.sets)};
@@ -146,13 +116,6 @@ void pack_projections(const DeviceCall& call, vase_type rows, const Scratch& scr
   const Vectors vectors = projections_of(call, rows);
   pack_projections_kernel<<<grid_of(vectors), kWarp * kWarps, 0, stream>>>(
       call, vectors, takes_half(rows), scratch);
-}
-
-void pack_factors(const DeviceCall& call, const RowShape& rows, const Scratch& scratch,
-                  cudaStream_t stream) {
-  const Vectors vectors = factors_of(call, rows);
-  pack_factors_kernel<<<grid_of(vectors), kWarp * kWarps, 0, stream>>>(
-      call, vectors, takes_half(rows.type), scratch);
 }
 
 }  // namespace vase::cuda

@@ -14,7 +14,7 @@ namespace vase::cuda {
 
 /// Memory for keys as they were before RoPE; one item always fits. More items at a time would keep
 /// the device busier, but the keys of all items would take several times what all else takes.
-inline constexpr size_t kUprightBytes = size_t{128} << 20;
+inline constexpr size_t kUprightBytes = size_t{160} << 20;
 
 /// Where everything lies behind the start of the allocation.
 struct Layout {
