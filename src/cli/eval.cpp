@@ -5,7 +5,6 @@
 
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <memory>
@@ -21,6 +20,7 @@
 #include "cli/units.hpp"
 #include "cli/variants.hpp"
 #include "engine/chat.hpp"
+#include "engine/cuda_graphs.hpp"
 #include "engine/log.hpp"
 #include "eval/evaluation.hpp"
 #include "eval/summary.hpp"
@@ -115,17 +115,9 @@ eval::EvaluationHost host_of(const EvalArguments &arguments, const engine::Model
   return host;
 }
 
-// llama.cpp 0.3.36 on CUDA dies of illegal instructions when several contexts of one process record
-// CUDA graphs side by side (bench/side_by_side.cpp shows it without us). Without graphs they run,
-// and lose nothing: while one context launches its kernels, those of the others compute.
-void keep_contexts_apart(const EvalArguments &arguments) {
-  constexpr int kUnlessSet = 0;
-  if (arguments.contexts > 1) setenv("GGML_CUDA_DISABLE_GRAPHS", "1", kUnlessSet);
-}
-
 void evaluate(const EvalArguments &arguments) {
   if (!arguments.summary.empty()) return summarise(arguments);
-  keep_contexts_apart(arguments);
+  engine::avoid_cuda_graphs(arguments.contexts, arguments.parallel);
   install_interrupt_handlers();
   engine::init_llama(arguments.model.verbose);
   const eval::EvaluationPlan plan = arguments.plan();

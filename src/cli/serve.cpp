@@ -18,6 +18,7 @@
 #include "cli/memory.hpp"
 #include "cli/units.hpp"
 #include "engine/chat.hpp"
+#include "engine/cuda_graphs.hpp"
 #include "engine/log.hpp"
 #include "engine/model.hpp"
 #include "server/server.hpp"
@@ -163,6 +164,7 @@ void answer_until_signalled(server::Server &server, const ServeArguments &argume
 void serve(ServeArguments arguments) {
   server::return_freed_memory();
   install_interrupt_handlers();
+  engine::avoid_cuda_graphs(1, arguments.slots);
   engine::init_llama(arguments.model.verbose);
   if (arguments.n_ctx && arguments.policy.evicts()) {
     throw Error(
