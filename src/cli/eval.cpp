@@ -132,9 +132,7 @@ void evaluate(const EvalArguments &arguments) {
 
   const MemoryPlanner planner(arguments.model.file().string(), arguments.model.llama_params());
   const engine::Model model(arguments.model.options());
-  const auto chat_template = arguments.chat_template.empty()
-                                 ? engine::ChatTemplate::of(model)
-                                 : engine::ChatTemplate(arguments.chat_template);
+  const auto chat_template = engine::ChatTemplate::of(model, arguments.chat_template);
   ProgressLine line;
   const eval::EvaluationHost host = host_of(arguments, model, planner, line);
   eval::Evaluation evaluation(model, chat_template, plan, host, desk, file);

@@ -54,9 +54,7 @@ void read_text(const FidelityArguments &arguments, const engine::Model &model,
                eval::FidelityPlan &plan) {
   if (arguments.prompt) {
     const std::string question = read_prompt(arguments.prompt, {});
-    const std::string &name = arguments.chat_template;
-    engine::Conversation conversation(
-        name.empty() ? engine::ChatTemplate::of(model) : engine::ChatTemplate(name), "");
+    engine::Conversation conversation(engine::ChatTemplate::of(model, arguments.chat_template), "");
     plan.tokens = model.tokenize(conversation.ask(question));
     plan.n_prompt = std::ssize(plan.tokens);
   }

@@ -109,10 +109,7 @@ engine::Model Session::load() {
 }
 
 engine::Conversation Session::conversation() const {
-  auto chat_template = arguments_.chat_template.empty()
-                           ? engine::ChatTemplate::of(model_)
-                           : engine::ChatTemplate(arguments_.chat_template);
-  return {std::move(chat_template), arguments_.system};
+  return {engine::ChatTemplate::of(model_, arguments_.chat_template), arguments_.system};
 }
 
 std::string Session::answer(const std::string &prompt) {

@@ -112,10 +112,8 @@ void stress(StressArguments arguments) {
 
   const BoundedOptions options = options_of(arguments);
   const engine::Model model(arguments.session.model.options());
-  const std::string &name = arguments.session.chat_template;
   const engine::Conversation conversation(
-      name.empty() ? engine::ChatTemplate::of(model) : engine::ChatTemplate(name),
-      arguments.session.system);
+      engine::ChatTemplate::of(model, arguments.session.chat_template), arguments.session.system);
   BoundedContext context = model.make_context(options);
   const bool with_script = eval::GradingDesk::needs_script(plan.questions);
   eval::GradingDesk desk(plan.questions, with_script ? eval_script("math_verify_helper.py") : "");

@@ -295,14 +295,9 @@ dim3 grid_of(const DeviceCall& call, const RowShape& rows) {
 }  // namespace
 
 void gram_matrices_of_keys(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
-  const dim3 grid = grid_of(call, call.keys);
-  const int dim = padded_dim(call.keys.dim);
-  if (dim == 64)
-    key_gram_kernel<64><<<grid, kThreads, 0, stream>>>(call, scratch);
-  else if (dim == 128)
-    key_gram_kernel<128><<<grid, kThreads, 0, stream>>>(call, scratch);
-  else
-    key_gram_kernel<256><<<grid, kThreads, 0, stream>>>(call, scratch);
+  with_dim(padded_dim(call.keys.dim), [&]<int kDim>() {
+    key_gram_kernel<kDim><<<grid_of(call, call.keys), kThreads, 0, stream>>>(call, scratch);
+  });
 }
 
 void gram_matrices_of_values(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {

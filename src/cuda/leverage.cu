@@ -185,17 +185,10 @@ __global__ __launch_bounds__(Cut<kDim>::kThreads,
 /// `dim`: elements of a row that are not there for the kernels' sake.
 void invert_factors(const DeviceCall& call, const RowShape& rows, int dim, const Scratch& scratch,
                     cudaStream_t stream) {
-  const auto launch = [&]<int kDim>() {
+  with_dim(padded_dim(rows.dim), [&]<int kDim>() {
     factor_kernel<kDim><<<static_cast<unsigned>(call.units()), Cut<kDim>::kThreads, 0, stream>>>(
         call, factors_of(call, rows), takes_half(rows.type), scratch, dim);
-  };
-  const int padded = padded_dim(rows.dim);
-  if (padded == 64)
-    launch.template operator()<64>();
-  else if (padded == 128)
-    launch.template operator()<128>();
-  else
-    launch.template operator()<256>();
+  });
 }
 
 void leverages_of_values(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {

@@ -238,24 +238,15 @@ __global__ __launch_bounds__(kThreads, 2) void novel_leverage_kernel(DeviceCall 
     }
 }
 
-template <int kDim>
-void launch(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
-  const dim3 grid(static_cast<unsigned>(divide_up(call.most_rows, kBlockRows<kDim>)),
-                  static_cast<unsigned>(call.units()));
-  novel_leverage_kernel<kDim>
-      <<<grid, kThreads, 0, stream>>>(call, factors_of(call, call.keys), scratch);
-}
-
 }  // namespace
 
 void novel_leverages(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
-  const int dim = padded_dim(call.keys.dim);
-  if (dim == 64)
-    launch<64>(call, scratch, stream);
-  else if (dim == 128)
-    launch<128>(call, scratch, stream);
-  else
-    launch<256>(call, scratch, stream);
+  with_dim(padded_dim(call.keys.dim), [&]<int kDim>() {
+    const dim3 grid(static_cast<unsigned>(divide_up(call.most_rows, kBlockRows<kDim>)),
+                    static_cast<unsigned>(call.units()));
+    novel_leverage_kernel<kDim>
+        <<<grid, kThreads, 0, stream>>>(call, factors_of(call, call.keys), scratch);
+  });
 }
 
 }  // namespace vase::cuda

@@ -84,22 +84,27 @@ __device__ inline float exp2_fast(float x) {
   return y;
 }
 
+/// Calls use.operator()<dim>() for a dimension that the kernels are compiled for (padded_dim).
+template <typename Use>
+void with_dim(int dim, const Use& use) {
+  if (dim == 64)
+    use.template operator()<64>();
+  else if (dim == 128)
+    use.template operator()<128>();
+  else
+    use.template operator()<256>();
+}
+
 /// Calls use.operator()<T, dim, full>() for rows of `shape` beside vectors of `dim` elements.
 template <typename Use>
 void with_row_shape(const RowShape& shape, int dim, const Use& use) {
-  const auto with_dim = [&]<vase_type T, int kDim>() {
-    if (full_rows(shape, kDim))
-      use.template operator()<T, kDim, true>();
-    else
-      use.template operator()<T, kDim, false>();
-  };
   with_type(shape.type, [&]<vase_type T>() {
-    if (dim == 64)
-      with_dim.template operator()<T, 64>();
-    else if (dim == 128)
-      with_dim.template operator()<T, 128>();
-    else
-      with_dim.template operator()<T, 256>();
+    with_dim(dim, [&]<int kDim>() {
+      if (full_rows(shape, kDim))
+        use.template operator()<T, kDim, true>();
+      else
+        use.template operator()<T, kDim, false>();
+    });
   });
 }
 

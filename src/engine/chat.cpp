@@ -30,7 +30,8 @@ ChatTemplate::ChatTemplate(std::string name_or_text) : template_(std::move(name_
   }
 }
 
-ChatTemplate ChatTemplate::of(const Model &model) {
+ChatTemplate ChatTemplate::of(const Model &model, const std::string &name_or_text) {
+  if (!name_or_text.empty()) return ChatTemplate(name_or_text);
   auto own = model.chat_template();
   if (!own) {
     throw Error(

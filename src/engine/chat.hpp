@@ -16,8 +16,9 @@ struct ChatMessage {
 
 class ChatTemplate {
  public:
-  /// The model's own template. Throws Error if it has none or one that llama.cpp does not know.
-  static ChatTemplate of(const Model &model);
+  /// The model's own template, or, if `name_or_text` is not empty, that one. Throws Error if the
+  /// model has none or if llama.cpp does not know it.
+  static ChatTemplate of(const Model &model, const std::string &name_or_text = {});
   /// A template by llama.cpp's name for it ("chatml") or by its text. Throws as above.
   explicit ChatTemplate(std::string name_or_text);
 
