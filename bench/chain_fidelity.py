@@ -21,12 +21,23 @@ import tempfile
 TASKS = ["arithmetic", "deduction", "graph", "program", "subset", "tracking"]
 
 
+def run(command: list, about: str) -> str:
+    """What the program prints; ends with its complaint if it fails."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True)
+    except OSError as error:
+        sys.exit(f"cannot run {command[0]}: {error.strerror} (--vase names the program)")
+    if done.returncode != 0:
+        sys.exit(f"{about}: {done.stderr.strip()}")
+    return done.stdout
+
+
 def make_problems(vase: str, tier: str, per_task: int, split: str) -> list[dict]:
     """Problems with their chains, one of each task after the other, so that an interrupted run has seen all tasks."""
     command = [vase, "tasks", "make", "--tier", tier, "--count", str(per_task), "--split", split, "--with-chain"]
     by_task = []
     for task in TASKS:
-        lines = subprocess.run([*command, "--task", task], check=True, capture_output=True, text=True).stdout.splitlines()
+        lines = run([*command, "--task", task], task).splitlines()
         by_task.append([json.loads(line) for line in lines])
     return [problem for together in zip(*by_task) for problem in together]
 
@@ -37,9 +48,7 @@ def measure(command: list[str], problem: dict, asked: list[str]) -> list[dict]:
         text, out = pathlib.Path(folder, "text.txt"), pathlib.Path(folder, "out.jsonl")
         text.write_text(f"<think>\n{problem['chain']}</think>\n\nThe answer is \\boxed{{{problem['answer']}}}.")
         options = ["--prompt", problem["question"], "--file", text, "--out", out, "--bucket", "1000000000"]
-        done = subprocess.run([*command, *options], capture_output=True, text=True)
-        if done.returncode != 0:
-            sys.exit(f"{problem['id']}: {done.stderr.strip()}")
+        run([*command, *options], problem["id"])
         entries = [json.loads(line) for line in out.read_text().splitlines()[1:]]
     return [{"id": problem["id"], "task": problem["task"], "asked": asked, **entry} for entry in entries]
 

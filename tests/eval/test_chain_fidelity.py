@@ -35,6 +35,19 @@ def test_the_table_counts_chains_that_all_policies_have_read():
     assert random == ["`random`", "0.30000", "0.10000", "0.20000", "5.00", "1 of 2", "1 of 2"]
 
 
+def test_a_program_that_is_not_there_is_named(tmp_path):
+    command = [sys.executable, BENCH / "chain_fidelity.py", "--vase", "/no/vase", "--out", tmp_path / "chains.jsonl"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode != 0 and done.stderr == "cannot run /no/vase: No such file or directory (--vase names the program)\n"
+
+
+@needs_program
+def test_a_tier_that_there_is_not_is_said_in_a_line(tmp_path):
+    command = [sys.executable, BENCH / "chain_fidelity.py", "--vase", PROGRAM, "--out", tmp_path / "chains.jsonl", "--tier", "9k"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode != 0 and len(done.stderr.splitlines()) == 1 and "9k" in done.stderr
+
+
 @needs_program
 def test_it_measures_each_chain_once(tmp_path):
     subprocess.run([WRITE_MODEL, tmp_path / "tiny.gguf"], check=True)
