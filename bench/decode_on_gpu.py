@@ -39,31 +39,31 @@ class Step:
 
 STEPS = (
     Step("interval 64", 45, "qwen3-4b",
-         "--parallel 1,8,32 --capture replay,step --depths 4224 -n 128"),
+         "--parallel 1,8,32 --depths 4224 -n 128"),
     Step("depth", 50, "qwen3-4b",
-         "--parallel 1,8 --capture replay --depths 4224,16384,32640 -n 128"),
+         "--parallel 1,8 --depths 4224,16384,32640 -n 128"),
     # 64 x 4,096 cells: the cache of 8 sequences at 32,768 tokens.
     Step("equal memory", 25, "qwen3-4b",
-         "--parallel 64 --capture replay,step --budget 4032 --no-plain --depths 4224 -n 128",
+         "--parallel 64 --budget 4032 --no-plain --depths 4224 -n 128",
          plans=("--parallel 64 --budget 4032",)),
     Step("interval 128", 35, "qwen3-4b",
-         "--parallel 1,8,32 --capture replay --interval 128 --depths 4352 -n 256"),
+         "--parallel 1,8,32 --interval 128 --depths 4352 -n 256"),
     Step("flat memory", 30, "qwen3-4b",
-         "--parallel 1 --capture replay --no-plain -n 64 "
+         "--parallel 1 --no-plain -n 64 "
          "--depths 512,4224,8192,16384,32768,49152,65472",
          plans=("--parallel 1",)),
     Step("staggered", 40, "qwen3-4b",
-         "--parallel 8,32 --capture replay,step --stagger --depths 4224 -n 128"),
-    Step("14B", 35, "qwen3-14b", "--parallel 1,8 --capture replay --depths 4224 -n 128"),
-    Step("14B depth", 40, "qwen3-14b", "--parallel 1 --capture replay --depths 32640 -n 128"),
+         "--parallel 8,32 --stagger --depths 4224 -n 128"),
+    Step("14B", 35, "qwen3-14b", "--parallel 1,8 --depths 4224 -n 128"),
+    Step("14B depth", 40, "qwen3-14b", "--parallel 1 --depths 32640 -n 128"),
     Step("memory of 8", 8, "qwen3-4b",
-         "--parallel 8 --capture replay --no-plain --depths 4224 -n 64", plans=("--parallel 8",)),
-    Step("depth 64k", 35, "qwen3-4b", "--parallel 1 --capture replay --depths 65408 -n 128"),
+         "--parallel 8 --no-plain --depths 4224 -n 64", plans=("--parallel 8",)),
+    Step("depth 64k", 35, "qwen3-4b", "--parallel 1 --depths 65408 -n 128"),
 )  # fmt: skip
 
 TWO_GPUS = tuple(
     Step(f"{count} GPUs", 25, "qwen3-4b",
-         "--parallel 1,8 --capture replay --depths 4224 -n 128", gpus=devices)
+         "--parallel 1,8 --depths 4224 -n 128", gpus=devices)
     for count, devices in ((1, "0"), (2, "0,1"))
 )  # fmt: skip
 
@@ -92,17 +92,17 @@ def run(command: list, seconds: float, gpus: str) -> tuple[str, str]:
     return done.stdout, f"exit code {done.returncode}: {done.stderr.strip()[-2000:]}"
 
 
-def measure(step: Step, vase: str, models: pathlib.Path) -> dict:
+def measure(step: Step, vase: str, policy: str, models: pathlib.Path) -> dict:
     """Runs one step: its benchmark, line by line, and its plans."""
     model = model_file(step.model, models)
-    shared = ["-m", model, "-ngl", "99", "--policy", "vase"]
+    shared = ["-m", model, "-ngl", "99", "--policy", policy]
     start = time.monotonic()
     with tempfile.NamedTemporaryFile("r", suffix=".json") as file:
         options = step.options if "--budget" in step.options else f"{step.options} --budget 4096"
         command = [vase, "bench", *shared, "--json", file.name, *options.split()]
         _, error = run(command, TIMES_EXPECTED * step.seconds, step.gpus)
         runs = [json.loads(line) for line in file.read().splitlines()]
-    command = f"vase bench -m {model.name} -ngl 99 --policy vase {options}"
+    command = f"vase bench -m {model.name} -ngl 99 --policy {policy} {options}"
     result = {"command": command, "runs": runs, "plans": []}
     for options in step.plans:
         text, plan_error = run([vase, "plan", *shared, "--json", *options.split()], 60, step.gpus)
@@ -124,7 +124,7 @@ def device_name() -> str:
 def measure_all(steps: tuple[Step, ...], arguments) -> bool:
     """Writes the file after each step. True if all went well."""
     start = time.monotonic()
-    results = {"device": device_name(), "steps": {}}
+    results = {"device": device_name(), "policy": arguments.policy, "steps": {}}
     well = True
     for step in steps:
         left = arguments.limit - (time.monotonic() - start)
@@ -132,7 +132,7 @@ def measure_all(steps: tuple[Step, ...], arguments) -> bool:
             print(f"{step.name}: left out, {left:.0f} s are left", flush=True)
             continue
         print(f"{step.name}: ...", flush=True)
-        result = measure(step, arguments.vase, arguments.models)
+        result = measure(step, arguments.vase, arguments.policy, arguments.models)
         results["steps"][step.name] = result
         arguments.out.write_text(json.dumps(results, indent=1) + "\n")
         well = well and not result["error"]
@@ -144,6 +144,7 @@ def measure_all(steps: tuple[Step, ...], arguments) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--vase", default="vase", help="the program (default: from PATH)")
+    parser.add_argument("--policy", default="vase", help="what evicts (default: vase)")
     parser.add_argument("--models", type=pathlib.Path, default=pathlib.Path("."), metavar="DIR")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("decode_on_gpu.json"))
     parser.add_argument("--limit", type=float, default=3600, help="seconds for all steps")

@@ -2,7 +2,6 @@
 
 ORDER = ("interval 64", "interval 128", "staggered", "depth", "depth 64k", "equal memory", "14B",
          "14B depth", "1 GPUs", "2 GPUs")  # fmt: skip
-CAPTURES = {"replay": "replay", "step": "a stop at each layer", "auto": "auto"}
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
@@ -17,7 +16,8 @@ def ratio(depth: dict) -> float:
 
 def parts_of_overhead(run: dict, depth: dict) -> list[float]:
     """Milliseconds a step that the bounded cache takes longer: in ordinary steps (callback, and
-    stops at layers where there are any), by evictions, and by the replays before them."""
+    queries to be copied), by evictions, and by steps that are not ordinary: the first ones of a
+    graph, which stop at each layer."""
     plain, bounded, steps = depth["plain"], depth["bounded"], run["tokens_per_depth"]
     ordinary = bounded["median_step_seconds"] - plain["median_step_seconds"]
     eviction = bounded["eviction_seconds"] / steps
@@ -38,11 +38,11 @@ def overhead_table(data: dict) -> str:
     for name, run, depth in measured(data, ("interval 64", "interval 128", "staggered")):
         parts = [f"{part:.3f}" for part in parts_of_overhead(run, depth)]
         rows.append([f"{run['sequences']}", f"{run['interval']}",
-                     "staggered" if run["stagger"] else "together", CAPTURES[run["capture"]],
+                     "staggered" if run["stagger"] else "together",
                      f"{depth['plain']['tokens_per_second']:,.1f}",
                      f"{depth['bounded']['tokens_per_second']:,.1f}",
                      f"{100 * (1 / ratio(depth) - 1):.1f}%", *parts])  # fmt: skip
-    return table(["sequences", "interval", "evict", "queries by", "plain tok/s", "VaSE tok/s",
+    return table(["sequences", "interval", "evict", "plain tok/s", f"{data['policy']} tok/s",
                   "overhead", "ordinary step, ms", "eviction, ms a step", "the rest, ms a step"],
                  rows)  # fmt: skip
 
@@ -54,7 +54,7 @@ def depth_table(data: dict) -> str:
          f"{depth['bounded']['tokens_per_second']:,.1f}", f"{ratio(depth):.2f}"]
         for _, run, depth in measured(data, ("depth", "depth 64k"))
     ]  # fmt: skip
-    return table(["depth", "sequences", "full cache tok/s", "VaSE tok/s", "times faster"], rows)
+    return table(["depth", "sequences", "full cache tok/s", f"{data['policy']} tok/s", "times faster"], rows)
 
 
 def equal_memory_table(data: dict) -> str:
@@ -70,7 +70,7 @@ def equal_memory_table(data: dict) -> str:
 
     rows = [row("full", run, run["plain"]["kv_bytes"], base, depth)]
     for _, run, depth in measured(data, ("equal memory",)):
-        name = f"VaSE, budget {run['budget']:,}, {CAPTURES[run['capture']]}"
+        name = f"{data['policy']}, budget {run['budget']:,}"
         speed = depth["bounded"]["tokens_per_second"]
         rows.append(row(name, run, run["bounded"]["kv_bytes"], speed, depth))
     return table(["cache", "sequences", "depth", "KV cache, GiB", "tokens/s in all", "times"], rows)
@@ -84,7 +84,7 @@ def other_table(data: dict, names: tuple[str, ...]) -> str:
          f"{depth['bounded']['evictions']}"]
         for name, run, depth in measured(data, names)
     ]  # fmt: skip
-    return table(["step", "sequences", "depth", "full cache tok/s", "VaSE tok/s", "times",
+    return table(["step", "sequences", "depth", "full cache tok/s", f"{data['policy']} tok/s", "times",
                   "evictions"], rows)  # fmt: skip
 
 
@@ -97,7 +97,7 @@ def flat_table(data: dict) -> str:
         rows.append([f"{depth['depth']:,}", f"{grown / 2**20:,.0f}",
                      f"{(grown - first) / 2**20:+,.1f}",
                      f"{depth['bounded']['tokens_per_second']:,.1f}"])  # fmt: skip
-    return table(["depth", "device memory, MiB", "since the first", "VaSE tok/s"], rows)
+    return table(["depth", "device memory, MiB", "since the first", f"{data['policy']} tok/s"], rows)
 
 
 def plan_table(data: dict) -> str:
@@ -111,11 +111,11 @@ def plan_table(data: dict) -> str:
                 if not wanted or plan["gpu_bytes"] == 0:  # no GPU
                     continue
                 real = run["depths"][-1]["gpu_bytes"] - run["gpu_bytes_before_model"]
-                rows.append([name, f"{plan['sequences']}", CAPTURES[run["capture"]],
+                rows.append([name, f"{plan['sequences']}",
                              f"{plan['gpu_bytes'] / 2**20:,.0f}", f"{real / 2**20:,.0f}",
                              f"{100 * (real / plan['gpu_bytes'] - 1):+.1f}%",
                              f"{plan['queries_bytes'] / 2**20:,.0f}"])  # fmt: skip
-    return table(["step", "sequences", "queries by", "plan, MiB", "device, MiB", "more",
+    return table(["step", "sequences", "plan, MiB", "device, MiB", "more",
                   "of the plan for evictions, MiB"], rows)  # fmt: skip
 
 
@@ -154,7 +154,7 @@ def plot(data: dict, path: str):
         )  # fmt: skip
         depths, full, bounded = zip(*rows)
         axes.plot(depths, full, "k--s", markersize=4, label="full cache")
-        axes.plot(depths, bounded, "C0-o", markersize=4, label="VaSE, budget 4,096")
+        axes.plot(depths, bounded, "C0-o", markersize=4, label=f"{data['policy']}, budget 4,096")
         axes.set_title(f"{count} sequence{'s' if count > 1 else ''}", fontsize=10)
         axes.set_xlabel("depth: tokens in the text")
         axes.set_ylabel("tokens per second, all sequences")

@@ -35,14 +35,6 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// How the newest queries, by which most policies score, are taken out of llama.cpp's graph.
-enum class Capture {
-  kAuto,      ///< each step where the CPU computes, replay where a few sequences are on a GPU
-  kEachStep,  ///< a stop at each layer's attention in every step before an eviction
-  kReplay,  ///< the newest `window` tokens are decoded once more, in one batch, before an eviction;
-            ///< sequences whose interval is shorter than their window are captured at each step
-};
-
 struct BoundedOptions {
   /// Policy and its parameters. With a policy that does not evict (`full`) the context is plain
   /// llama.cpp with `context.n_ctx` cells per sequence and no callback installed.
@@ -53,7 +45,6 @@ struct BoundedOptions {
   /// given: what the policy wants, vase_policy_default_pin). Of a longer prompt the newest rows are
   /// pinned. What the prompt is: the tokens given to decode() until set_prompt_end().
   std::optional<float> pin_prompt = {};
-  Capture capture = Capture::kAuto;
   /// llama.cpp computes sequences together only if their numbers follow each other. Where up to so
   /// many sequences in a row sit a step out, each is given a token, which is taken back after the
   /// step, so that the step stays one batch. -1: 64 where llama.cpp has a GPU, on which such a
@@ -98,8 +89,8 @@ struct HeadRows {
 
 /// Where the time went, in seconds, since the context was made or reset_timings() was called.
 struct Timings {
-  double decode = 0;    ///< inside llama_decode; capture and replays that went with a step included
-  double capture = 0;   ///< copying queries out of the graph, and replays on their own
+  double decode = 0;    ///< inside llama_decode, and the capture that went with it
+  double capture = 0;   ///< of that, copying queries out of the graph
   double eviction = 0;  ///< scores, selection and moves
 };
 
@@ -119,9 +110,8 @@ class BoundedContext {
   /// Appends tokens to sequences, several in one batch. Evicts where a sequence is full; splits
   /// what is longer than the room or the batch, so any length is accepted. Returns false if
   /// `progress` stopped it (all parts already decoded stay; statistics().tokens says how far it
-  /// came). Throws Error if llama_decode fails: the sequences are as they were, but those whose
-  /// newest tokens were being decoded again (Capture::kReplay) lack them; statistics().tokens
-  /// tells.
+  /// came). Throws Error if llama_decode fails: the sequences are as they were before the part that
+  /// failed; statistics().tokens tells.
   bool decode(std::span<const SequenceInput> inputs, const Progress &progress = {});
   bool decode(std::initializer_list<SequenceInput> inputs, const Progress &progress = {});
 

@@ -6,7 +6,6 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
-#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -26,19 +25,6 @@
 namespace vase::cli {
 namespace {
 
-const std::map<std::string, Capture> kCaptures = {
-    {"auto", Capture::kAuto}, {"step", Capture::kEachStep}, {"replay", Capture::kReplay}};
-
-// One measurement: how queries are taken, by its name, and all else.
-struct BenchRun {
-  std::string capture;
-  BenchPlan plan;
-};
-
-std::string check_capture(const std::string &name) {
-  return kCaptures.contains(name) ? "" : fmt::format("must be auto, step or replay, not {}", name);
-}
-
 struct BenchArguments {
   ModelArguments model;
   ContextArguments context;
@@ -48,21 +34,18 @@ struct BenchArguments {
   std::vector<std::int32_t> sequences = {1};
   bool stagger = false;
   bool no_plain = false;
-  std::vector<std::string> captures = {"auto"};
   std::int64_t seed = 1;
   std::string json;
   bool force = false;
 };
 
-BenchPlan make_plan(const BenchArguments &arguments, std::int32_t sequences,
-                    const std::string &capture) {
+BenchPlan make_plan(const BenchArguments &arguments, std::int32_t sequences) {
   BenchPlan plan{.depths = arguments.depths, .tokens = arguments.tokens};
   std::sort(plan.depths.begin(), plan.depths.end());
   plan.with_plain = !arguments.no_plain;
   plan.bounded = {.policy = arguments.policy.params(static_cast<std::uint64_t>(arguments.seed)),
                   .n_sequences = sequences,
                   .pin_prompt = arguments.policy.pin_prompt,
-                  .capture = kCaptures.at(capture),
                   .context = arguments.context.params()};
   // Whole intervals, so that each window pays for its share of evictions.
   if (plan.tokens == 0) plan.tokens = 2 * plan.bounded.policy.interval;
@@ -74,34 +57,25 @@ BenchPlan make_plan(const BenchArguments &arguments, std::int32_t sequences,
   return plan;
 }
 
-// A plan for each number of sequences and each way of capturing.
-std::vector<BenchRun> make_runs(const BenchArguments &arguments) {
+// A plan for each number of sequences.
+std::vector<BenchPlan> make_plans(const BenchArguments &arguments) {
   if (!arguments.policy.evicts()) {
     throw Error("bench compares a policy that evicts with the full cache: choose another --policy");
   }
-  const bool captures_differ = std::ranges::any_of(
-      arguments.captures, [](const std::string &name) { return name != "auto"; });
-  if (captures_differ && !arguments.policy.scores_by_attention()) {
-    throw Error(
-        fmt::format("--capture is for policies that need queries, and {} does not: leave it out, "
-                    "or take another policy, such as vase",
-                    arguments.policy.policy));
-  }
-  std::vector<BenchRun> runs;
+  std::vector<BenchPlan> plans;
   for (const std::int32_t sequences : arguments.sequences)
-    for (const std::string &capture : arguments.captures)
-      runs.push_back({capture, make_plan(arguments, sequences, capture)});
-  return runs;
+    plans.push_back(make_plan(arguments, sequences));
+  return plans;
 }
 
-void check_fit(const BenchArguments &arguments, const std::vector<BenchRun> &runs) {
+void check_fit(const BenchArguments &arguments, const std::vector<BenchPlan> &plans) {
   const auto available = memory_for_model(arguments.model.n_gpu_layers);
   if (arguments.force || !available) return;
   const MemoryPlanner planner(arguments.model.file().string(), arguments.model.llama_params());
-  for (const BenchRun &run : runs) {
-    MemoryPlan all = planner.plan(run.plan.bounded);
-    if (run.plan.with_plain) {
-      const MemoryPlan plain = planner.plan(run.plan.plain);
+  for (const BenchPlan &plan : plans) {
+    MemoryPlan all = planner.plan(plan.bounded);
+    if (plan.with_plain) {
+      const MemoryPlan plain = planner.plan(plan.plain);
       all.kv += plain.kv;
       all.compute += plain.compute;
     }
@@ -124,8 +98,8 @@ void bench(const BenchArguments &arguments) {
   engine::init_llama(arguments.model.verbose);
 
   BenchOrigin origin{.gpu_bytes = engine::gpu_memory_in_use()};
-  const std::vector<BenchRun> runs = make_runs(arguments);
-  check_fit(arguments, runs);
+  const std::vector<BenchPlan> plans = make_plans(arguments);
+  check_fit(arguments, plans);
   StatusLine status;
   status.show(" loading the model ");
   const engine::Model model(arguments.model.options());
@@ -134,10 +108,9 @@ void bench(const BenchArguments &arguments) {
     if (status.due()) status.show(what);
     if (interrupted()) throw Interrupted();
   };
-  for (const BenchRun &run : runs) {
-    const BenchResult result = measure(model, run.plan, progress);
+  for (const BenchPlan &plan : plans) {
+    const BenchResult result = measure(model, plan, progress);
     status.clear();
-    origin.capture = run.capture;
     if (!result.depths.empty()) write_output(as_table(result));
     if (json.is_open()) {
       json << as_json(result, origin) << std::flush;
@@ -169,14 +142,6 @@ void add_bench_command(CLI::App &app) {
       ->capture_default_str();
   command->add_flag("--stagger", arguments->stagger,
                     "sequences of different lengths, so that they evict at different steps");
-  command
-      ->add_option(
-          "--capture", arguments->captures,
-          "how queries are taken: at each `step`, by a `replay` before each eviction, `auto`; "
-          "several are measured in turn")
-      ->delimiter(',')
-      ->check(CLI::Validator(check_capture, ""))
-      ->capture_default_str();
   command->add_flag("--no-plain", arguments->no_plain,
                     "the bounded cache alone, for where the full one does not fit beside it");
   command->add_option("--json", arguments->json,

@@ -97,7 +97,6 @@ std::string as_json(const BenchResult &result, const BenchOrigin &origin) {
       {"interval", policy.interval},
       {"sequences", result.plan.n_sequences()},
       {"stagger", result.plan.stagger},
-      {"capture", origin.capture},
       {"tokens_per_depth", result.plan.tokens},
       {"gpu_bytes_before_model", origin.gpu_bytes},
       {"gpu_bytes_before_contexts", result.gpu_bytes_before},

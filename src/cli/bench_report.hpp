@@ -11,7 +11,6 @@ std::string as_table(const BenchResult &result);
 /// What the measurement itself does not know.
 struct BenchOrigin {
   std::string model = {};       ///< the file
-  std::string capture = {};     ///< how queries were to be taken, as --capture names it
   std::uint64_t gpu_bytes = 0;  ///< in use on the GPUs before the model was loaded
 };
 

@@ -197,17 +197,13 @@ void leverages_of_values(const DeviceCall& call, const Scratch& scratch, cudaStr
   value_leverages(call, scratch, stream);
 }
 
-/// Of the keys as they were before RoPE. All factors are found at once: that takes as long as one.
+/// Of the keys as they were before RoPE.
 void leverages_of_keys(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
   UprightKeys keys(call, scratch, stream);
   for (int32_t i = 0; i < keys.chunks(); ++i) {
     const UprightKeys::Chunk chunk = keys.turn_back(i);
     gram_matrices_of_keys(chunk.call, chunk.scratch, stream);
-  }
-  invert_factors(call, keys.shape(), call.keys.dim, scratch, stream);
-  // Backwards: the last chunk is still there.
-  for (int32_t i = keys.chunks() - 1; i >= 0; --i) {
-    const UprightKeys::Chunk chunk = keys.turn_back(i);
+    invert_factors(chunk.call, keys.shape(), call.keys.dim, chunk.scratch, stream);
     novel_leverages(chunk.call, chunk.scratch, stream);
   }
 }

@@ -131,26 +131,23 @@ int32_t UprightKeys::chunks() const { return divide_up(call_.n_items, room_); }
 
 RowShape UprightKeys::shape() const { return {VASE_F16, upright_pitch(call_.keys.dim), 0, 1}; }
 
-UprightKeys::Chunk UprightKeys::turn_back(int32_t index) {
+UprightKeys::Chunk UprightKeys::turn_back(int32_t index) const {
   const int32_t first = index * room_;
   Chunk chunk{call_, behind(scratch_, call_, shape(), int64_t{first} * call_.n_heads)};
   chunk.call.items += first;
   chunk.call.n_items = std::min(room_, call_.n_items - first);
   const DeviceItem* items = scratch_.upright_items + first;
-  if (index != held_) {
-    const dim3 grid(static_cast<unsigned>(divide_up(call_.most_rows, kBlockRows)),
-                    static_cast<unsigned>(chunk.call.units()));
-    with_keys(call_, [&]<vase_type T, int kDim, bool kFull, bool kPaired>() {
-      const auto launch = [&](auto kernel) {
-        kernel<<<grid, kThreads, 0, stream_>>>(chunk.call, chunk.scratch, items);
-      };
-      if (call_.keys.rotation == 0)
-        launch(turn_back_kernel<T, kDim, kFull, kPaired, false>);
-      else
-        launch(turn_back_kernel<T, kDim, kFull, kPaired, true>);
-    });
-    held_ = index;
-  }
+  const dim3 grid(static_cast<unsigned>(divide_up(call_.most_rows, kBlockRows)),
+                  static_cast<unsigned>(chunk.call.units()));
+  with_keys(call_, [&]<vase_type T, int kDim, bool kFull, bool kPaired>() {
+    const auto launch = [&](auto kernel) {
+      kernel<<<grid, kThreads, 0, stream_>>>(chunk.call, chunk.scratch, items);
+    };
+    if (call_.keys.rotation == 0)
+      launch(turn_back_kernel<T, kDim, kFull, kPaired, false>);
+    else
+      launch(turn_back_kernel<T, kDim, kFull, kPaired, true>);
+  });
   chunk.call.items = items;
   chunk.call.keys = shape();
   return chunk;

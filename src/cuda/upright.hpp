@@ -36,15 +36,13 @@ class UprightKeys {
   int32_t chunks() const;
   /// What the rows are like.
   RowShape shape() const;
-  /// Chunk `index`; nothing needs to be done if it was the last one asked for.
-  Chunk turn_back(int32_t index);
+  Chunk turn_back(int32_t index) const;
 
  private:
   const DeviceCall& call_;
   const Scratch& scratch_;
   cudaStream_t stream_;
   int32_t room_;  ///< items of a chunk
-  int32_t held_ = -1;
 };
 
 }  // namespace vase::cuda

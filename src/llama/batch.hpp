@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "llama.h"
@@ -30,6 +31,8 @@ class Batch {
 
   void clear() { size_ = 0; }
   int32_t size() const { return static_cast<int32_t>(size_); }
+  /// Of each token.
+  std::span<const llama_seq_id> sequences() const { return {sequences_.data(), size_}; }
 
   void add(llama_token token, llama_pos position, llama_seq_id sequence, bool logits) {
     tokens_[size_] = token;

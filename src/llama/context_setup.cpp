@@ -81,6 +81,7 @@ void ContextState::find_layers(const llama_model *model) {
   evictor =
       make_evictor(options.policy, watcher->layers(), shape.cells, options.n_sequences, threads);
   watcher->capture_queries(evictor->queries());
+  watcher->sleep_by({context.get(), shape.params.cb_eval, shape.params.cb_eval_user_data});
   look_at_rope(options.policy);
 }
 

@@ -29,8 +29,6 @@ struct Sequence {
   int64_t prompt_end = 0;                   // tokens that are the prompt
   int32_t first_logits = -1, n_logits = 0;  // in the batch of the last llama_decode
   bool bridging = false;                    // in the running batch for the others' sake
-  int32_t captured = 0;                     // newest tokens whose queries the evictor holds
-  std::vector<llama_token> newest;          // [window] token t at t % window, if they are replayed
 };
 
 // What is left to do of one input of a decode.
@@ -94,20 +92,15 @@ class ContextState {
   std::vector<Pending> accept(std::span<const SequenceInput> inputs);
   bool fill_batch(std::vector<Pending> &pending) const;
   void run_batch(std::vector<Pending> &pending, bool last);
-  void want_queries(const Pending &input, Sequence &s);
+  void want_queries(const Pending &input, const Sequence &s);
   void bridge(int32_t first, int32_t end, int64_t to_come);
   void take_bridges_back();
   void append_placements();
-  int32_t run_llama(double Timings::*account);
-  void remember(const Pending &input);
+  int32_t run_llama();
   [[noreturn]] void undo_batch(const std::vector<Pending> &pending, int32_t status);
 
   // evictions.cpp
-  bool replays(const Sequence &s) const;
   void evict(const std::vector<int32_t> &due);
-  int32_t tokens_to_replay(const Pending &input, const Sequence &s) const;
-  void take_back(int32_t index, int32_t count);
-  void replay(std::span<const int32_t> due);
 };
 
 /// The public class's hidden half.

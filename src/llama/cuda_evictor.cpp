@@ -11,9 +11,6 @@ namespace {
 // Sequences whose layers are worked on at once. More take turns: a GPU is busy with the layers of
 // one, and the working memory grows with the number.
 constexpr int32_t kSequencesAtOnce = 4;
-// Up to here a replay before each eviction was cheaper than a stop at each layer of every step
-// (docs/performance.md).
-constexpr int32_t kFewSequences = 3;
 constexpr int32_t kLargestDim = 256;  // of vase/cuda.h
 
 // The device that `tensor` lies on; -1 if none of CUDA's.
@@ -118,6 +115,7 @@ std::unique_ptr<CudaEvictor::Part> CudaEvictor::make_part(std::vector<size_t> la
   part->positions = DeviceArray<int32_t>(heads * static_cast<size_t>(cells_));
   part->moved = DeviceArray<int32_t>(heads);
   part->moved_copy.resize(heads);
+  part->stored.reserve(n_layers);
   part->frequencies = upload_frequencies(layers_, part->layers);
   // The part's stream does not wait for what fills these arrays.
   check_cuda(cudaDeviceSynchronize(), "preparing working memory of evictions");
@@ -144,8 +142,6 @@ size_t CudaEvictor::bytes_needed(const vase_params &params, const Shape &shape, 
          heads * (static_cast<size_t>(cells) + 1) * sizeof(int32_t);
 }
 
-bool CudaEvictor::prefers_replay() const { return n_sequences_ <= kFewSequences; }
-
 size_t CudaEvictor::bytes() const {
   size_t bytes = 0;
   for (const auto &part : parts_)
@@ -157,14 +153,27 @@ size_t CudaEvictor::bytes() const {
 // The working memory fits the largest budget, and nothing of it depends on the policy.
 void CudaEvictor::reserve(const vase_params & /*params*/) {}
 
-void CudaEvictor::store(size_t layer, const ggml_tensor *queries,
+void CudaEvictor::store(std::span<const LayerQueries> layers,
                         std::span<const WantedQuery> wanted) noexcept {
-  const Place place = places_[layer];
-  Part &part = *parts_[place.part];
-  const CurrentDevice current(part.device);
-  cudaError_t status = part.queries.store(place.index, queries, wanted, part.stream.get());
-  if (status == cudaSuccess) status = cudaStreamSynchronize(part.stream.get());
-  if (status != cudaSuccess && capture_error_.empty()) capture_error_ = cudaGetErrorString(status);
+  for (const LayerQueries &from : layers) {
+    const Place place = places_[from.layer];
+    parts_[place.part]->stored.push_back({place.index, from.queries});
+  }
+  const auto note = [&](cudaError_t status) {
+    if (status != cudaSuccess && capture_error_.empty())
+      capture_error_ = cudaGetErrorString(status);
+  };
+  for (const auto &part : parts_) {
+    if (part->stored.empty()) continue;
+    const CurrentDevice current(part->device);
+    note(part->queries.store(part->stored, wanted, part->stream.get()));
+  }
+  for (const auto &part : parts_) {
+    if (part->stored.empty()) continue;
+    const CurrentDevice current(part->device);
+    note(cudaStreamSynchronize(part->stream.get()));
+    part->stored.clear();
+  }
 }
 
 int32_t *CudaEvictor::positions_of(const Part &part, size_t index, int32_t stream) const {

@@ -33,7 +33,6 @@ class CudaEvictor final : public Evictor, private QueryStore {
 
   int32_t survivor_heads() const override { return 0; }
   QueryStore *queries() override { return window_ > 0 ? this : nullptr; }
-  bool prefers_replay() const override;
   size_t bytes() const override;
   void reserve(const vase_params &params) override;
   void evict(std::span<Eviction> evictions) override;
@@ -55,12 +54,13 @@ class CudaEvictor final : public Evictor, private QueryStore {
     DeviceArray<int32_t> moved;      // [sequences][layers][heads]
     DeviceArray<float> frequencies;  // [layers][pairs] of RoPE
     std::vector<int32_t> moved_copy;
+    std::vector<LayerQueries> stored;  // of one call of store(), layers as the part counts them
     std::unique_ptr<vase_cuda, Destroy> cuda;
   };
 
   // QueryStore
   int32_t window() const override { return window_; }
-  void store(size_t layer, const ggml_tensor *queries,
+  void store(std::span<const LayerQueries> layers,
              std::span<const WantedQuery> wanted) noexcept override;
 
   std::unique_ptr<Part> make_part(std::vector<size_t> layers) const;

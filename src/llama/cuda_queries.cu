@@ -7,19 +7,36 @@ namespace vase {
 namespace {
 
 constexpr int kThreads = 256;
-// Tokens whose places are uploaded at once; the rest follows in another launch.
-constexpr size_t kWantedAtOnce = 4096;
+constexpr int kWarp = 32;
 
-// One block a wanted token. `ring` is the layer's [sequences][window][heads][dim]; strides in
-// bytes.
-__global__ void scatter_queries(const char *queries, int64_t token_stride, int64_t head_stride,
-                                int64_t stream_stride, const WantedQuery *wanted, float *ring,
-                                int window, int heads, int dim) {
-  const WantedQuery query = wanted[blockIdx.x];
-  const char *token = queries + query.stream * stream_stride + query.token * token_stride;
-  float *slot = ring + (static_cast<int64_t>(query.sequence) * window + query.slot) * heads * dim;
-  for (int i = threadIdx.x; i < heads * dim; i += blockDim.x)
-    slot[i] = reinterpret_cast<const float *>(token + (i / dim) * head_stride)[i % dim];
+// A layer's query tensor and its rings, [sequences][window][heads][dim]; strides in bytes.
+struct Source {
+  const char *queries;
+  int64_t token_stride, head_stride, stream_stride;
+  float *rings;
+};
+
+// What a launch copies. It travels with the launch, whose parameters may take 4 KB.
+constexpr size_t kLayersAtOnce = 40;
+constexpr size_t kWantedAtOnce = 96;
+struct Copies {
+  Source layers[kLayersAtOnce];
+  WantedQuery wanted[kWantedAtOnce];
+};
+
+// One block a wanted token (x) and layer (y).
+__global__ void __launch_bounds__(kThreads)
+    scatter_queries(const __grid_constant__ Copies copies, int window, int heads, int dim) {
+  const Source &layer = copies.layers[blockIdx.y];
+  const WantedQuery &query = copies.wanted[blockIdx.x];
+  const char *token =
+      layer.queries + query.stream * layer.stream_stride + query.token * layer.token_stride;
+  float *slot =
+      layer.rings + (static_cast<int64_t>(query.sequence) * window + query.slot) * heads * dim;
+  for (int head = threadIdx.x / kWarp; head < heads; head += kThreads / kWarp) {
+    const auto *from = reinterpret_cast<const float *>(token + head * layer.head_stride);
+    for (int i = threadIdx.x % kWarp; i < dim; i += kWarp) slot[head * dim + i] = from[i];
+  }
 }
 
 }  // namespace
@@ -31,10 +48,7 @@ CudaQueries::CudaQueries(size_t layers, int32_t n_sequences, int32_t window, int
       heads_(heads),
       dim_(dim),
       rings_(layers * static_cast<size_t>(n_sequences) * static_cast<size_t>(window) *
-             static_cast<size_t>(heads) * static_cast<size_t>(dim)),
-      wanted_(window > 0 ? kWantedAtOnce : 0) {
-  wanted_copy_.reserve(wanted_.size());
-}
+             static_cast<size_t>(heads) * static_cast<size_t>(dim)) {}
 
 const float *CudaQueries::ring(size_t layer, int32_t sequence) const {
   if (rings_.size() == 0) return nullptr;
@@ -56,21 +70,23 @@ cudaError_t CudaQueries::copy(int32_t from, int32_t to, cudaStream_t stream) noe
   return cudaSuccess;
 }
 
-cudaError_t CudaQueries::store(size_t layer, const ggml_tensor *q,
+cudaError_t CudaQueries::store(std::span<const LayerQueries> layers,
                                std::span<const WantedQuery> wanted, cudaStream_t stream) noexcept {
-  for (size_t first = 0; first < wanted.size(); first += kWantedAtOnce) {
-    const auto part = wanted.subspan(first, std::min(kWantedAtOnce, wanted.size() - first));
-    if (!std::equal(part.begin(), part.end(), wanted_copy_.begin(), wanted_copy_.end())) {
-      // The copy below reads the host's memory when it is called, not later: it is pageable.
-      wanted_copy_.assign(part.begin(), part.end());
-      const cudaError_t status = cudaMemcpyAsync(wanted_.data(), wanted_copy_.data(),
-                                                 part.size_bytes(), cudaMemcpyHostToDevice, stream);
-      if (status != cudaSuccess) return status;
+  Copies copies;
+  for (size_t layer = 0; layer < layers.size(); layer += kLayersAtOnce) {
+    const auto some = layers.subspan(layer, std::min(kLayersAtOnce, layers.size() - layer));
+    std::ranges::transform(some, copies.layers, [&](const LayerQueries &from) {
+      const ggml_tensor *q = from.queries;
+      return Source{static_cast<const char *>(q->data), static_cast<int64_t>(q->nb[1]),
+                    static_cast<int64_t>(q->nb[2]), static_cast<int64_t>(q->nb[3]),
+                    const_cast<float *>(ring(from.layer, 0))};
+    });
+    for (size_t token = 0; token < wanted.size(); token += kWantedAtOnce) {
+      const auto tokens = wanted.subspan(token, std::min(kWantedAtOnce, wanted.size() - token));
+      std::ranges::copy(tokens, copies.wanted);
+      const dim3 grid(static_cast<unsigned>(tokens.size()), static_cast<unsigned>(some.size()));
+      scatter_queries<<<grid, kThreads, 0, stream>>>(copies, window_, heads_, dim_);
     }
-    scatter_queries<<<static_cast<unsigned>(part.size()), kThreads, 0, stream>>>(
-        static_cast<const char *>(q->data), static_cast<int64_t>(q->nb[1]),
-        static_cast<int64_t>(q->nb[2]), static_cast<int64_t>(q->nb[3]), wanted_.data(),
-        const_cast<float *>(ring(layer, 0)), window_, heads_, dim_);
   }
   return cudaGetLastError();
 }

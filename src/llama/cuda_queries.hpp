@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <span>
-#include <vector>
 
 #include "llama/cuda_device.hpp"
 #include "llama/query_store.hpp"
@@ -19,7 +18,7 @@ class CudaQueries {
   /// On the current device.
   CudaQueries(size_t layers, int32_t n_sequences, int32_t window, int32_t heads, int32_t dim);
 
-  size_t bytes() const { return rings_.bytes() + wanted_.bytes(); }
+  size_t bytes() const { return rings_.bytes(); }
   const float *ring(size_t layer, int32_t sequence) const;
   int64_t head_stride() const { return int64_t{dim_} * int64_t{sizeof(float)}; }
   int64_t token_stride() const { return heads_ * head_stride(); }
@@ -27,16 +26,14 @@ class CudaQueries {
 
   /// Gives `to` the queries of `from`, on `stream`.
   cudaError_t copy(int32_t from, int32_t to, cudaStream_t stream) noexcept;
-  /// As QueryStore::store, for a tensor on this device. Queues a copy; the tensor may be
-  /// overwritten when `stream` is done.
-  cudaError_t store(size_t layer, const ggml_tensor *queries, std::span<const WantedQuery> wanted,
+  /// As QueryStore::store, for tensors on this device; layers as they are numbered here. Queues
+  /// copies; the tensors may be overwritten when `stream` is done.
+  cudaError_t store(std::span<const LayerQueries> layers, std::span<const WantedQuery> wanted,
                     cudaStream_t stream) noexcept;
 
  private:
   int32_t n_sequences_ = 0, window_ = 0, heads_ = 0, dim_ = 0;
   DeviceArray<float> rings_;
-  DeviceArray<WantedQuery> wanted_;       // of the running ubatch
-  std::vector<WantedQuery> wanted_copy_;  // what wanted_ holds: it is the same for all layers
 };
 
 }  // namespace vase

@@ -94,12 +94,8 @@ void ContextState::run_batch(std::vector<Pending> &pending, bool last) {
     if (input.now == 0) continue;
     if (previous >= 0) bridge(previous + 1, input.sequence, to_come);
     previous = input.sequence;
-    const int32_t again = tokens_to_replay(input, s);
-    const bool replayed = again > 0 && batch.size() + to_come + again <=
-                                           static_cast<int64_t>(llama_n_batch(context.get()));
-    if (replayed) take_back(input.sequence, again);
     to_come -= input.now;
-    const int64_t first = s.rows.tokens() + (replayed ? again : 0);
+    const int64_t first = s.rows.tokens();
     for (int32_t i = 0; i < input.now; ++i) {
       const bool logits = last && (input.all_logits || i + 1 == input.now);
       if (logits && s.first_logits < 0) s.first_logits = batch.size();
@@ -107,10 +103,10 @@ void ContextState::run_batch(std::vector<Pending> &pending, bool last) {
       batch.add(input.tokens[static_cast<size_t>(i)], static_cast<llama_pos>(first + i),
                 input.sequence, logits);
     }
-    if (watcher && !replayed) want_queries(input, s);
+    if (watcher) want_queries(input, s);
   }
 
-  const int32_t status = run_llama(&Timings::decode);
+  const int32_t status = run_llama();
   take_bridges_back();
   if (status != 0) undo_batch(pending, status);
 
@@ -121,10 +117,8 @@ void ContextState::run_batch(std::vector<Pending> &pending, bool last) {
     for (const Pending &input : pending)
       for (int32_t i = 0; i < input.now; ++i) sequence(input.sequence).rows.append(0);
   }
-  for (Pending &input : pending) {
-    remember(input);
+  for (Pending &input : pending)
     input.tokens = input.tokens.subspan(static_cast<size_t>(input.now));
-  }
 }
 
 // Puts a token into the batch for each sequence in [first, end), none of which has any to decode.
@@ -160,46 +154,23 @@ void ContextState::append_placements() {
   }
 }
 
-// Runs the batch and adds the time to one of the timings.
-int32_t ContextState::run_llama(double Timings::*account) {
-  if (watcher) watcher->forget_placements();
+int32_t ContextState::run_llama() {
   const auto start = std::chrono::steady_clock::now();
+  if (watcher) watcher->begin_decode(batch.sequences());
   const int32_t status = llama_decode(context.get(), batch.get());
   llama_synchronize(context.get());
-  timings.*account +=
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (watcher) watcher->end_decode(status == 0);
+  timings.decode += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return status;
-}
-
-// Keeps the newest tokens, for a replay.
-void ContextState::remember(const Pending &input) {
-  Sequence &s = sequence(input.sequence);
-  if (!replays(s)) return;
-  const auto window = static_cast<size_t>(s.params.window);
-  s.newest.resize(window);
-  const auto now = static_cast<size_t>(input.now);
-  for (size_t i = now - std::min(now, window); i < now; ++i) {
-    const auto token = static_cast<size_t>(s.rows.tokens()) - now + i;
-    s.newest[token % window] = input.tokens[i];
-  }
 }
 
 // Only the newest queries before an eviction are ever read, and none is due before budget +
 // interval rows are there. So most of a prompt, and all of a short text, needs no capture.
-void ContextState::want_queries(const Pending &input, Sequence &s) {
+void ContextState::want_queries(const Pending &input, const Sequence &s) {
   const vase_params &policy = s.params;
-  const int64_t tokens = s.rows.tokens();
-  if (replays(s)) {
-    // A piece of a prompt that holds the whole window is captured as it passes, the rest replayed.
-    s.captured = input.now >= policy.window ? policy.window : 0;
-    watcher->want_queries_from(input.sequence, s.captured > 0
-                                                   ? tokens + input.now - policy.window
-                                                   : std::numeric_limits<int64_t>::max());
-    return;
-  }
   const int64_t until_due = policy.budget + policy.interval - s.rows.rows();
   const int64_t end = std::max<int64_t>(until_due, input.now);
-  watcher->want_queries_from(input.sequence, tokens + end - policy.window);
+  watcher->want_queries_from(input.sequence, s.rows.tokens() + end - policy.window);
 }
 
 // Forgets the tokens of a batch that failed, so that every sequence is as it was before it.
@@ -213,7 +184,6 @@ void ContextState::undo_batch(const std::vector<Pending> &pending, int32_t statu
                         static_cast<llama_pos>(s.rows.tokens()), -1);
     if (watcher) watcher->set_token_count(input.sequence, s.rows.tokens());
   }
-  if (watcher) watcher->forget_placements();
   throw Error(decode_failure(status));
 }
 

@@ -35,8 +35,6 @@ class Evictor {
   virtual int32_t survivor_heads() const = 0;
   /// Where the watcher is to put queries; nullptr if the context's policy needs none.
   virtual QueryStore *queries() = 0;
-  /// A stop at each layer costs more here than decoding the newest tokens again, once an eviction.
-  virtual bool prefers_replay() const = 0;
   /// Bytes on the host and on devices, queries included.
   virtual size_t bytes() const = 0;
   /// Makes the working memory large enough for evictions with `params`.

@@ -21,7 +21,6 @@ class HostEvictor final : public Evictor {
 
   int32_t survivor_heads() const override { return static_cast<int32_t>(heads_.size()); }
   QueryStore *queries() override { return rings_.window() > 0 ? &rings_ : nullptr; }
-  bool prefers_replay() const override { return false; }
   size_t bytes() const override;
   void reserve(const vase_params &params) override;
   void evict(std::span<Eviction> evictions) override;

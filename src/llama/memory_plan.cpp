@@ -59,6 +59,14 @@ size_t layer_bytes(const llama_model *model, const llama_context_params &params,
           row_bytes(params.type_v, head_dim(model, "value_length")));
 }
 
+// What the queries of a step are held in (GraphTaps).
+size_t tap_bytes(const llama_model *model, const BoundedOptions &options, size_t layers) {
+  if (vase_policy_needs_queries(options.policy.policy) == 0) return 0;
+  return static_cast<size_t>(options.n_sequences) * layers *
+         static_cast<size_t>(llama_model_n_head(model)) *
+         static_cast<size_t>(head_dim(model, "key_length")) * sizeof(float);
+}
+
 // What the evictor and the query rings will hold, after their constructors.
 size_t eviction_bytes(const llama_model *model, const BoundedOptions &options, size_t cells,
                       size_t layers) {
@@ -173,13 +181,15 @@ struct MemoryPlanner::State {
       const size_t width = vocab + 8 * static_cast<size_t>(llama_model_n_embd(model.get()));
       plan.compute = shape.params.n_ubatch * width * sizeof(float);
     }
-    if (shape.evicts) plan.queries = eviction_bytes(model.get(), options, cells, bounded_layers);
+    const size_t taps = shape.evicts ? tap_bytes(model.get(), options, bounded_layers) : 0;
+    if (shape.evicts)
+      plan.queries = eviction_bytes(model.get(), options, cells, bounded_layers) + taps;
     const double share = share_on_gpus(model.get(), model_params);
     plan.on_gpus += share_of(plan.weights - host_weights, share);
     if (shape.params.offload_kqv) plan.on_gpus += share_of(plan.kv, share);
 #ifdef VASE_CUDA
     if (shape.evicts && cache_goes_to_cuda(model.get(), model_params, shape.params)) {
-      plan.queries = cuda_eviction_bytes(model.get(), options, cells, bounded_layers);
+      plan.queries = cuda_eviction_bytes(model.get(), options, cells, bounded_layers) + taps;
       plan.on_gpus += plan.queries;
     }
 #endif

@@ -51,8 +51,13 @@ float *QueryRings::slot(size_t layer, int32_t sequence, int32_t head, int32_t sl
   return ring.values.data() + row * ring.dim;
 }
 
-void QueryRings::store(size_t layer, const ggml_tensor *q,
+void QueryRings::store(std::span<const LayerQueries> layers,
                        std::span<const WantedQuery> wanted) noexcept {
+  for (const LayerQueries &layer : layers) store(layer, wanted);
+}
+
+void QueryRings::store(const LayerQueries &from, std::span<const WantedQuery> wanted) {
+  const ggml_tensor *q = from.queries;
   const ggml_tensor *storage = q->view_src != nullptr ? q->view_src : q;
   const auto heads = static_cast<int32_t>(q->ne[2]);
   const size_t row_bytes = static_cast<size_t>(q->ne[0]) * sizeof(float);
@@ -71,7 +76,7 @@ void QueryRings::store(size_t layer, const ggml_tensor *q,
       token_heads = reinterpret_cast<const std::byte *>(staging_.data());
     }
     for (int32_t head = 0; head < heads; ++head)
-      std::memcpy(slot(layer, query.sequence, head, query.slot),
+      std::memcpy(slot(from.layer, query.sequence, head, query.slot),
                   token_heads + static_cast<size_t>(head) * q->nb[2], row_bytes);
   }
 }

@@ -20,7 +20,7 @@ class QueryRings final : public QueryStore {
 
   int32_t window() const override { return window_; }
   size_t bytes() const override;
-  void store(size_t layer, const ggml_tensor *queries,
+  void store(std::span<const LayerQueries> layers,
              std::span<const WantedQuery> wanted) noexcept override;
 
   /// The ring of one layer and sequence; nullptr if no queries are kept.
@@ -31,6 +31,8 @@ class QueryRings final : public QueryStore {
   float *slot(size_t layer, int32_t sequence, int32_t head, int32_t slot);
 
  private:
+  void store(const LayerQueries &layer, std::span<const WantedQuery> wanted);
+
   struct Ring {
     size_t heads, dim;
     std::vector<float> values;  // [n_sequences][heads][window][dim]

@@ -19,6 +19,12 @@ struct WantedQuery {
   bool operator==(const WantedQuery &) const = default;
 };
 
+/// What a layer's attention reads: [dim, tokens of a stream, heads, streams].
+struct LayerQueries {
+  size_t layer;
+  const ggml_tensor *queries;
+};
+
 /// The newest `window` queries of every sequence at every bounded layer, in the memory of whoever
 /// evicts. Token t of a sequence has slot t % window, so a full ring looks the same however its
 /// tokens were batched.
@@ -28,10 +34,10 @@ class QueryStore {
 
   virtual int32_t window() const = 0;
   virtual size_t bytes() const = 0;
-  /// Copies the wanted tokens' queries out of `queries` [dim, tokens of a stream, heads, streams],
-  /// which is computed and will be overwritten as soon as this returns. Must not throw: llama.cpp
-  /// is the caller's caller.
-  virtual void store(size_t layer, const ggml_tensor *queries,
+  /// Copies the wanted tokens' queries out of tensors that are computed and will be overwritten as
+  /// soon as this returns. All layers have the same tokens. Must not throw: llama.cpp is the
+  /// caller's caller.
+  virtual void store(std::span<const LayerQueries> layers,
                      std::span<const WantedQuery> wanted) noexcept = 0;
 };
 

@@ -32,11 +32,6 @@ void SequenceRows::drop_oldest(int32_t freed) {
   n_survivors_ = rows();
 }
 
-void SequenceRows::drop_newest(int32_t count) {
-  cells_.resize(cells_.size() - static_cast<size_t>(count));
-  tokens_ -= count;
-}
-
 void SequenceRows::clear() {
   cells_.clear();
   tokens_ = 0;

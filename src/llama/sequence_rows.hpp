@@ -41,8 +41,6 @@ class SequenceRows {
   /// the first `freed`. Heads may be told from several threads; drop_oldest() follows once.
   void set_survivors(int32_t head, std::span<const int32_t> positions, int32_t freed);
   void drop_oldest(int32_t freed);
-  /// Takes back the newest `count` tokens, at most new_rows() of them.
-  void drop_newest(int32_t count);
   void clear();
 
  private:

@@ -49,11 +49,13 @@ bool Watcher::callback(ggml_tensor *node, bool ask, void *watcher) {
   auto *self = static_cast<Watcher *>(watcher);
   if (ask) return self->ask(node);
   const CacheLayer *layer = self->layer_of(node);
-  if (layer != nullptr) self->copy_queries(node, static_cast<size_t>(layer - self->layers_.data()));
+  const LayerQueries stopped{self->index_of(*layer), node->src[0]};
+  self->store_queries({&stopped, 1});
   return true;
 }
 
-bool Watcher::ask(const ggml_tensor *node) {
+bool Watcher::ask(ggml_tensor *node) {
+  if (queries_ != nullptr && node->view_src != nullptr) query_taps_.see_view(node);
   if (node->op == GGML_OP_SET_ROWS) {
     if (discovering_) discover_write(node);
     // All bounded layers get a ubatch into the same cells, so the first write tells them all.
@@ -62,11 +64,23 @@ bool Watcher::ask(const ggml_tensor *node) {
   }
   if (node->op != GGML_OP_FLASH_ATTN_EXT) return false;
   if (discovering_) discover_attention(node);
-  if (wanted_.empty()) return false;
-  // Stopping the graph costs time, so only where queries are wanted. Layers that share a cache
-  // tensor show several attention nodes; the first one speaks for them.
-  const CacheLayer *layer = layer_of(node);
-  return layer != nullptr && !captured_[static_cast<size_t>(layer - layers_.data())];
+  return queries_ != nullptr && ask_for_queries(node);
+}
+
+// Whether the graph must stop here: it costs time, so only where queries are wanted that will be
+// overwritten. Layers that share a cache tensor show several attention nodes; the first one speaks
+// for them.
+bool Watcher::ask_for_queries(const ggml_tensor *attention) {
+  const CacheLayer *found = layer_of(attention);
+  if (found == nullptr || seen_[index_of(*found)]) return false;
+  const size_t layer = index_of(*found);
+  seen_[layer] = true;
+  if (query_taps_.hold(layer, attention->src[0])) {
+    held_queries_.push_back(held_in(layer, attention->src[0]));
+    return false;
+  }
+  query_taps_.plan(layer, attention->src[0]);
+  return !wanted_.empty();
 }
 
 // ---- discovery ----------------------------------------------------------------------------------
@@ -94,6 +108,8 @@ void Watcher::end_discovery() {
   // begin_ubatch() listens to the first bounded tensor that is written.
   std::stable_partition(storages_.begin(), storages_.end(),
                         [&](const Storage &storage) { return is_bounded(storage.tensor); });
+  cell_tap_.add(storages_.front().indices);
+  cell_tap_.allocate(n_sequences_);
 }
 
 bool Watcher::is_bounded(const ggml_tensor *storage) const {
@@ -106,7 +122,8 @@ void Watcher::discover_write(const ggml_tensor *node) {
   const bool known = std::any_of(storages_.begin(), storages_.end(),
                                  [&](const Storage &other) { return other.tensor == storage; });
   if (known || storage->op != GGML_OP_NONE) return;
-  storages_.push_back({storage, hadamard_block_of(node->src[0]), rope_of(node->src[0])});
+  storages_.push_back(
+      {storage, hadamard_block_of(node->src[0]), rope_of(node->src[0]), node->src[1]});
   if (node->src[1]->type != GGML_TYPE_I64 && refusal_.empty())
     refusal_ = "this llama.cpp numbers cells in another way than expected; use version 0.3.36";
 }
@@ -138,6 +155,7 @@ void Watcher::discover_attention(const ggml_tensor *node) {
     layer.n_query_heads = static_cast<int32_t>(queries->ne[2]);
     layer.scale = float_parameter(node, 0);
     layers_.push_back(layer);
+    query_taps_.add(queries);
   } catch (const Error &error) {
     refusal_ = error.what();  // no exception may cross llama.cpp
   }
@@ -160,7 +178,50 @@ size_t Watcher::cache_bytes() const {
 
 void Watcher::capture_queries(QueryStore *store) {
   queries_ = store;
-  captured_.resize(layers_.size());
+  seen_.resize(layers_.size());
+  // A larger ubatch is a piece of a prompt, which takes long beside a few stops.
+  if (store != nullptr) query_taps_.allocate(n_sequences_);
+}
+
+// A batch of the sequences of the one before goes through as that did. If all that is to be known
+// of it is held, the callback is not needed; should llama.cpp build another graph after all, it
+// sets the callback itself.
+void Watcher::begin_decode(std::span<const llama_seq_id> sequences) {
+  asleep_ = switch_.can_turn() && all_held() && std::ranges::equal(sequences, batch_);
+  batch_.assign(sequences.begin(), sequences.end());
+  switch_.turn(!asleep_);
+  placements_.clear();
+  cell_tap_.forget();
+  query_taps_.forget();
+  ubatches_ = 0;
+}
+
+void Watcher::end_decode(bool succeeded) {
+  if (succeeded) {
+    if (ubatches_ == 0 && asleep_) read_ubatch(&held_indices_->tensor);
+    store_held();
+    // Of several graphs only the last is still there, and which nodes are its own is not known.
+    if (ubatches_ == 1) {
+      cell_tap_.redirect();
+      query_taps_.redirect();
+    }
+  } else {
+    placements_.clear();
+    held_indices_.reset();
+  }
+  wanted_.clear();
+}
+
+bool Watcher::all_held() const {
+  return ubatches_ == 1 && held_indices_.has_value() &&
+         (queries_ == nullptr || held_queries_.size() == layers_.size());
+}
+
+Watcher::Held Watcher::held_in(size_t tap, const ggml_tensor *tensor) {
+  Held held{tap, *tensor};
+  held.tensor.view_src = nullptr;  // may be gone when this is read
+  held.tensor.view_offs = 0;       // is in the address already
+  return held;
 }
 
 void Watcher::want_queries_from(int32_t sequence, int64_t token_index) {
@@ -171,7 +232,19 @@ void Watcher::set_token_count(int32_t sequence, int64_t tokens) {
   token_count_[static_cast<size_t>(sequence)] = tokens;
 }
 
-void Watcher::begin_ubatch(const ggml_tensor *indices) {
+void Watcher::begin_ubatch(ggml_tensor *indices) {
+  store_held();
+  held_queries_.clear();
+  held_indices_.reset();
+  if (cell_tap_.hold(0, indices))
+    held_indices_ = held_in(0, indices);
+  else
+    cell_tap_.plan(0, indices);
+  read_ubatch(indices);
+}
+
+void Watcher::read_ubatch(const ggml_tensor *indices) {
+  ++ubatches_;
   const auto count = static_cast<size_t>(ggml_nelements(indices));
   indices_.resize(count);
   ggml_backend_tensor_get(indices, indices_.data(), 0, count * sizeof(int64_t));
@@ -195,15 +268,22 @@ void Watcher::begin_ubatch(const ggml_tensor *indices) {
           {stream, token, sequence, static_cast<int32_t>(token_index % queries_->window())});
     ++token;
   }
-  std::fill(captured_.begin(), captured_.end(), false);
+  std::fill(seen_.begin(), seen_.end(), false);
 }
 
-void Watcher::copy_queries(const ggml_tensor *attention, size_t layer) {
+void Watcher::store_queries(std::span<const LayerQueries> layers) {
   const auto start = std::chrono::steady_clock::now();
-  queries_->store(layer, attention->src[0], wanted_);
-  captured_[layer] = true;
+  queries_->store(layers, wanted_);
   capture_seconds_ +=
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// The scheduler waits for a graph that has a callback, so what it held is there by now.
+void Watcher::store_held() {
+  if (wanted_.empty() || held_queries_.empty()) return;
+  std::vector<LayerQueries> layers;
+  for (const Held &held : held_queries_) layers.push_back({held.tap, &held.tensor});
+  store_queries(layers);
 }
 
 }  // namespace vase

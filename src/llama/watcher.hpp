@@ -8,11 +8,15 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "ggml.h"
 #include "llama/cache_layer.hpp"
+#include "llama/callback_switch.hpp"
+#include "llama/graph_taps.hpp"
 #include "llama/query_store.hpp"
 
 namespace vase {
@@ -45,15 +49,23 @@ class Watcher {
   size_t cache_bytes() const;
 
   /// Gives the newest queries of every sequence to `store`, which must outlive this, from now on.
+  /// nullptr: nobody wants any.
   void capture_queries(QueryStore *store);
+  /// Lets steps run without the callback where nothing depends on it.
+  void sleep_by(const CallbackSwitch &callback_switch) { switch_ = callback_switch; }
+  /// Bytes that the queries of a step are held in.
+  size_t tap_bytes() const { return query_taps_.bytes(); }
   /// Of the coming llama_decode, queries of tokens of `sequence` from this index on are wanted.
   void want_queries_from(int32_t sequence, int64_t token_index);
   double capture_seconds() const { return capture_seconds_; }
   void reset_capture_seconds() { capture_seconds_ = 0; }
 
-  /// Placements since the last call of forget_placements(), in the order in which they ran.
+  /// Call these two around each llama_decode, the second after llama_synchronize. `sequences`: of
+  /// each token of the batch.
+  void begin_decode(std::span<const llama_seq_id> sequences);
+  void end_decode(bool succeeded);
+  /// Of the last llama_decode, in the order in which its tokens ran; none of one that failed.
   const std::vector<Placement> &placements() const { return placements_; }
-  void forget_placements() { placements_.clear(); }
   /// Sets how many tokens `sequence` has been given: after a clear, and after a failed decode.
   void set_token_count(int32_t sequence, int64_t tokens);
 
@@ -63,16 +75,30 @@ class Watcher {
     const ggml_tensor *tensor;
     int32_t rotation;  // elements of a block of the Hadamard rotation of what is written; 0: none
     Rope rope;         // of what is written
+    const ggml_tensor *indices;  // where it is written to; for as long as the graph is there
   };
+  // A tensor that outlives its graph, in a tap.
+  struct Held {
+    size_t tap;
+    ggml_tensor tensor;  // a copy
+  };
+  static Held held_in(size_t tap, const ggml_tensor *tensor);
 
-  bool ask(const ggml_tensor *node);
+  bool ask(ggml_tensor *node);
+  bool ask_for_queries(const ggml_tensor *attention);
   bool is_bounded(const ggml_tensor *storage) const;
   const Storage *storage_behind(const ggml_tensor *view) const;
   void discover_write(const ggml_tensor *node);
   void discover_attention(const ggml_tensor *node);
-  void begin_ubatch(const ggml_tensor *indices);
+  void begin_ubatch(ggml_tensor *indices);
+  void read_ubatch(const ggml_tensor *indices);
+  bool all_held() const;
   const CacheLayer *layer_of(const ggml_tensor *attention) const;
-  void copy_queries(const ggml_tensor *attention, size_t layer);
+  size_t index_of(const CacheLayer &layer) const {
+    return static_cast<size_t>(&layer - layers_.data());
+  }
+  void store_queries(std::span<const LayerQueries> layers);
+  void store_held();
 
   int32_t cells_;
   int32_t n_sequences_;
@@ -87,9 +113,21 @@ class Watcher {
 
   QueryStore *queries_ = nullptr;
   std::vector<int64_t> wanted_from_;  // [n_sequences]
-  std::vector<WantedQuery> wanted_;   // of the running ubatch
-  std::vector<bool> captured_;        // [layers]: done in the running ubatch
   double capture_seconds_ = 0;
+
+  CallbackSwitch switch_;
+  GraphTaps cell_tap_;    // the indices of a ubatch
+  GraphTaps query_taps_;  // the queries of each layer
+  // Of the running llama_decode, or the one before.
+  std::vector<llama_seq_id> batch_;
+  int32_t ubatches_ = 0;
+  bool asleep_ = false;  // it runs without the callback
+
+  // Of the running ubatch.
+  std::vector<WantedQuery> wanted_;
+  std::vector<bool> seen_;          // [layers]: an attention node was
+  std::vector<Held> held_queries_;  // of layers
+  std::optional<Held> held_indices_;
 };
 
 }  // namespace vase

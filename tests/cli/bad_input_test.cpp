@@ -90,8 +90,6 @@ TEST_F(BadInput, OptionsThatThePolicyDoesNotLookAt) {
     arguments.insert(arguments.end(), {"--policy", "rkv", "-m", folder_ + "/none.gguf"});
     expect_one_line(arguments, kFailed, "none.gguf");
   }
-  expect_one_line({"bench", "--capture", "auto,replay"}, kFailed,
-                  "--capture is for policies that need queries, and vase-plus does not");
 }
 
 TEST_F(BadInput, ContextSizeWithAPolicyThatEvicts) {

@@ -24,8 +24,8 @@ class HandDriven {
         shape_(shape_context(model, options)),
         watcher_(shape_.cells, 1),
         batch_(1) {
-    shape_.params.cb_eval = Watcher::callback;
-    shape_.params.cb_eval_user_data = &watcher_;
+    shape_.params.cb_eval = callback;
+    shape_.params.cb_eval_user_data = this;
     context_.reset(llama_init_from_model(model, shape_.params));
     watcher_.begin_discovery();
     run(0, 0);
@@ -37,9 +37,10 @@ class HandDriven {
   }
 
   void append(llama_token token) {
-    watcher_.forget_placements();
     watcher_.want_queries_from(0, 0);
+    watcher_.begin_decode(std::vector<llama_seq_id>{0});
     run(token, static_cast<llama_pos>(rows_.tokens()));
+    watcher_.end_decode(true);
     ASSERT_EQ(watcher_.placements().size(), 1u);
     rows_.append(watcher_.placements().front().cell);
   }
@@ -55,6 +56,13 @@ class HandDriven {
                         static_cast<llama_pos>(rows_.oldest_label()));
   }
 
+  /// Nodes that the callback was asked about, and times that it stopped the graph.
+  int asks() const { return asks_; }
+  int stops() const { return stops_; }
+  CallbackSwitch callback_switch() {
+    return {context_.get(), shape_.params.cb_eval, shape_.params.cb_eval_user_data};
+  }
+  void sleep() { watcher_.sleep_by(callback_switch()); }
   const SequenceRows &rows() const { return rows_; }
   HostEvictor &evictor() const { return *evictor_; }
   const Watcher &watcher() const { return watcher_; }
@@ -78,6 +86,12 @@ class HandDriven {
   }
 
  private:
+  static bool callback(ggml_tensor *node, bool ask, void *driven) {
+    auto *self = static_cast<HandDriven *>(driven);
+    ask ? ++self->asks_ : ++self->stops_;
+    return Watcher::callback(node, ask, &self->watcher_);
+  }
+
   void run(llama_token token, llama_pos position) {
     batch_.clear();
     batch_.add(token, position, 0, true);
@@ -95,6 +109,7 @@ class HandDriven {
   std::unique_ptr<HostEvictor> evictor_;
   SequenceRows rows_;
   uint32_t evictions_ = 0;
+  int asks_ = 0, stops_ = 0;
 };
 
 // At the first layer a row depends on its token and position alone, so it must be found unchanged
@@ -203,6 +218,44 @@ TEST(Watcher, SeesTheShapeOfALayer) {
       EXPECT_EQ(rows.rows.head_stride, static_cast<int64_t>(ggml_row_size(type, kHeadDim)));
       EXPECT_EQ(rows.rows.row_stride, kHeads * rows.rows.head_stride);
     }
+  }
+}
+
+// Where queries are held in memory of their own, only the first step of a graph stops.
+TEST(Watcher, StopsOnlyWhereQueriesWouldBeOverwritten) {
+  const Model model = tiny_model("llama");
+  HandDriven driven(model.get(), options_for("vase", 96));
+  const auto layers = static_cast<int>(driven.watcher().layers().size());
+  for (const llama_token token : random_tokens(100)) driven.append(token);
+  EXPECT_EQ(driven.stops(), layers);
+  EXPECT_GE(driven.watcher().tap_bytes(),
+            static_cast<size_t>(layers) * kQueryHeads * kHeadDim * sizeof(float));
+
+  HandDriven without(model.get(), options_for("streaming", 96));
+  for (const llama_token token : random_tokens(100)) without.append(token);
+  EXPECT_EQ(without.stops(), 0);
+  EXPECT_EQ(without.watcher().tap_bytes(), 0u);
+}
+
+// A step like the one before runs without the callback, and the same is known of it.
+TEST(Watcher, SleepsWhereNothingIsNew) {
+  const Model model = tiny_model("llama");
+  for (const char *policy : {"vase", "streaming"}) {
+    HandDriven awake(model.get(), options_for(policy, 96)),
+        asleep(model.get(), options_for(policy, 96));
+    if (!asleep.callback_switch().can_turn()) GTEST_SKIP() << "this libllama hides its scheduler";
+    asleep.sleep();
+    for (const llama_token token : random_tokens(100))
+      for (HandDriven *driven : {&awake, &asleep}) driven->append(token);
+    EXPECT_LT(asleep.asks(), awake.asks() / 20);
+    EXPECT_TRUE(std::ranges::equal(asleep.rows().cells(), awake.rows().cells()));
+    for (HandDriven *driven : {&awake, &asleep}) driven->evict();
+    EXPECT_EQ(asleep.contents(&CacheLayer::keys, 0), awake.contents(&CacheLayer::keys, 0));
+    // The cells that were freed fill up as they do with the callback.
+    for (const llama_token token : random_tokens(30, 3))
+      for (HandDriven *driven : {&awake, &asleep}) driven->append(token);
+    EXPECT_TRUE(std::ranges::equal(asleep.rows().cells(), awake.rows().cells()));
+    EXPECT_EQ(asleep.contents(&CacheLayer::keys, 1), awake.contents(&CacheLayer::keys, 1));
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <iterator>
 #include <random>
 #include <string>
@@ -86,6 +87,18 @@ inline double overlap(const BoundedContext &a, const BoundedContext &b, int32_t 
     all += rows_a[head].size();
   }
   return static_cast<double>(both) / static_cast<double>(all);
+}
+
+// Contexts made while this lives never run a graph twice, so each step stops at each layer.
+class NoGraphReuse {
+ public:
+  NoGraphReuse() { setenv("LLAMA_GRAPH_REUSE_DISABLE", "1", 1); }
+  ~NoGraphReuse() { unsetenv("LLAMA_GRAPH_REUSE_DISABLE"); }
+};
+
+inline BoundedContext stopping_context(llama_model *model, const BoundedOptions &options) {
+  const NoGraphReuse no_reuse;
+  return {model, options};
 }
 
 }  // namespace vase::tests

@@ -27,11 +27,9 @@ class CudaContext : public testing::Test {
     ASSERT_TRUE(on_gpu_ && on_cpu_);
   }
 
-  static BoundedOptions options(const char *policy, Capture capture = Capture::kAuto,
-                                ggml_type type = GGML_TYPE_F16) {
+  static BoundedOptions options(const char *policy, ggml_type type = GGML_TYPE_F16) {
     BoundedOptions options = options_for(policy, 96);
     options.n_sequences = 3;
-    options.capture = capture;
     options.context.type_k = options.context.type_v = type;
     return options;
   }
@@ -55,22 +53,20 @@ class CudaPolicy : public CudaContext, public testing::WithParamInterface<const 
 
 // The activations differ in their last bits, so a draw near a tie may fall otherwise.
 TEST_P(CudaPolicy, KeepsWhatTheCpuKeeps) {
-  for (const Capture capture : {Capture::kEachStep, Capture::kReplay})
-    for (const ggml_type type : {GGML_TYPE_F16, GGML_TYPE_Q8_0, GGML_TYPE_Q4_0}) {
-      SCOPED_TRACE(std::string(ggml_type_name(type)) +
-                   (capture == Capture::kReplay ? ", replay" : ", each step"));
-      BoundedContext gpu(on_gpu_.get(), options(GetParam(), capture, type));
-      BoundedContext cpu(on_cpu_.get(), options(GetParam(), capture, type));
-      for (BoundedContext *context : {&gpu, &cpu}) feed(*context, 96 + 2 * 32 + 1);
-      for (const int32_t sequence : {0, 2}) {
-        const SequenceStatistics a = gpu.statistics(sequence), b = cpu.statistics(sequence);
-        EXPECT_EQ(a.tokens, b.tokens);
-        EXPECT_EQ(a.rows, b.rows);
-        EXPECT_EQ(a.evictions, b.evictions);
-        EXPECT_GT(a.rows_moved, 0);
-        EXPECT_GT(overlap(gpu, cpu, sequence), 0.85);
-      }
+  for (const ggml_type type : {GGML_TYPE_F16, GGML_TYPE_Q8_0, GGML_TYPE_Q4_0}) {
+    SCOPED_TRACE(ggml_type_name(type));
+    BoundedContext gpu(on_gpu_.get(), options(GetParam(), type));
+    BoundedContext cpu(on_cpu_.get(), options(GetParam(), type));
+    for (BoundedContext *context : {&gpu, &cpu}) feed(*context, 96 + 2 * 32 + 1);
+    for (const int32_t sequence : {0, 2}) {
+      const SequenceStatistics a = gpu.statistics(sequence), b = cpu.statistics(sequence);
+      EXPECT_EQ(a.tokens, b.tokens);
+      EXPECT_EQ(a.rows, b.rows);
+      EXPECT_EQ(a.evictions, b.evictions);
+      EXPECT_GT(a.rows_moved, 0);
+      EXPECT_GT(overlap(gpu, cpu, sequence), 0.85);
     }
+  }
 }
 
 // Without evict-large: the value of a token repeats where the token does, so its ranking is full of
@@ -84,8 +80,8 @@ INSTANTIATE_TEST_SUITE_P(Policies, CudaPolicy,
 TEST_F(CudaContext, TakesRangesOfTrueValuesAsOnACpu) {
   for (const ggml_type type : {GGML_TYPE_F16, GGML_TYPE_Q8_0}) {
     SCOPED_TRACE(ggml_type_name(type));
-    BoundedContext gpu(on_gpu_.get(), options("streaming", Capture::kAuto, type));
-    BoundedContext cpu(on_cpu_.get(), options("streaming", Capture::kAuto, type));
+    BoundedContext gpu(on_gpu_.get(), options("streaming", type));
+    BoundedContext cpu(on_cpu_.get(), options("streaming", type));
     for (BoundedContext *context : {&gpu, &cpu}) feed(*context, 300);
     for (int32_t head = 0; head < kHeads; ++head) {
       const HeadRows a = gpu.inspect(0, 0, head), b = cpu.inspect(0, 0, head);
@@ -105,8 +101,8 @@ TEST_F(CudaContext, RowsStayThoseOfTheirTokens) {
     // moves few ranges, and by no more than a step.
     const bool coarse = type == GGML_TYPE_Q4_0;
     size_t rows = 0, rounded_otherwise = 0;
-    BoundedContext bounded(on_gpu_.get(), options("vase", Capture::kAuto, type));
-    BoundedOptions large = options("vase", Capture::kAuto, type);
+    BoundedContext bounded(on_gpu_.get(), options("vase", type));
+    BoundedOptions large = options("vase", type);
     large.policy.budget = 1000;
     BoundedContext full(on_gpu_.get(), large);
     feed(bounded, 500);
@@ -147,15 +143,32 @@ TEST_F(CudaContext, ReadsAPromptLongerThanTheBudget) {
 
 // A copy with the draws of the original goes on as it does.
 TEST_F(CudaContext, CopiesASequence) {
-  for (const Capture capture : {Capture::kEachStep, Capture::kReplay}) {
-    BoundedContext gpu(on_gpu_.get(), options("vase", capture));
-    feed_singly(gpu, 0, random_tokens(300));
-    gpu.copy(0, 2);
-    gpu.set_draw_stream(2, 0);
-    EXPECT_EQ(kept(gpu, 2), kept(gpu, 0));
-    for (const int32_t sequence : {0, 2}) feed_singly(gpu, sequence, random_tokens(100, 5));
-    EXPECT_GT(gpu.statistics(2).evictions, 5);
-    EXPECT_EQ(kept(gpu, 2), kept(gpu, 0));
+  BoundedContext gpu(on_gpu_.get(), options("vase"));
+  feed_singly(gpu, 0, random_tokens(300));
+  gpu.copy(0, 2);
+  gpu.set_draw_stream(2, 0);
+  EXPECT_EQ(kept(gpu, 2), kept(gpu, 0));
+  for (const int32_t sequence : {0, 2}) feed_singly(gpu, sequence, random_tokens(100, 5));
+  EXPECT_GT(gpu.statistics(2).evictions, 5);
+  EXPECT_EQ(kept(gpu, 2), kept(gpu, 0));
+}
+
+// The same kernels on the same data, whether the graph stops at each layer or not at all; with all
+// layers on the GPU, or some.
+TEST_F(CudaContext, KeepsWhatStopsKeep) {
+  llama_model_params params = llama_model_default_params();
+  params.n_gpu_layers = 1;
+  const Model in_part(llama_model_load_from_file((folder_ / "model.gguf").c_str(), params));
+  for (llama_model *model : {on_gpu_.get(), in_part.get()}) {
+    for (const char *policy : {"vase", "streaming"}) {
+      BoundedContext tapped(model, options(policy));
+      BoundedContext stopping = stopping_context(model, options(policy));
+      for (BoundedContext *context : {&tapped, &stopping}) feed(*context, 300);
+      EXPECT_GT(llama_perf_context(tapped.get()).n_reused, 200);
+      EXPECT_EQ(llama_perf_context(stopping.get()).n_reused, 0);
+      for (const int32_t sequence : {0, 2})
+        EXPECT_EQ(kept(tapped, sequence), kept(stopping, sequence));
+    }
   }
 }
 
