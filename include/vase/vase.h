@@ -71,7 +71,7 @@ VASE_API int32_t vase_policy_evicts(const vase_policy *policy);
 VASE_API float vase_policy_default_pin(const vase_policy *policy);
 
 /** For vase_params.protect: P is found for each layer and head from the value ranges of the
- * candidates, between budget / 32 and budget / 2 (docs/algorithm.md). */
+ * candidates, between budget / 32 and 7/8 of the budget (docs/algorithm.md). */
 #define VASE_PROTECT_AUTO (-1)
 
 /** Parameters of an eviction. Row counts are per KV head. */

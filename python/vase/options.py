@@ -18,8 +18,8 @@ class PolicyOptions(TypedDict, total=False):
     sinks: int
     """First tokens of the sequence, always kept (4)."""
     protect: int | Literal["auto"]
-    """Rows protected for their value range, sinks included (budget / 4). "auto": as many as have outlier values, found anew for
-    each layer and head, between budget / 32 and budget / 2."""
+    """Rows protected for their value range, sinks included (budget / 4). "auto": all but those whose range is clearly narrow,
+    found anew for each layer and head, between budget / 32 and 7/8 of the budget."""
     pooling: int
     """Width of the average pooling of attention weights, odd (5)."""
     projections: int

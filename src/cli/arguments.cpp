@@ -200,10 +200,9 @@ void PolicyArguments::add_parameters_to(CLI::App &app) {
       ->check(at_least(1));
   option("--sinks", sinks, "first tokens of the text, always kept (default: 4)")
       ->check(at_least(0));
-  option(
-      "--protect", protect,
-      "vase: rows protected for their values: a number, a share, or auto, which finds as many as "
-      "stand out in each head (default: 25%)")
+  option("--protect", protect,
+         "vase: rows protected for their values: a number, a share, or auto, which in each head "
+         "takes all but the clearly narrow ones (default: 25%)")
       ->check(CLI::Validator(check_protect, ""));
   option("--temperature-attn", temperature,
          "attention: divides the logits that score the rows (default: 1)")

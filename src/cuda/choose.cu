@@ -3,8 +3,8 @@
 #include <cub/block/block_reduce.cuh>
 
 #include "core/leverage_rule.hpp"
-#include "core/outlier_rule.hpp"
 #include "core/philox.hpp"
+#include "core/width_rule.hpp"
 #include "cuda/launch.hpp"
 #include "cuda/radix_select.cuh"
 #include "cuda/segment.cuh"
@@ -127,9 +127,9 @@ __device__ int choose_lowest(const Candidates& c, int count, int kept, RadixSele
   return count;
 }
 
-/// Outliers among the value ranges of the candidates that are not chosen: score/outliers.cpp. Keys
-/// are those of the ranking by range, where NaN is the narrowest.
-__device__ int count_outliers(const Candidates& c, int kept, RadixSelect::Shared& shared) {
+/// Wide ones among the value ranges of the candidates that are not chosen: score/wide_values.cpp.
+/// Keys are those of the ranking by range, where NaN is the narrowest.
+__device__ int count_wide(const Candidates& c, int kept, RadixSelect::Shared& shared) {
   const int others = c.n - kept;
   if (others <= 0) return 0;
   const auto range = [&](int i) { return c.second[c.order[i]]; };
@@ -141,7 +141,7 @@ __device__ int count_outliers(const Candidates& c, int kept, RadixSelect::Shared
 
   int mine = 0, before = 0, all = 0;
   for (int i = static_cast<int>(threadIdx.x); i < c.n; i += kChoosers)
-    if (c.chosen[i] == 0 && is_outlier(range(i) - centre, deviation)) ++mine;
+    if (c.chosen[i] == 0 && is_wide(range(i) - centre, deviation)) ++mine;
   RadixSelect::Scan(shared.scan).ExclusiveSum(mine, before, all);
   __syncthreads();
   return all;
@@ -151,7 +151,7 @@ __device__ int count_outliers(const Candidates& c, int kept, RadixSelect::Shared
 __device__ int rows_to_protect(const Candidates& c, int kept, RadixSelect::Shared& shared) {
   const int sinks = sinks_among(c);
   if (c.call.protect != VASE_PROTECT_AUTO) return c.call.protect - sinks;
-  return bound_protection(sinks + count_outliers(c, kept, shared), c.call.budget) - sinks;
+  return bound_protection(sinks + count_wide(c, kept, shared), c.call.budget) - sinks;
 }
 
 __device__ int protect(const Candidates& c, const PhiloxStream& random, int room, int kept,

@@ -105,7 +105,7 @@ struct DeviceCall {
   uint64_t seed;
 
   constexpr int32_t units() const { return n_items * n_heads; }
-  /// Value ranges are looked at: ranked, or their outliers counted.
+  /// Value ranges are looked at: ranked, or the wide ones counted.
   constexpr bool ranges() const {
     return recipe.protect == Protect::kWidestValues || recipe.score == Score::kValueRange ||
            (recipe.protect == Protect::kRandom && protect == VASE_PROTECT_AUTO);

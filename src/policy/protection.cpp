@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "core/outlier_rule.hpp"
-#include "score/outliers.hpp"
+#include "core/width_rule.hpp"
+#include "score/wide_values.hpp"
 
 namespace vase {
 namespace {
@@ -15,12 +15,12 @@ int32_t sinks_among(const Head& head, const vase_params& params) {
   return static_cast<int32_t>(first_other - head.positions.begin());
 }
 
-int32_t outliers_among(std::span<const float> range, const KeepSet& keep, Arena& arena) {
+int32_t wide_among(std::span<const float> range, const KeepSet& keep, Arena& arena) {
   const std::span<float> others = arena.take<float>(range.size());
   size_t n = 0;
   for (int32_t i = 0; i < keep.size(); ++i)
     if (!keep.contains(i)) others[n++] = range[static_cast<size_t>(i)];
-  return count_outliers(others.first(n));
+  return count_wide(others.first(n));
 }
 
 }  // namespace
@@ -29,8 +29,8 @@ int32_t rows_to_protect(const Head& head, const Workbench& bench, std::span<cons
                         const KeepSet& keep) {
   const int32_t sinks = sinks_among(head, bench.params);
   if (bench.params.protect != VASE_PROTECT_AUTO) return bench.params.protect - sinks;
-  const int32_t outliers = outliers_among(range, keep, bench.arena);
-  return bound_protection(sinks + outliers, bench.params.budget) - sinks;
+  const int32_t wide = wide_among(range, keep, bench.arena);
+  return bound_protection(sinks + wide, bench.params.budget) - sinks;
 }
 
 size_t rows_to_protect_bytes(int32_t n) { return Arena::bytes_of<float>(static_cast<size_t>(n)); }

@@ -10,8 +10,8 @@ namespace vase {
 
 /// P less the sinks among the candidates, which count as protected and are kept already. `range`:
 /// [n] value ranges, looked at if P is found from them (VASE_PROTECT_AUTO): then P is the number of
-/// sinks and of outliers among the ranges of the candidates that are not kept yet, within B/32 ..
-/// B/2.
+/// sinks and of wide ranges among those of the candidates that are not kept yet, within B/32 ..
+/// 7B/8.
 int32_t rows_to_protect(const Head& head, const Workbench& bench, std::span<const float> range,
                         const KeepSet& keep);
 size_t rows_to_protect_bytes(int32_t n);

@@ -271,7 +271,7 @@ TEST_F(SessionTest, InspectShowsWhatEachLayerProtects) {
   for (const auto &layer : found["layers"]) {
     for (const int rows : layer["protected"]) {
       EXPECT_GE(rows, 128 / 32 - 4);
-      EXPECT_LE(rows, 128 / 2 - 4);
+      EXPECT_LE(rows, 128 - 128 / 8 - 4);
     }
   }
   EXPECT_THAT(run_vase(command("inspect", {"-f", text})).out, HasSubstr("of budget"));

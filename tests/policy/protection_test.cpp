@@ -15,7 +15,7 @@ using testing::RandomLayer;
 using testing::select;
 
 constexpr int32_t kRows = 320, kBudget = 256, kDim = 64;
-constexpr int32_t kLeast = kBudget / 32, kMost = kBudget / 2, kSinks = 4;
+constexpr int32_t kLeast = kBudget / 32, kSinks = 4, kRecency = 64;
 
 class ProtectionTest : public ::testing::Test {
  protected:
@@ -59,9 +59,9 @@ TEST_F(ProtectionTest, EqualRangesLeaveTheLeast) {
   EXPECT_EQ(protected_rows(params_), kLeast - kSinks);
 }
 
-TEST_F(ProtectionTest, PlantedOutliersAreFoundAndKept) {
+TEST_F(ProtectionTest, WideOnesAreFoundAndKept) {
   for (const int32_t planted : {10, 40, 90}) {
-    set_ranges(2, 1);
+    set_ranges(2, 0);  // where all others are alike, only what is wider than they counts
     std::set<int32_t> wide;
     for (int32_t i = 0; i < planted; ++i) wide.insert(8 + 2 * i);
     for (const int32_t token : wide) set_range(token, 9);
@@ -71,15 +71,22 @@ TEST_F(ProtectionTest, PlantedOutliersAreFoundAndKept) {
   }
 }
 
-TEST_F(ProtectionTest, NeverMoreThanHalfTheBudget) {
+TEST_F(ProtectionTest, NarrowOnesAreLeftToTheDraw) {
+  constexpr int32_t kCandidates = kRows - kRecency, kNarrow = 120;
+  set_ranges(9, 0.01f);
+  for (int32_t i = 0; i < kNarrow; ++i) set_range(8 + 2 * i, 1);
+  EXPECT_LE(protected_rows(params_), kCandidates - kSinks - kNarrow);
+  EXPECT_GE(protected_rows(params_), (kCandidates - kSinks - kNarrow) / 2);
+}
+
+TEST_F(ProtectionTest, NeverMoreThanThereIsRoomFor) {
   params_.budget = 128;
   set_ranges(2, 1);
-  for (int32_t i = 0; i < 100; ++i) set_range(8 + 2 * i, 9);
-  EXPECT_EQ(protected_rows(params_), 64 - kSinks);
+  EXPECT_EQ(protected_rows(params_), params_.budget - kRecency - kSinks);
 }
 
 TEST_F(ProtectionTest, PinnedRowsAreLeftOut) {
-  set_ranges(2, 1);
+  set_ranges(2, 0);
   for (int32_t i = 0; i < 20; ++i) set_range(10 + i, 9);
   EXPECT_EQ(protected_rows(params_), 20);
   layer_.pinned_begin = 10;
@@ -90,7 +97,7 @@ TEST_F(ProtectionTest, PinnedRowsAreLeftOut) {
 }
 
 TEST_F(ProtectionTest, TheRecencyWindowIsLeftOut) {
-  set_ranges(2, 1);
+  set_ranges(2, 0);
   for (int32_t token = kRows - 64; token < kRows; ++token) set_range(token, 9);
   EXPECT_EQ(protected_rows(params_), kLeast - kSinks);
 }
@@ -105,7 +112,7 @@ TEST_F(ProtectionTest, AGivenNumberIsTaken) {
 }
 
 TEST_F(ProtectionTest, TheAblationProtectsAsMany) {
-  set_ranges(2, 1);
+  set_ranges(2, 0);
   for (int32_t i = 0; i < 40; ++i) set_range(8 + 2 * i, 9);
   vase_params params = params_for("attn-random", kBudget);
   params.protect = VASE_PROTECT_AUTO;

@@ -1,11 +1,11 @@
-#include "score/outliers.hpp"
+#include "score/wide_values.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <functional>
 #include <limits>
 
-#include "core/outlier_rule.hpp"
+#include "core/width_rule.hpp"
 
 namespace vase {
 namespace {
@@ -25,7 +25,7 @@ void replace_nan(std::span<float> x, float by) {
 
 }  // namespace
 
-int32_t count_outliers(std::span<float> x) {
+int32_t count_wide(std::span<float> x) {
   if (x.empty()) return 0;
   replace_nan(x, -std::numeric_limits<float>::infinity());
   const float centre = median(x, std::less<>());
@@ -34,7 +34,7 @@ int32_t count_outliers(std::span<float> x) {
   const float deviation =
       std::abs(median(x, [](float a, float b) { return std::abs(a) < std::abs(b); }));
   return static_cast<int32_t>(
-      std::count_if(x.begin(), x.end(), [=](float above) { return is_outlier(above, deviation); }));
+      std::count_if(x.begin(), x.end(), [=](float above) { return is_wide(above, deviation); }));
 }
 
 }  // namespace vase
