@@ -68,5 +68,27 @@ TEST(GraphTaps, LeavePiecesOfAPromptToStops) {
   EXPECT_EQ(kept(tapped, 0), kept(stopping, 0));
 }
 
+// A changed setting makes llama.cpp take another scheduler and build its graph anew, in the middle
+// of steps that ran without the callback.
+TEST(GraphTaps, OutliveTheScheduler) {
+  const Model model = tiny_model("qwen3");
+  for (const char *policy : {"vase", "streaming"}) {
+    SCOPED_TRACE(policy);
+    const BoundedOptions options = options_with(policy, GGML_TYPE_F16);
+    BoundedContext tapped(model.get(), options);
+    BoundedContext stopping = stopping_context(model.get(), options);
+    const std::vector<llama_token> tokens = random_tokens(256 + 3 * 32 + 1);
+    for (size_t i = 0; i < tokens.size(); ++i) {
+      // To take a control vector away, even if there is none.
+      if (i % 25 == 24) llama_set_adapter_cvec(tapped.get(), nullptr, 0, 0, 0, 0);
+      for (BoundedContext *context : {&tapped, &stopping})
+        context->decode({{.sequence = 0, .tokens = {&tokens[i], 1}}});
+    }
+    EXPECT_EQ(tapped.statistics(0).evictions, 3);
+    EXPECT_EQ(kept(tapped, 0), kept(stopping, 0));
+    EXPECT_EQ(logits_of(tapped, 0), logits_of(stopping, 0));
+  }
+}
+
 }  // namespace
 }  // namespace vase::tests
