@@ -223,14 +223,18 @@ TEST(Watcher, SeesTheShapeOfALayer) {
 
 // Where queries are held in memory of their own, only the first step of a graph stops.
 TEST(Watcher, StopsOnlyWhereQueriesWouldBeOverwritten) {
-  const Model model = tiny_model("llama");
-  HandDriven driven(model.get(), options_for("vase", 96));
-  const auto layers = static_cast<int>(driven.watcher().layers().size());
-  for (const llama_token token : random_tokens(100)) driven.append(token);
-  EXPECT_EQ(driven.stops(), layers);
-  EXPECT_GE(driven.watcher().tap_bytes(),
-            static_cast<size_t>(layers) * kQueryHeads * kHeadDim * sizeof(float));
+  for (const char *architecture : {"llama", "mpt-no-alibi"}) {
+    SCOPED_TRACE(architecture);
+    const Model model = tiny_model(architecture);
+    HandDriven driven(model.get(), options_for("vase", 96));
+    const auto layers = static_cast<int>(driven.watcher().layers().size());
+    for (const llama_token token : random_tokens(100)) driven.append(token);
+    EXPECT_EQ(driven.stops(), layers);
+    EXPECT_GE(driven.watcher().tap_bytes(),
+              static_cast<size_t>(layers) * kQueryHeads * kHeadDim * sizeof(float));
+  }
 
+  const Model model = tiny_model("llama");
   HandDriven without(model.get(), options_for("streaming", 96));
   for (const llama_token token : random_tokens(100)) without.append(token);
   EXPECT_EQ(without.stops(), 0);

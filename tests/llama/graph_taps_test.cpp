@@ -52,7 +52,7 @@ TEST_P(GraphTapsTest, KeepWhatStopsKeep) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Architectures, GraphTapsTest,
-                         testing::Values("llama", "qwen2", "qwen3", "gemma3"));
+                         testing::Values("llama", "qwen2", "qwen3", "gemma3", "mpt-no-alibi"));
 
 // Pieces larger than what the taps hold, the same size again and again.
 TEST(GraphTaps, LeavePiecesOfAPromptToStops) {

@@ -118,7 +118,9 @@ void write_mamba(const std::filesystem::path &path) {
 
 void write_transformer(const std::string &architecture, const std::filesystem::path &path) {
   const bool gemma3 = architecture == "gemma3", qwen2 = architecture == "qwen2";
-  const bool mpt = architecture == "mpt";
+  // Its queries, keys and values are views of one tensor; llama.cpp reads them as they are if there
+  // is no ALiBi.
+  const bool alibi = architecture == "mpt", mpt = alibi || architecture == "mpt-no-alibi";
   const bool head_norms = gemma3 || architecture == "qwen3";
   // gemma3 has full attention in every sixth layer.
   const int32_t layers = gemma3 ? 6 : 2;
@@ -126,7 +128,7 @@ void write_transformer(const std::string &architecture, const std::filesystem::p
   constexpr int32_t queries = kQueryHeads * kHeadDim;
   const int32_t keys = heads * kHeadDim;
 
-  Writer writer(architecture);
+  Writer writer(mpt ? "mpt" : architecture);
   writer.vocabulary();
   writer.number("context_length", kTrainingLength);
   writer.number("embedding_length", kEmbedding);
@@ -140,7 +142,7 @@ void write_transformer(const std::string &architecture, const std::filesystem::p
   writer.real("attention.layer_norm_epsilon", 1e-6f);
   writer.real("rope.freq_base", 10000);
   if (gemma3) writer.number("attention.sliding_window", kSlidingWindow);
-  if (mpt) writer.real("attention.max_alibi_bias", 8);
+  if (mpt) writer.real("attention.max_alibi_bias", alibi ? 8 : 0);
 
   writer.matrix("token_embd.weight", kEmbedding, kVocabulary);
   writer.norm("output_norm.weight", kEmbedding);

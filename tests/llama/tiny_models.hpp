@@ -20,7 +20,7 @@ inline constexpr int32_t kTrainingLength = 2048;
 inline constexpr int32_t kSlidingWindow = 64;  // of gemma3
 
 /// Writes a model of `architecture` (llama, qwen2, qwen3, gemma3 with sliding windows, mpt with
-/// ALiBi, mamba) to `path`. Weights depend on the architecture alone.
+/// ALiBi, mpt-no-alibi, mamba) to `path`. Weights depend on the architecture alone.
 void write_tiny_model(const std::string &architecture, const std::filesystem::path &path);
 
 /// A folder of its own under the system's temporary folder, removed with all it holds.
