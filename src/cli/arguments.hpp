@@ -72,10 +72,12 @@ struct PolicyArguments {
   /// Forgets what check_attention() objects to, for parameters that several policies share.
   void drop_attention();
   bool evicts() const;
-  /// True also for a name that is none: parsing refuses it.
-  bool scores_by_attention() const;
   /// Share of the budget up to which the prompt is pinned: what is given, or what the policy wants.
   float pinned_share() const;
+
+ private:
+  /// True also for a name that is none: parsing refuses it.
+  bool scores_by_attention() const;
 };
 
 /// How the next token is picked.

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cstring>
 
 #include "llama/cuda_queries.hpp"
 

@@ -1,7 +1,6 @@
 // What an eviction of a sequence is given, and what follows from it.
 #include <algorithm>
 #include <chrono>
-#include <string>
 #include <tuple>
 
 #include "llama/context_state.hpp"

@@ -3,16 +3,11 @@
 #include <map>
 #include <string>
 
+#include "llama/views.hpp"
 #include "vase/llama.hpp"
 
 namespace vase {
 namespace {
-
-// The tensor whose memory `tensor` is a view of.
-template <typename Tensor>
-Tensor *storage_of(Tensor *tensor) {
-  return tensor->view_src != nullptr ? tensor->view_src : tensor;
-}
 
 size_t round_up(size_t bytes, size_t multiple) {
   return (bytes + multiple - 1) / multiple * multiple;

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "ggml-backend.h"
+#include "llama/views.hpp"
 
 namespace vase {
 
@@ -58,7 +59,7 @@ void QueryRings::store(std::span<const LayerQueries> layers,
 
 void QueryRings::store(const LayerQueries &from, std::span<const WantedQuery> wanted) {
   const ggml_tensor *q = from.queries;
-  const ggml_tensor *storage = q->view_src != nullptr ? q->view_src : q;
+  const ggml_tensor *storage = storage_of(q);
   const auto heads = static_cast<int32_t>(q->ne[2]);
   const size_t row_bytes = static_cast<size_t>(q->ne[0]) * sizeof(float);
   const bool on_host = ggml_backend_buffer_is_host(storage->buffer);

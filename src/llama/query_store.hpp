@@ -16,7 +16,6 @@ struct WantedQuery {
   int64_t token;   ///< within that stream
   int32_t sequence;
   int32_t slot;  ///< token index % window
-  bool operator==(const WantedQuery &) const = default;
 };
 
 /// What a layer's attention reads: [dim, tokens of a stream, heads, streams].

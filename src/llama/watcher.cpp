@@ -8,14 +8,10 @@
 #include "llama/context_shape.hpp"
 #include "llama/op_parameters.hpp"
 #include "llama/rotations.hpp"
+#include "llama/views.hpp"
 
 namespace vase {
 namespace {
-
-// The tensor that `tensor` is a view of, itself if it is none. ggml keeps view chains one long.
-const ggml_tensor *storage_of(const ggml_tensor *tensor) {
-  return tensor->view_src != nullptr ? tensor->view_src : tensor;
-}
 
 // The view of the cache that an attention node reads. llama.cpp puts a conversion in between when
 // the cache is f32.
@@ -278,7 +274,8 @@ void Watcher::store_queries(std::span<const LayerQueries> layers) {
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-// The scheduler waits for a graph that has a callback, so what it held is there by now.
+// What is held is there by now: the scheduler waits for a graph that has a callback, and the caller
+// of end_decode() has waited for one that has none.
 void Watcher::store_held() {
   if (wanted_.empty() || held_queries_.empty()) return;
   std::vector<LayerQueries> layers;
