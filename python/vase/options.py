@@ -10,9 +10,9 @@ class PolicyOptions(TypedDict, total=False):
     default (docs/algorithm.md). Window, protect, pooling and temperature only matter to policies that score by attention."""
 
     recency: int
-    """Newest rows, always kept (64)."""
+    """Newest rows, always kept (64; vase-plus: less for budgets below 342)."""
     interval: int
-    """An eviction is due at budget + interval rows (64); only a cache looks at it."""
+    """An eviction is due at budget + interval rows (64; vase-plus: more for budgets from 4,096); only a cache looks at it."""
     window: int
     """Newest queries that score the rows (64); only a cache looks at it."""
     sinks: int

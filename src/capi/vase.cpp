@@ -71,8 +71,10 @@ vase_params vase_params_default(const vase_policy* policy, int32_t budget) {
   vase_params params{};
   params.policy = policy;
   params.budget = budget;
-  params.recency = 64;
-  params.interval = 64;
+  const vase::Pace pace =
+      policy != nullptr ? unwrap(policy).default_pace(budget) : vase::kPublishedPace;
+  params.recency = pace.recency;
+  params.interval = pace.interval;
   params.window = 64;
   params.sinks = 4;
   params.protect = budget / 4;

@@ -194,8 +194,12 @@ void PolicyArguments::add_parameters_to(CLI::App &app) {
   const auto option = [&](const char *name, auto &value, const char *help) {
     return app.add_option(name, value, help)->group(kPolicyGroup);
   };
-  option("--recency", recency, "newest rows, always kept (default: 64)")->check(at_least(0));
-  option("--interval", interval, "rows between two evictions (default: 64)")->check(at_least(1));
+  option("--recency", recency,
+         "newest rows, always kept (default: 64; vase-plus: less for budgets below 342)")
+      ->check(at_least(0));
+  option("--interval", interval,
+         "rows between two evictions (default: 64; vase-plus: more for budgets from 4,096)")
+      ->check(at_least(1));
   option("--window", window, "attention: newest queries, by which rows are scored (default: 64)")
       ->check(at_least(1));
   option("--sinks", sinks, "first tokens of the text, always kept (default: 4)")

@@ -34,7 +34,7 @@ std::vector<Parameter> parameters(const vase_params &params) {
       {"--recency", "recency", static_cast<double>(params.recency),
        "newest rows, always kept (policies other than vase-plus: 64)"},
       {"--interval", "interval", static_cast<double>(params.interval),
-       "rows between two evictions"},
+       "rows between two evictions (policies other than vase-plus: 64)"},
       {"--window", "window", static_cast<double>(params.window),
        "attention: newest queries, by which rows are scored"},
       {"--sinks", "sinks", static_cast<double>(params.sinks),

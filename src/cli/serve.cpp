@@ -104,6 +104,8 @@ server::ServerOptions server_options(ServeArguments &arguments, const engine::Mo
   if (arguments.sampling.seed >= 0) options.seed = arguments.sampling.resolved().seed;
   options.queue = static_cast<std::size_t>(arguments.queue);
   options.prompt_chunk = arguments.prompt_chunk;
+  options.recency = arguments.policy.recency;
+  options.interval = arguments.policy.interval;
   options.loop_guard = arguments.policy.loop_guard;
   options.max_tokens = arguments.max_tokens;
   options.limits = {.max_prompt_tokens = arguments.max_prompt,

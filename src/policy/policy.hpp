@@ -27,6 +27,13 @@ struct Workbench {
   Arena& arena;
 };
 
+/// Counts of rows that go with a budget.
+struct Pace {
+  int32_t recency;   ///< newest rows, always kept
+  int32_t interval;  ///< rows between two evictions
+};
+inline constexpr Pace kPublishedPace{64, 64};
+
 /// A policy has no state of its own; its parameters come with each call. It is called with a head
 /// whose sinks and pinned rows are kept already.
 class Policy {
@@ -42,6 +49,8 @@ class Policy {
   /// What holds where the user says nothing: the share of the budget up to which the prompt is
   /// pinned.
   virtual float default_pin() const { return 0.0f; }
+  /// Likewise the pace.
+  virtual Pace default_pace(int32_t /*budget*/) const { return kPublishedPace; }
 
   /// Adds to `keep` the candidates that are safe from the choice by score.
   virtual void protect(const Head& /*head*/, const Workbench& /*bench*/, KeepSet& /*keep*/) const {}

@@ -18,6 +18,13 @@ class VasePlus final : public Policy {
   Choice choice() const override { return Choice::kHighest; }
   float default_pin() const override { return 0.5f; }
 
+  /// A small budget can spare less for the newest rows (docs/results.md). From 4,096 rows on, where
+  /// an eviction takes longer, they come less often, so that a token's share in them stays the
+  /// same.
+  Pace default_pace(int32_t budget) const override {
+    return {std::clamp(budget / 16 * 3, 16, 64), std::clamp(budget / 2048 * 64, 64, 256)};
+  }
+
   void score(const Head& head, const Workbench& bench, std::span<float> out) const override {
     const std::span<float> of_values = bench.arena.take<float>(out.size());
     const std::span<float> of_newer = bench.arena.take<float>(out.size());

@@ -44,11 +44,13 @@ struct RequestRules {
   std::int32_t max_answers = 16;      ///< prompts times n
   std::int32_t n_vocab = 0;
   bool has_chat_template = true;
-  vase_params policy = {};               ///< the server's; its budget is the largest
-  std::optional<float> pin_prompt = {};  ///< nullopt: what the request's policy wants
-  bool loop_guard = false;               ///< for requests whose policy scores by attention
-  bool keeps_queries = false;            ///< policies that score by attention can be asked for
-  std::int32_t least_budget = 1;         ///< that the model allows
+  vase_params policy = {};  ///< the server's; its budget is the largest
+  /// What the server was told; nullopt: what the request's policy wants at its budget.
+  std::optional<float> pin_prompt = {};
+  std::optional<std::int32_t> recency = {}, interval = {};
+  bool loop_guard = false;        ///< for requests whose policy scores by attention
+  bool keeps_queries = false;     ///< policies that score by attention can be asked for
+  std::int32_t least_budget = 1;  ///< that the model allows
 };
 
 }  // namespace vase::server

@@ -200,7 +200,9 @@ const vase_policy *policy_named(const std::string &name, const std::string &path
 }
 
 void read_budget(const Fields &fields, const RequestRules &rules, vase_params &policy) {
-  const auto fixed = std::int64_t{policy.sinks} + policy.recency + 1;
+  const std::int32_t recency =
+      rules.recency.value_or(vase_params_default(policy.policy, 1).recency);  // the least there is
+  const auto fixed = std::int64_t{policy.sinks} + recency + 1;
   const std::int64_t least = std::max<std::int64_t>(rules.least_budget, fixed);
   const auto budget =
       fields.integer("budget", std::min<std::int64_t>(least, policy.budget), rules.policy.budget);
@@ -210,6 +212,14 @@ void read_budget(const Fields &fields, const RequestRules &rules, vase_params &p
                                                std::max(rules.policy.budget, 1));
   }
   policy.budget = static_cast<std::int32_t>(*budget);
+}
+
+/// The recency window and the interval that go with a request's policy and budget. The server's
+/// cells hold no longer interval than its own.
+void set_pace(const RequestRules &rules, vase_params &policy) {
+  const vase_params own = vase_params_default(policy.policy, policy.budget);
+  policy.recency = rules.recency.value_or(own.recency);
+  policy.interval = rules.interval.value_or(std::min(own.interval, rules.policy.interval));
 }
 
 void read_cache(const Fields &body, const RequestRules &rules, CompletionRequest &request) {
@@ -222,8 +232,9 @@ void read_cache(const Fields &body, const RequestRules &rules, CompletionRequest
     request.loop_guard &= vase_policy_needs_queries(request.policy.policy) != 0;
   }
   request.pin_prompt = rules.pin_prompt.value_or(vase_policy_default_pin(request.policy.policy));
+  if (fields) read_budget(*fields, rules, request.policy);
+  set_pace(rules, request.policy);
   if (!fields) return;
-  read_budget(*fields, rules, request.policy);
   if (const auto seed = fields->integer("seed", 0, kMaxSafeInteger)) {
     request.policy.seed = static_cast<std::uint64_t>(*seed);
   }

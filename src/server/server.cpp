@@ -32,6 +32,8 @@ RequestRules rules_for(const engine::Model &model, const BoundedContext &context
           .has_chat_template = options.chat_template.has_value(),
           .policy = bound.policy,
           .pin_prompt = bound.pin_prompt,
+          .recency = options.recency,
+          .interval = options.interval,
           .loop_guard = options.loop_guard,
           .keeps_queries = needs_queries,
           .least_budget = std::max(1, llama_model_n_swa(model.get()))};

@@ -26,6 +26,8 @@ struct ServerOptions {
   std::size_t queue = 64;           ///< answers that may wait
   std::int32_t prompt_chunk = 128;  ///< tokens of prompts between two tokens of the others
   std::int64_t max_tokens = 32768;
+  /// Of all requests; nullopt: what goes with their policy and budget.
+  std::optional<std::int32_t> recency = {}, interval = {};
   bool loop_guard = false;  ///< act in the cache when an answer begins to repeat itself
   ServiceLimits limits = {};
   RouteOptions routes = {};

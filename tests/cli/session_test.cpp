@@ -305,6 +305,12 @@ TEST_F(SessionTest, PoliciesPrintsATableOrJson) {
   EXPECT_EQ(json["defaults"]["protect"], 256);
   EXPECT_EQ(json["defaults"]["recency"], 64);
   EXPECT_EQ(json["defaults"]["pin_prompt"], 0.5);
+  const auto small = nlohmann::json::parse(run_vase({"policies", "--budget", "128", "--json"}).out);
+  EXPECT_EQ(small["defaults"]["recency"], 24);
+  EXPECT_EQ(small["defaults"]["interval"], 64);
+  const auto large = nlohmann::json::parse(run_vase({"policies", "--json"}).out);
+  EXPECT_EQ(large["defaults"]["budget"], 4096);
+  EXPECT_EQ(large["defaults"]["interval"], 128);
   for (const auto &policy : json["policies"]) {
     EXPECT_EQ(policy["default"], policy["name"] == "vase-plus");
   }

@@ -127,6 +127,32 @@ TEST(ParseRequest, GivesEachPolicyItsOwnDefaultsUnlessTheServerSetsThem) {
   EXPECT_EQ(parsed(R"("policy":"vase-plus")").pin_prompt, 0.25f);
 }
 
+TEST(ParseRequest, GivesEachPolicyAndBudgetItsOwnPaceUnlessTheServerSetsIt) {
+  RequestRules rules = test_rules();
+  rules.policy = vase_params_default(vase_policy_find("vase-plus"), 4096);
+  ASSERT_EQ(rules.policy.interval, 128);
+  const auto parsed = [&](const std::string &cache) {
+    return parse_chat(R"(,"vase":{)" + cache + "}", rules).policy;
+  };
+  EXPECT_EQ(parse_chat("", rules).policy.interval, 128);
+  EXPECT_EQ(parsed(R"("policy":"vase")").interval, 64);
+  EXPECT_EQ(parsed(R"("budget":1024)").interval, 64);
+  EXPECT_EQ(parsed(R"("budget":256)").recency, 48);
+  EXPECT_EQ(parsed(R"("budget":21)").recency, 16);
+  EXPECT_EQ(wrong_field(R"(,"vase":{"budget":20})", rules), "vase.budget");
+  EXPECT_EQ(wrong_field(R"(,"vase":{"policy":"vase","budget":68})", rules), "vase.budget");
+
+  rules.recency = 80;
+  rules.interval = 100;
+  EXPECT_EQ(parsed(R"("policy":"vase","budget":256)").recency, 80);
+  EXPECT_EQ(parsed(R"("policy":"vase","budget":256)").interval, 100);
+
+  // The cells of a server that evicts more often hold no longer interval.
+  rules.recency = rules.interval = std::nullopt;
+  rules.policy = vase_params_default(vase_policy_find("vase"), 4096);
+  EXPECT_EQ(parsed(R"("policy":"vase-plus")").interval, 64);
+}
+
 TEST(ParseRequest, RefusesPoliciesThatTheServerCannotRun) {
   RequestRules rules = test_rules();
   EXPECT_EQ(wrong_field(R"(,"vase":{"policy":"nobody"})", rules), "vase.policy");
