@@ -56,6 +56,10 @@ class Variant:
     gram_all: float = 0.0  # 1: leverage against the newest rows as well
     novel: float = 0.0  # adds so much * log(squared distance of the key to the nearest newer key)
     newer: int = 0  # among the newest so many rows; 0: among all
+    value_novel: float = 0.0  # as novel, of values
+    gram_novel: float = 0.0  # 1: a row enters the Gram matrices by d / (d + median d), d its novelty
+    prompt_boost: float = 0.0  # rows of the prompt that are not pinned get so much on top
+    prompt_top: float = 0.0  # 1: of the prompt the highest scores are pinned, not the first rows
 
 
 STARTS = {
@@ -162,15 +166,14 @@ class Rows:
         )
         return self.valid & (rank < count)
 
-    def novelty(self, variant: Variant):
-        """Squared distance of each key to the nearest newer key [s, h, n]."""
-        keys = self.key_vectors(variant)
-        n = keys.shape[2]
-        newer = torch.ones(n, n, device=keys.device).triu(1).bool() & self.valid[..., None, :]
+    def novelty(self, variant: Variant, x):
+        """Squared distance of each row of x [s, h, n, d] to the nearest newer one [s, h, n]."""
+        n = x.shape[2]
+        newer = torch.ones(n, n, device=x.device).triu(1).bool() & self.valid[..., None, :]
         if variant.newer:
             newer = newer & self.newest(variant.newer)[..., None, :]
-        squares = keys.pow(2).sum(-1)
-        apart = squares[..., None] + squares[..., None, :] - 2 * keys @ keys.transpose(-1, -2)
+        squares = x.pow(2).sum(-1)
+        apart = squares[..., None] + squares[..., None, :] - 2 * x @ x.transpose(-1, -2)
         return apart.masked_fill_(~newer, 1e9).amin(-1).clamp(min=1e-6)
 
     def centred(self, x):
@@ -188,11 +191,13 @@ class Rows:
     def value_vectors(self, variant: Variant):
         return self.values.float() @ self.output if variant.wo else self.values.float()
 
-    def leverage_scores(self, x, ridge: float, seen=None, everything=False):
+    def leverage_scores(self, x, ridge: float, seen=None, everything=False, weights=None):
         """x (X'X + r I)^-1 x of the centred rows, r in parts of the mean variance."""
         if seen is None:
             x = self.centred(x)
             kept = x * (self.valid if everything else self.candidate)[..., None]
+            if weights is not None:
+                kept = kept * weights[..., None].sqrt()
             gram = kept.transpose(-1, -2) @ kept
         else:
             x, gram = x - seen.mean()[:, :, None], seen.centred_gram()
@@ -272,7 +277,10 @@ def score(variant: Variant, rows: Rows, memory, noise, position: int, budgets):
     if variant.key_lev or variant.value_lev:
         result += leverages(variant, rows)
     if variant.novel:
-        result += variant.novel * rows.novelty(variant).log()
+        result += variant.novel * rows.novelty(variant, rows.key_vectors(variant)).log()
+    if variant.value_novel:
+        values = rows.value_vectors(variant)
+        result += variant.value_novel * rows.novelty(variant, values).log()
     if variant.soft:
         result += variant.boost * rows.newest(variant.soft)
     if variant.joint:
@@ -295,14 +303,19 @@ def score(variant: Variant, rows: Rows, memory, noise, position: int, budgets):
 
 def leverages(variant: Variant, rows: Rows):
     """What leverage of keys and values adds to the scores [s, h, n]."""
-    weighted = []
+    weighted, weights = [], None
+    if variant.gram_novel:
+        apart = rows.novelty(variant, rows.key_vectors(variant))
+        apart_of = apart.masked_fill(~rows.candidate, math.nan)
+        weights = apart / (apart + apart_of.nanmedian(-1, keepdim=True).values)
     for weight, x, seen in (
         (variant.key_lev, rows.key_vectors(variant), rows.seen_keys),
         (variant.value_lev, rows.value_vectors(variant), rows.seen_values),
     ):
         if not weight:
             continue
-        scores = rows.leverage_scores(x, variant.ridge, seen, bool(variant.gram_all)).clamp(min=1e-9)
+        everything = bool(variant.gram_all)
+        scores = rows.leverage_scores(x, variant.ridge, seen, everything, weights).clamp(min=1e-9)
         if variant.raw < 2:
             scores = scores.log()
         weighted.append(weight * (scores if variant.raw else standardised(scores, rows.candidate)))
@@ -324,9 +337,15 @@ def choose(variant: Variant, rows: Rows, scores, budgets, prompts, noise):
     [h, tokens]: uniform numbers, for samples."""
     due = rows.valid.sum(-1)[:, 0] >= budgets + INTERVAL
     fixed = rows.valid & ~rows.candidate | (rows.candidate & (rows.tokens < SINKS))
-    if variant.prompt:
-        of_prompt = rows.candidate & (rows.tokens < prompts[:, None, None])
+    of_prompt = rows.candidate & (rows.tokens < prompts[:, None, None])
+    if variant.prompt and variant.prompt_top:
+        prompt_scores = scores.masked_fill(~of_prompt, -math.inf)
+        many = (budgets * variant.prompt).long()[:, None, None]
+        fixed |= of_prompt & (ranks(prompt_scores) < many)
+    elif variant.prompt:
         fixed |= keep_first(of_prompt, (budgets * variant.prompt).long())
+    if variant.prompt_boost:
+        scores = scores + variant.prompt_boost * of_prompt
     if variant.sample:
         uniform = of_tokens(noise, rows)
         share = variant.sample * budgets / (rows.tokens.amax((1, 2)) + 1)
