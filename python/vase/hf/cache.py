@@ -67,7 +67,8 @@ class VaseCache(Cache):
             budget: rows that each head keeps at an eviction.
             policy: a name from vase.policies().
             pin_prompt: share of the budget (0 to 0.9) up to which the prompt's rows are never evicted (default: 0.5 under
-                vase-plus, else 0); of a longer prompt the newest rows are pinned. The prompt is what the first forward brings.
+                vase-plus, else 0); of a longer prompt the newest rows are pinned. The prompt is what comes in forwards of more
+                than one token, before the first token that comes alone.
             draw_streams: the stream of random numbers that each sequence of the batch draws from (default: its index), so that a
                 sequence's outcome need not depend on its place in the batch.
             rope: how the model rotates the keys of its full-attention layers, which vase-plus needs to know (default: found out
@@ -127,7 +128,7 @@ class VaseCache(Cache):
         """Says that what the cache has seen so far is the prompt (matters if pin_prompt > 0), as after a new turn of a chat."""
         for layer in self.bounded_layers:
             for s in layer.sequences:
-                s.prompt_end = s.tokens
+                s.prompt_end, s.reads_prompt = s.tokens, False
 
     def statistics(self, sequence: int = 0) -> SequenceStatistics:
         """What happened to ``sequence``, an index into the batch. Raises IndexError if there is no such sequence (yet)."""

@@ -30,7 +30,9 @@ class SequenceRows:
         """Tokens seen, padding not counted."""
         self.evictions = 0
         self.prompt_end = 0
-        """Tokens that are the prompt: those of the first forward, unless the cache is told otherwise."""
+        """Tokens that are the prompt: those before the first that came alone, unless the cache is told otherwise."""
+        self.reads_prompt = True
+        """No token has come alone yet, but for a first one."""
         self.settled = 0
         """Rows, the first ones, whose positions are written down; those behind them are the newest tokens, in order."""
 
@@ -173,9 +175,7 @@ class VaseLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         self._waiting = False
         self.scaling = scaling
         real = None if padding is None else padding.cpu().numpy()
-        for b, s in enumerate(self.sequences):
-            if s.tokens == 0:
-                s.prompt_end = query.shape[2] if real is None else int(real[b].sum())
+        self._see_prompt(query.shape[2], real)
         outputs = []
         for begin, end in self._parts(query.shape[2], real):
             part = slice(begin, end)
@@ -186,6 +186,13 @@ class VaseLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
             outputs.append(attend(query[:, :, part], self.keys[:, :, :most], self.values[:, :, :most], visibility))
         self._seen += query.shape[2]
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1)
+
+    def _see_prompt(self, new: int, real: np.ndarray | None) -> None:
+        """A prompt may come in several forwards (prefill_chunk_size); what is generated comes token by token."""
+        for b, s in enumerate(self.sequences):
+            s.reads_prompt &= s.tokens == 0 or new > 1
+            if s.reads_prompt:
+                s.prompt_end = s.tokens + (new if real is None else int(real[b].sum()))
 
     def _parts(self, new: int, real: np.ndarray | None) -> Iterator[tuple[int, int]]:
         """Ranges of columns that fit into the room there is, after evicting where there is none."""

@@ -73,13 +73,29 @@ def test_vase_plus_pins_the_prompt_unless_told_not_to():
     assert not all(set(range(10)) <= set(positions) for layer in range(3) for positions in free.positions(layer))
 
 
+@pytest.mark.parametrize("policy", ["vase", "vase-plus"])
+@pytest.mark.parametrize("lengths", [(12,), (60,), (60, 25)])
+def test_a_prompt_in_chunks_is_the_same_prompt(policy, lengths):
+    model = tiny_model("Llama")
+    prompts = padded_prompts(list(lengths))
+    caches = [VaseCache(model.config, policy=policy, pin_prompt=0.5, **SMALL) for _ in range(2)]
+    whole = generate(model, prompts, caches[0], tokens=40)
+    chunked = generate(model, prompts, caches[1], tokens=40, prefill_chunk_size=7)
+    assert (whole == chunked).all()
+    for sequence in range(len(lengths)):
+        assert caches[0].statistics(sequence) == caches[1].statistics(sequence)
+        for layer in range(3):
+            assert (caches[0].positions(layer, sequence) == caches[1].positions(layer, sequence)).all()
+
+
 def test_set_prompt_end():
     model = tiny_model("Llama")
     cache = VaseCache(model.config, policy="random", pin_prompt=0.5, **SMALL)
     ids = padded_prompts([12])["input_ids"]
     with torch.inference_mode():
         model(ids[:, :5], past_key_values=cache)
-        model(ids[:, 5:], past_key_values=cache)
+        model(ids[:, 5:6], past_key_values=cache)
+        model(ids[:, 6:], past_key_values=cache)
         cache.set_prompt_end()
         for token in padded_prompts([60], seed=1)["input_ids"].split(1, dim=1):
             model(token, past_key_values=cache)
