@@ -55,6 +55,8 @@ MemoryPlan bounded_plan(const MemoryPlanner &planner, const PlanArguments &argum
   BoundedOptions options = options_of(arguments);
   if (arguments.fit.empty()) return planner.plan(options);
   if (!arguments.policy.budget) options.policy.budget = 0;  // to be chosen
+  if (!arguments.policy.recency) options.policy.recency = -1;
+  if (!arguments.policy.interval) options.policy.interval = 0;
   if (!arguments.sequences) options.n_sequences = 0;
   return planner.fit(parse_bytes(arguments.fit), options);
 }

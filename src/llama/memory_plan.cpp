@@ -18,6 +18,15 @@
 namespace vase {
 namespace {
 
+// `policy` at another budget; a recency window below 0 and an interval of 0 go with it.
+vase_params at_budget(vase_params policy, int32_t budget) {
+  const vase_params own = vase_params_default(policy.policy, budget);
+  policy.budget = budget;
+  if (policy.recency < 0) policy.recency = own.recency;
+  if (policy.interval == 0) policy.interval = own.interval;
+  return policy;
+}
+
 // What MemoryPlanner::fit starts from, as published.
 constexpr int32_t kPublishedBudget = 4096;
 
@@ -233,7 +242,7 @@ MemoryPlan MemoryPlanner::fit(size_t limit, const BoundedOptions &options) const
     throw Error("only a policy that evicts can be fitted into a memory limit");
   const auto plan_for = [&](int32_t budget, int32_t n_sequences) {
     BoundedOptions choice = options;
-    choice.policy.budget = budget;
+    choice.policy = at_budget(options.policy, budget);
     choice.n_sequences = n_sequences;
     return state_->plan(choice);
   };
@@ -244,7 +253,8 @@ MemoryPlan MemoryPlanner::fit(size_t limit, const BoundedOptions &options) const
   const vase_params &policy = options.policy;
   const int32_t train = std::max(1, llama_model_n_ctx_train(state_->model.get()));
   const int32_t least =
-      std::max(policy.sinks + policy.recency + 1, llama_model_n_swa(state_->model.get()));
+      std::max(policy.sinks + at_budget(policy, 1).recency + 1,  // the smallest window there is
+               llama_model_n_swa(state_->model.get()));
   const auto refuse = [&](int32_t budget, int32_t n_sequences) {
     const MemoryPlan smallest = plan_for(budget, n_sequences);
     return Error("nothing fits into " + in_gibibytes(limit) + ": budget " + std::to_string(budget) +

@@ -49,7 +49,8 @@ class MemoryPlanner {
   /// options.policy.budget > 0 or options.n_sequences > 0 are taken as given, what is 0 is chosen:
   /// a budget given, as many sequences as fit; sequences given, the largest budget up to the
   /// model's training length; neither, the published budget (4096) with as many sequences as fit,
-  /// or one sequence with the largest budget if not even one fits. Throws Error, saying how much
+  /// or one sequence with the largest budget if not even one fits. A recency window below 0 and an
+  /// interval of 0 are what the policy has by default at the budget. Throws Error, saying how much
   /// the smallest choice needs, if nothing fits.
   MemoryPlan fit(size_t limit, const BoundedOptions &options) const;
 

@@ -78,6 +78,24 @@ TEST(MemoryPlanner, FitsWhatItIsAskedToFit) {
               ThrowsMessage<Error>(HasSubstr("nothing fits")));
 }
 
+TEST(MemoryPlanner, FitsWithThePaceOfTheBudgetUnlessItIsGiven) {
+  const TemporaryFolder folder;
+  write_tiny_model("llama", folder / "model.gguf");
+  const MemoryPlanner planner(folder / "model.gguf");
+  BoundedOptions options = options_for("vase-plus", 4096);
+  options.policy.recency = -1;
+  options.policy.interval = 0;
+  BoundedOptions by_default = options;
+  for (const int32_t rows : {24, 700, 4096, 8192}) {
+    options.policy.budget = rows;
+    by_default.policy = vase_params_default(options.policy.policy, rows);
+    EXPECT_EQ(planner.fit(64 * kMebibyte, options).total(), planner.plan(by_default).total())
+        << rows;
+  }
+  options.policy.interval = 4096;
+  EXPECT_GT(planner.fit(64 * kMebibyte, options).kv, planner.plan(by_default).kv);
+}
+
 TEST(MemoryPlanner, RefusesBadFiles) {
   const TemporaryFolder folder;
   const auto open = [&](const std::string &name) {
