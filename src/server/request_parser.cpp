@@ -214,9 +214,10 @@ void read_budget(const Fields &fields, const RequestRules &rules, vase_params &p
   policy.budget = static_cast<std::int32_t>(*budget);
 }
 
-/// The recency window and the interval that go with a request's policy and budget. The server's
-/// cells hold no longer interval than its own.
+/// The recency window and the interval that go with a request's policy and budget, if these are not
+/// the server's. The server's cells hold no longer interval than its own.
 void set_pace(const RequestRules &rules, vase_params &policy) {
+  if (policy.policy == rules.policy.policy && policy.budget == rules.policy.budget) return;
   const vase_params own = vase_params_default(policy.policy, policy.budget);
   policy.recency = rules.recency.value_or(own.recency);
   policy.interval = rules.interval.value_or(std::min(own.interval, rules.policy.interval));

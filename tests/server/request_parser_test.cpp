@@ -142,6 +142,8 @@ TEST(ParseRequest, GivesEachPolicyAndBudgetItsOwnPaceUnlessTheServerSetsIt) {
   EXPECT_EQ(wrong_field(R"(,"vase":{"budget":20})", rules), "vase.budget");
   EXPECT_EQ(wrong_field(R"(,"vase":{"policy":"vase","budget":68})", rules), "vase.budget");
 
+  rules.policy.recency = 70;
+  EXPECT_EQ(parse_chat("", rules).policy.recency, 70);
   rules.recency = 80;
   rules.interval = 100;
   EXPECT_EQ(parsed(R"("policy":"vase","budget":256)").recency, 80);
