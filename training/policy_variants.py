@@ -56,6 +56,10 @@ class Variant:
     gram_all: float = 0.0  # 1: leverage against the newest rows as well
     novel: float = 0.0  # adds so much * log(squared distance of the key to the nearest newer key)
     newer: int = 0  # among the newest so many rows; 0: among all
+    novel_low: float = 1.0  # share of the rotation's pairs, the slowest, that novelty looks at
+    novel_white: float = 0.0  # 1: distances in the metric of the candidates' inverse Gram matrix
+    novel_soft: float = 0.0  # 1: 1 / (sum of 1 / squared distance), not the nearest alone
+    novel_other: float = 0.0  # adds so much * log(squared distance of the key to the nearest older)
     value_novel: float = 0.0  # as novel, of values
     gram_novel: float = 0.0  # 1: a row enters the Gram matrices by d / (d + median d), d its novelty
     prompt_boost: float = 0.0  # rows of the prompt that are not pinned get so much on top
@@ -169,12 +173,29 @@ class Rows:
     def novelty(self, variant: Variant, x):
         """Squared distance of each row of x [s, h, n, d] to the nearest newer one [s, h, n]."""
         n = x.shape[2]
+        if variant.novel_low < 1:
+            x = x[..., x.shape[-1] - round(variant.novel_low * x.shape[-1]):]
+        if variant.novel_white:
+            x = self.whitened(x, variant.novel_white)
         newer = torch.ones(n, n, device=x.device).triu(1).bool() & self.valid[..., None, :]
         if variant.newer:
             newer = newer & self.newest(variant.newer)[..., None, :]
         squares = x.pow(2).sum(-1)
         apart = squares[..., None] + squares[..., None, :] - 2 * x @ x.transpose(-1, -2)
+        if variant.novel_soft:
+            apart = apart.clamp(min=1e-3).pow(-variant.novel_soft) * newer
+            return apart.sum(-1).clamp(min=1e-12).reciprocal()
         return apart.masked_fill_(~newer, 1e9).amin(-1).clamp(min=1e-6)
+
+    def whitened(self, x, ridge: float):
+        kept = self.centred(x) * self.candidate[..., None]
+        gram = kept.transpose(-1, -2) @ kept
+        many = gram.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None]
+        gram = gram / many + ridge * torch.eye(x.shape[-1], device=x.device)
+        half = torch.linalg.solve_triangular(
+            torch.linalg.cholesky(gram), self.centred(x).transpose(-1, -2), upper=False
+        )
+        return half.transpose(-1, -2)
 
     def centred(self, x):
         """Keys or values less the mean of the candidates' [s, h, n, d]."""
@@ -263,17 +284,22 @@ def score(variant: Variant, rows: Rows, memory, noise, position: int, budgets):
     if variant.red:
         result -= variant.red * standardised(rows.similarity(rows.keys), rows.candidate)
     if variant.wide:
-        result += variant.wide * standardised(rows.ranges(), rows.candidate)
+        ranges = rows.ranges()
+        result += variant.wide * (
+            (ranges + 1e-6).log() if variant.raw else standardised(ranges, rows.candidate)
+        )
     if variant.age:
         result -= variant.age * (position - rows.tokens) / budgets[:, None, None]
     if variant.key:
         result += variant.key * standardised(log_norm(rows.keys), rows.candidate)
     if variant.value:
-        result += variant.value * standardised(log_norm(rows.values), rows.candidate)
+        log = log_norm(rows.values)
+        result += variant.value * (log if variant.raw else standardised(log, rows.candidate))
     apart = {"key_apart": rows.keys, "value_apart": rows.values}
     for name, x in apart.items():
         if weight := getattr(variant, name):
-            result += weight * standardised(log_norm(rows.centred(x)), rows.candidate)
+            log = log_norm(rows.centred(x))
+            result += weight * (log if variant.raw else standardised(log, rows.candidate))
     if variant.key_lev or variant.value_lev:
         result += leverages(variant, rows)
     if variant.novel:

@@ -1,5 +1,5 @@
-// A rough centre of each unit's keys before RoPE: about it neither rounding to f16 nor sums of
-// products lose much, however large the mean is (score/leverage.cpp has one too).
+// A rough centre of each unit's keys before RoPE: about it neither rounding to f16 nor squared
+// distances lose much, however large the mean is.
 #include "cuda/launch.hpp"
 #include "cuda/row_group.cuh"
 

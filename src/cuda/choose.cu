@@ -2,7 +2,6 @@
 // a draw of the others. The same steps as policy/eviction.cpp and core/keep_set.cpp.
 #include <cub/block/block_reduce.cuh>
 
-#include "core/leverage_rule.hpp"
 #include "core/philox.hpp"
 #include "core/width_rule.hpp"
 #include "cuda/launch.hpp"
@@ -64,9 +63,8 @@ struct Candidates {
         return call.lambda * pooled(i) - (1.0f - call.lambda) * share;
       }
       case Score::kLeverage:
+      case Score::kNovelty:
         return first[order[i]] * second[order[i]];
-      case Score::kRidgeLeverage:
-        return first[order[i]] * bounded_leverage(second[order[i]]);
     }
     return 0;
   }

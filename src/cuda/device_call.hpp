@@ -61,13 +61,13 @@ struct RopeShape {
 enum class Protect : int32_t { kNothing, kWidestValues, kRandom };
 /// What it scores by.
 enum class Score : int32_t {
-  kEqual,          ///< 1
-  kAge,            ///< rank in token order
-  kValueRange,     ///< max - min of the value
-  kAttention,      ///< pooled attention of the newest queries
-  kRedundancy,     ///< R-KV: attention against redundancy
-  kLeverage,       ///< CUR
-  kRidgeLeverage,  ///< vase-plus: exact leverage of key and value
+  kEqual,       ///< 1
+  kAge,         ///< rank in token order
+  kValueRange,  ///< max - min of the value
+  kAttention,   ///< pooled attention of the newest queries
+  kRedundancy,  ///< R-KV: attention against redundancy
+  kLeverage,    ///< CUR
+  kNovelty,     ///< vase-plus: novelty of the key, times distance of the value from the mean
 };
 /// What it keeps of the others.
 enum class Choose : int32_t { kHighest, kLowest, kDraw };
@@ -121,8 +121,8 @@ struct Scratch {
   int32_t* order_too;
   int32_t* segments;  ///< [2][units]: where the rows of a unit begin and end in the above
   int32_t* age;       ///< by row: place in the order
-  float* first;       ///< by row: attention, or the keys' part of a leverage
-  float* second;      ///< by row: value ranges, redundancy, or the values' part of the leverage
+  float* first;       ///< by row: attention, the keys' part of CUR's leverage, or novelty
+  float* second;      ///< by row: value ranges, redundancy, the values' part
   uint64_t* ranking;  ///< by age: sort keys of a choice; before it see upright_squares()
   uint8_t* chosen;    ///< by age: 1 for rows that stay
   uint8_t* keep;      ///< by row: the outcome
@@ -130,12 +130,10 @@ struct Scratch {
   int32_t* n_moves;   ///< [units]
 
   uint16_t* planes;   ///< packed vectors, see vectors.hpp
-  float4* constants;  ///< [units][vector capacity] of each vector: scale, maximum or offset, share
+  float4* constants;  ///< [units][vector capacity] of each vector: scale, maximum, share
   float2* partials;   ///< [units][splits][vector capacity] maximum and sum of a part of the keys
-  float* row_sums;    ///< [units][splits][kMostDim] sums of unit keys
-  float* centres;     ///< [units][kMostDim] of some candidates' rows
-  float* means;  ///< [units][kMostDim] of the candidates' rows; upright keys are less the centre
-  float* grams;  ///< [units][dim][dim], dim as padded: upper triangles of Gram matrices
+  float* row_sums;    ///< [units][splits][kMostDim] sums of unit keys or of values
+  float* centres;     ///< [units][kMostDim] of some candidates' keys; upright keys are less it
   uint16_t* upright;  ///< [upright_elements] keys before RoPE of some items, see upright.hpp
   int64_t upright_elements;
   DeviceItem* upright_items;  ///< [items]

@@ -35,32 +35,24 @@ int32_t key_splits(int32_t n_rows);
 // row_sums.cu: scratch.first = attention of each row; scratch.first, .second = its energies.
 void attention_sums(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
 void projected_energies(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
-/// scratch.second = leverage of each value, less the mean, by the inverse factor.
-void value_leverages(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
 
 // value_range.cu: scratch.second = value ranges.
 void value_ranges(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
 
 // redundancy.cu: scratch.second = mean cosine similarity to the other candidates.
 void similarities(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
-/// Parts that the rows are split into for it, and for their mean.
+/// Parts that the rows are split into for it, and for the mean of values.
 int32_t row_splits(int32_t n_rows);
 
 // centre.cu: scratch.centres = means of some candidates' keys before RoPE.
 void rough_centres(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
 
-// gram.cu: scratch.grams = upper triangles of X^T X, X the candidates' upright keys or their
-// values; scratch.means = their means.
-void gram_matrices_of_keys(const DeviceCall& upright, const Scratch& scratch, cudaStream_t stream);
-void gram_matrices_of_values(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
+// distance.cu: scratch.second = distance of each value from the candidates' mean.
+void value_distances(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
 
-// novel_leverage.cu: scratch.first = leverage of each candidate's key, by the inverse factor, times
-// its squared distance to the nearest newer one.
-void novel_leverages(const DeviceCall& upright, const Scratch& scratch, cudaStream_t stream);
-
-// leverage.cu: scratch.first, .second = ridge leverages of the candidates' keys and values, those
-// of the keys weighed by novelty.
-void ridge_leverages(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
+// novelty.cu: scratch.first = softened squared distance of each candidate's key before RoPE to the
+// newer ones.
+void novelties(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
 
 // choose.cu: keep [units][row_capacity] or scores, the other is null.
 void choose_rows(const DeviceCall& call, const Scratch& scratch, uint8_t* keep, float* scores,

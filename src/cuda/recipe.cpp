@@ -10,8 +10,7 @@ std::optional<Recipe> recipe_of(const vase_policy* policy) {
     Recipe recipe;
   } known[] = {
       {vase_policy_instance(), {Protect::kWidestValues, Score::kAttention, Choose::kDraw, true}},
-      {vase_plus_policy_instance(),
-       {Protect::kNothing, Score::kRidgeLeverage, Choose::kHighest, true}},
+      {vase_plus_policy_instance(), {Protect::kNothing, Score::kNovelty, Choose::kHighest, true}},
       {vase_cur_policy_instance(), {Protect::kNothing, Score::kLeverage, Choose::kHighest, true}},
       {snapkv_policy_instance(), {Protect::kNothing, Score::kAttention, Choose::kHighest, true}},
       {rkv_policy_instance(), {Protect::kNothing, Score::kRedundancy, Choose::kHighest, true}},

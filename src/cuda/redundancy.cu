@@ -60,10 +60,7 @@ __global__ __launch_bounds__(kThreads) void similarities_kernel(DeviceCall call,
   const DeviceItem& item = call.items[unit / call.n_heads];
   if (item.active == 0) return;
 
-  float total = 0;
-  for (unsigned split = 0; split < gridDim.x; ++split)
-    total += scratch.row_sums[(int64_t{unit} * gridDim.x + split) * kMostDim + threadIdx.x];
-  unit_sum[threadIdx.x] = total;
+  unit_sum[threadIdx.x] = split_total(scratch, unit);
   __syncthreads();
 
   const auto n = static_cast<float>(candidates_of(call, item));

@@ -1,7 +1,6 @@
 // Products of rows with vectors, summed up over the vectors for each row: the attention that a key
 // receives from all queries (the second pass), and the squared length of a row that is projected
-// (CUR) or multiplied by the inverse factor of the values' Gram matrix (vase-plus). A
-// warp holds its rows in registers, vectors stream by through shared memory.
+// (CUR). A warp holds its rows in registers, vectors stream by through shared memory.
 #include <cuda_pipeline.h>
 
 #include <type_traits>
@@ -17,25 +16,19 @@ constexpr float kExp2Lowest = -126.0f;  // as score/exp2.hpp, so that no candida
 
 /// What becomes of a product of a row with a vector.
 struct Attention {
-  static constexpr bool kTriangular = false;
   /// constants: scale of the product; maximum over the candidates; share / sum.
   __device__ static float add(float sum, float product, const float4& constants) {
     const float x = fmaf(product, constants.x, -constants.y);
     return fmaf(exp2_fast(fmaxf(x, kExp2Lowest)), constants.z, sum);
   }
 };
-template <bool kLower>
-struct SquaredLength {
-  /// Vector i has zeros behind element i.
-  static constexpr bool kTriangular = kLower;
-  /// constants: scale of the product; what is subtracted from it.
+struct Energy {
+  /// constants: scale of the product.
   __device__ static float add(float sum, float product, const float4& constants) {
-    const float x = fmaf(product, constants.x, -constants.y);
+    const float x = product * constants.x;
     return fmaf(x, x, sum);
   }
 };
-using Energy = SquaredLength<false>;
-using FactorEnergy = SquaredLength<true>;
 
 template <vase_type T, int kDim>
 struct VectorTile {
@@ -101,10 +94,7 @@ struct Cut {
   static constexpr int kMost = kWaits ? 3 : 2;
   static constexpr int kBlocks = kRowElements > 256 ? 1 : kRowElements > 128 ? 2 : kMost;
   static constexpr int kBlockRows = kWarps * kTiles * 16;
-  // Tiles of vectors in shared memory: a factor has few, which should all be on their way.
-  static constexpr int kShared =
-      220 * 1024 / kBlocks / static_cast<int>(sizeof(VectorTile<T, kDim>));
-  static constexpr int kStages = Use::kTriangular ? (kShared < 4 ? kShared : 4) : 2;
+  static constexpr int kStages = 2;  // tiles of vectors in shared memory
 };
 
 /// Whose rows, and where the sums go.
@@ -160,17 +150,15 @@ struct Rows {
   }
 };
 
-/// products = a warp's rows times vectors [first, first + 8 * kColumns) of a tile, by the first
-/// `chunks` chunks of their elements.
+/// products = a warp's rows times vectors [first, first + 8 * kColumns) of a tile.
 template <vase_type T, int kDim, typename Use>
 __device__ inline void multiply(
-    const Rows<T, kDim, Use>& rows, const VectorTile<T, kDim>& tile, int first, int chunks,
+    const Rows<T, kDim, Use>& rows, const VectorTile<T, kDim>& tile, int first,
     float (&products)[Cut<T, kDim, Use>::kTiles][Cut<T, kDim, Use>::kColumns][4]) {
   using P = Planes<T>;
   using C = Cut<T, kDim, Use>;
 #pragma unroll
   for (int c = 0; c < kDim / kChunk; ++c) {
-    if (Use::kTriangular && c >= chunks) break;
     uint4 columns[P::kVectors][C::kColumns];
     load_columns(tile.planes, first, c, columns);
     float parts[C::kTiles][C::kColumns][4] = {};
@@ -214,11 +202,10 @@ __global__ __launch_bounds__(kThreads, (Cut<T, kDim, Use>::kBlocks)) void row_su
     __syncthreads();  // this tile has come for all threads, and all are through with the last one
     loader.load(tiles[(stage + C::kStages - 1) % C::kStages]);
     const Tile& tile = tiles[stage];
-    const int chunks = divide_up(first + kVectorTile, kChunk);
 #pragma unroll
     for (int column = 0; column < kVectorTile; column += C::kColumns * 8) {
       float products[C::kTiles][C::kColumns][4] = {};
-      multiply<T, kDim, Use>(rows, tile, column, chunks, products);
+      multiply<T, kDim, Use>(rows, tile, column, products);
 #pragma unroll
       for (int n = 0; n < C::kColumns; ++n) {
         const float4 even = tile.constants[column + n * 8 + lane % 4 * 2];
@@ -282,11 +269,6 @@ void projected_energies(const DeviceCall& call, const Scratch& scratch, cudaStre
   if (call.values.type != call.keys.type) pack_projections(call, call.values.type, scratch, stream);
   launch<Energy>(call, projections_of(call, call.values.type),
                  {true, true, call.values, scratch.second}, scratch, stream);
-}
-
-void value_leverages(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
-  launch<FactorEnergy>(call, factors_of(call, call.values),
-                       {true, false, call.values, scratch.second}, scratch, stream);
 }
 
 }  // namespace vase::cuda

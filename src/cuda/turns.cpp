@@ -175,7 +175,10 @@ void score(const DeviceCall& call, const Step& step) {
   if (call.ranges()) step("ranges", value_ranges);
   if (call.recipe.score == Score::kRedundancy) step("similarities", similarities);
   if (call.recipe.score == Score::kLeverage) step("energies", projected_energies);
-  if (call.recipe.score == Score::kRidgeLeverage) step("leverages", ridge_leverages);
+  if (call.recipe.score == Score::kNovelty) {
+    step("novelty", novelties);
+    step("distances", value_distances);
+  }
 }
 
 bool anything_active(const Request& request, size_t first, size_t count) {

@@ -99,18 +99,14 @@ __global__ __launch_bounds__(kThreads, 4) void turn_back_kernel(DeviceCall call,
   }
 }
 
-/// What is left of the scratch arrays by unit behind the first `unit` units.
-Scratch behind(Scratch scratch, const DeviceCall& call, const RowShape& rows, int64_t unit) {
-  const Vectors vectors = factors_of(call, rows);
+/// What is left, behind the first `unit` units, of the scratch arrays that keys are turned back by
+/// and compared in.
+Scratch behind(Scratch scratch, const DeviceCall& call, int64_t unit) {
   scratch.tokens += unit * call.row_capacity;
   scratch.order += unit * call.row_capacity;
   scratch.first += unit * call.row_capacity;
   scratch.ranking += unit * call.row_capacity;
   scratch.centres += unit * kMostDim;
-  scratch.means += unit * kMostDim;
-  scratch.grams += unit * vectors.dim * vectors.dim;
-  scratch.planes += unit * vectors.planes * vectors.plane_elements();
-  scratch.constants += unit * vectors.padded;
   return scratch;
 }
 
@@ -129,11 +125,9 @@ UprightKeys::UprightKeys(const DeviceCall& call, const Scratch& scratch, cudaStr
 
 int32_t UprightKeys::chunks() const { return divide_up(call_.n_items, room_); }
 
-RowShape UprightKeys::shape() const { return {VASE_F16, upright_pitch(call_.keys.dim), 0, 1}; }
-
 UprightKeys::Chunk UprightKeys::turn_back(int32_t index) const {
   const int32_t first = index * room_;
-  Chunk chunk{call_, behind(scratch_, call_, shape(), int64_t{first} * call_.n_heads)};
+  Chunk chunk{call_, behind(scratch_, call_, int64_t{first} * call_.n_heads)};
   chunk.call.items += first;
   chunk.call.n_items = std::min(room_, call_.n_items - first);
   const DeviceItem* items = scratch_.upright_items + first;
@@ -149,7 +143,7 @@ UprightKeys::Chunk UprightKeys::turn_back(int32_t index) const {
       launch(turn_back_kernel<T, kDim, kFull, kPaired, true>);
   });
   chunk.call.items = items;
-  chunk.call.keys = shape();
+  chunk.call.keys = {VASE_F16, upright_pitch(call_.keys.dim), 0, 1};
   return chunk;
 }
 

@@ -24,8 +24,9 @@ constexpr int64_t upright_elements(int32_t n_heads, int32_t n_rows, int32_t dim)
 /// were turned), as many items at a time as it holds. Call and scratch must outlive this.
 class UprightKeys {
  public:
-  /// A part of the call whose items have their keys in scratch.upright, and its units' part of all
-  /// scratch arrays that outlast a step. It may be read until the next call of turn_back().
+  /// A part of the call whose items have their keys in scratch.upright, and its units' part of the
+  /// scratch arrays that hold their order, novelty and squares. It may be read until the next call
+  /// of turn_back().
   struct Chunk {
     DeviceCall call;
     Scratch scratch;
@@ -34,8 +35,6 @@ class UprightKeys {
   UprightKeys(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
 
   int32_t chunks() const;
-  /// What the rows are like.
-  RowShape shape() const;
   Chunk turn_back(int32_t index) const;
 
  private:

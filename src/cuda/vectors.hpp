@@ -51,12 +51,6 @@ inline Vectors projections_of(const DeviceCall& call, vase_type rows) {
           call.n_items};
 }
 
-/// The inverse factor of the Gram matrix of keys or values; a set for each unit.
-inline Vectors factors_of(const DeviceCall& call, const RowShape& rows) {
-  return {rows.dim, pad_to_tiles(rows.dim), vector_planes(rows.type), padded_dim(rows.dim),
-          call.units()};
-}
-
 }  // namespace vase::cuda
 
 #endif

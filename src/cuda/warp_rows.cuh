@@ -39,6 +39,14 @@ __device__ inline void store_split_sum(const float (&sum)[kSegment], const Scrat
   scratch.row_sums[(int64_t{unit} * gridDim.x + blockIdx.x) * kMostDim + threadIdx.x] = total;
 }
 
+/// What store_split_sum left of all splits of `unit`, element threadIdx.x. For grids of as many.
+__device__ inline float split_total(const Scratch& scratch, int unit) {
+  float total = 0;
+  for (unsigned split = 0; split < gridDim.x; ++split)
+    total += scratch.row_sums[(int64_t{unit} * gridDim.x + split) * kMostDim + threadIdx.x];
+  return total;
+}
+
 }  // namespace vase::cuda
 
 #endif

@@ -32,12 +32,10 @@ Layout::Layout(const vase_cuda_limits& limits, std::byte* memory, size_t upright
   const int64_t dim = padded_dim(std::max(limits.keys_dim, limits.values_dim));
   const int64_t queries = units * pad_to_tiles(group * limits.n_queries);
   const int64_t projections = int64_t{limits.items} * kMostProjections;
-  vector_constants = std::max({queries, projections, units * dim});
+  vector_constants = std::max(queries, projections);
   const int64_t item_queries = queries / limits.items;
-  // vase-plus has a factor of as many vectors as elements for each unit.
-  const int64_t factors = units * dim;
-  plane_elements = dim * std::max({queries * kPlanes, item_queries * kMostPlanes,
-                                   projections * kMostPlanes, factors * kMostPlanes});
+  plane_elements =
+      dim * std::max({queries * kPlanes, item_queries * kMostPlanes, projections * kMostPlanes});
   const int64_t upright = upright_elements(limits.n_heads, limits.n_rows, limits.keys_dim);
   const int64_t upright_room = static_cast<int64_t>(upright_bytes / sizeof(uint16_t)) / upright;
   scratch.upright_elements = upright * std::clamp<int64_t>(upright_room, 1, limits.items);
@@ -60,8 +58,6 @@ Layout::Layout(const vase_cuda_limits& limits, std::byte* memory, size_t upright
   take(scratch.partials, partials);
   take(scratch.row_sums, units * row_splits(limits.n_rows) * kMostDim);
   take(scratch.centres, units * kMostDim);
-  take(scratch.means, units * kMostDim);
-  take(scratch.grams, units * dim * dim);
   take(scratch.upright, scratch.upright_elements);
   take(scratch.upright_items, limits.items);
   std::byte* sort_space = nullptr;

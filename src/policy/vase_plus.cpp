@@ -1,9 +1,9 @@
-// vase-plus: keep the rows that no others stand for. Their keys, as they were before RoPE, and
-// values have a high leverage among the candidates, and no newer key is near theirs.
+// vase-plus: keep the rows that no others stand for. Their values are far from the mean, and no
+// newer keys are near theirs, all taken as they were before RoPE.
 #include <algorithm>
 
 #include "policy/policies.hpp"
-#include "score/leverage.hpp"
+#include "score/distance.hpp"
 #include "score/novelty.hpp"
 
 namespace vase {
@@ -13,7 +13,7 @@ class VasePlus final : public Policy {
  public:
   const char* name() const override { return "vase-plus"; }
   const char* summary() const override {
-    return "keeps the highest leverage of value and key before RoPE, times the key's novelty";
+    return "keeps values far from the mean whose keys before RoPE no newer ones are near";
   }
   Choice choice() const override { return Choice::kHighest; }
   float default_pin() const override { return 0.5f; }
@@ -27,19 +27,14 @@ class VasePlus final : public Policy {
 
   void score(const Head& head, const Workbench& bench, std::span<float> out) const override {
     const std::span<float> of_values = bench.arena.take<float>(out.size());
-    const std::span<float> of_newer = bench.arena.take<float>(out.size());
-    const RowSource keys = upright_keys(head, bench.kernels, bench.arena);
-    ridge_leverage(keys, bench.arena, out);
-    ridge_leverage({head, head.layer->values, bench.kernels}, bench.arena, of_values);
-    novelty(keys, bench.arena, of_newer);
-    multiply_leverages(out, of_values);
-    for (size_t i = 0; i < out.size(); ++i) out[i] *= of_newer[i];
+    novelty(upright_keys(head, bench.kernels, bench.arena), bench.arena, out);
+    distance_from_mean({head, head.layer->values, bench.kernels}, bench.arena, of_values);
+    for (size_t i = 0; i < out.size(); ++i) out[i] *= of_values[i];
   }
 
   size_t workspace(const vase_params&, const vase_layer& layer, int32_t n) const override {
-    return 2 * Arena::bytes_of<float>(static_cast<size_t>(n)) + upright_bytes(layer.rope) +
-           std::max({ridge_leverage_bytes(layer.keys), ridge_leverage_bytes(layer.values),
-                     novelty_bytes(layer.keys)});
+    return Arena::bytes_of<float>(static_cast<size_t>(n)) + upright_bytes(layer.rope) +
+           std::max(novelty_bytes(layer.keys), distance_from_mean_bytes(layer.values));
   }
 };
 

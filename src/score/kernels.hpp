@@ -9,7 +9,6 @@
 #ifndef VASE_SCORE_KERNELS_HPP
 #define VASE_SCORE_KERNELS_HPP
 
-#include "score/leverage_kernels.hpp"
 #include "score/matrices.hpp"
 #include "vase/vase.h"
 
@@ -45,8 +44,12 @@ struct Kernels {
   void (*dots)(DenseRows rows, const float* vectors, int32_t vector_stride, float* out);
   /// sum[d] += sum_i factors[i] * rows[i][d].
   void (*add_scaled_rows)(DenseRows rows, const float* factors, float* sum);
-
-  LeverageKernels leverage;
+  /// rows[i][d] -= centre[d]. centre: [rows.stride].
+  void (*centre_rows)(DenseRows rows, const float* centre);
+  /// out[i] = sum over the lanes l >= first + i of d^-6, d^2 = squares[i] + lane_squares[l] -
+  /// 2 products[i][l] but at least kLeastDistance: how many vectors are near row i, and how near.
+  void (*crowds)(LaneMatrix products, const float* squares, const float* lane_squares,
+                 int32_t first, float* out);
 };
 
 const Kernels& reference_kernels();

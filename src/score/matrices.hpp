@@ -31,15 +31,6 @@ struct LaneMatrix {
   float* row(int32_t i) const { return data + static_cast<ptrdiff_t>(i) * lanes; }
 };
 
-/// A square matrix in double precision, for what is done once a head: [dim][dim], dim a multiple of
-/// kLanes.
-struct SquareMatrix {
-  double* data;
-  int32_t dim;
-
-  double* row(int32_t i) const { return data + static_cast<ptrdiff_t>(i) * dim; }
-};
-
 }  // namespace vase
 
 #endif

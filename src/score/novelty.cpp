@@ -2,14 +2,17 @@
 
 #include <algorithm>
 #include <array>
-#include <limits>
+#include <cmath>
 
-#include "core/leverage_rule.hpp"
+#include "core/novelty_rule.hpp"
 
 namespace vase {
 namespace {
 
 static_assert(kNoveltyRows % kLanes == 0);
+
+/// The squared length of no row: its distance to any adds nothing to a sum of d^-6.
+constexpr float kFar = 1e17f;
 
 /// The newest rows of a head, candidates and recency window, oldest first.
 struct Newest {
@@ -69,8 +72,7 @@ void read_columns(const RowSource& source, const Newest& newest, Arena arena,
       for (int32_t i = 0; i < block.count; ++i) to.row(d)[first + i] = block.row(i)[d];
   });
   subtract_centre(newest.count, columns);
-  std::fill(columns.squares.begin() + newest.count, columns.squares.end(),
-            std::numeric_limits<float>::max());
+  std::fill(columns.squares.begin() + newest.count, columns.squares.end(), kFar);
 }
 
 }  // namespace
@@ -101,15 +103,15 @@ void novelty(const RowSource& source, Arena arena, std::span<float> out) {
   source.for_blocks(arena, [&](int32_t first, DenseRows block) {
     const LaneMatrix products{products_data, block.count, lanes};
     std::array<float, kRowBlock> squares;
-    kernels.leverage.centre_rows(block, columns.centre.data());
+    kernels.centre_rows(block, columns.centre.data());
     kernels.dots(block, block.data, block.stride, squares.data());
     kernels.multiply(block, columns.rows, products, maxima.data());
     const int32_t newer = first + 1 - newest.first;  // the lane after that of row `first`
-    float* apart = out.data() + first;
-    kernels.leverage.nearest(products, columns.squares.data(), newer, apart);
-    for (size_t i = 0; i < static_cast<size_t>(block.count); ++i)
-      if (apart[i] < std::numeric_limits<float>::max())
-        apart[i] = std::max(0.0f, apart[i] + squares[i]);
+    float* crowds = out.data() + first;
+    kernels.crowds(products, squares.data(), columns.squares.data(), newer, crowds);
+    std::transform(crowds, crowds + block.count, crowds, [](float crowd) {
+      return 1.0f / std::cbrt(crowd < kLeastCrowd ? kLeastCrowd : crowd);
+    });
   });
 }
 

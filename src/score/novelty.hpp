@@ -1,5 +1,5 @@
-// How far a row's key is from the next one that is newer: a key that came again is looked up in its
-// newer row.
+// How far a row's key is from those that are newer: a key that came again is looked up in its newer
+// rows.
 #ifndef VASE_SCORE_NOVELTY_HPP
 #define VASE_SCORE_NOVELTY_HPP
 
@@ -10,9 +10,10 @@
 
 namespace vase {
 
-/// out[i] = min_j |x_i - x_j|^2 over the rows j that are newer than candidate i, among the
-/// kNoveltyRows newest of the head, recency window included; the largest float where none is newer.
-/// What it takes of the arena is free again afterwards. out: [n].
+/// out[i] = (sum_j |x_i - x_j|^-6)^(-1/3) over the rows j that are newer than candidate i, among
+/// the kNoveltyRows newest of the head, recency window included: the squared distance to the
+/// nearest of them, and less if there are more as near. 1e10 where none is newer. What it takes of
+/// the arena is free again afterwards. out: [n].
 void novelty(const RowSource& source, Arena arena, std::span<float> out);
 size_t novelty_bytes(const vase_rows& rows);
 

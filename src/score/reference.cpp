@@ -2,11 +2,13 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/novelty_rule.hpp"
 #include "core/rope_rule.hpp"
 #include "core/rows.hpp"
 #include "score/exp2.hpp"
 #include "score/fold.hpp"
 #include "score/kernels.hpp"
+#include "score/reciprocal.hpp"
 #include "score/sine.hpp"
 
 namespace vase {
@@ -97,21 +99,30 @@ void add_scaled_rows(DenseRows rows, const float* factors, float* sum) {
     for (int32_t d = 0; d < rows.stride; ++d) sum[d] = std::fma(factors[i], rows.row(i)[d], sum[d]);
 }
 
+void centre_rows(DenseRows rows, const float* centre) {
+  for (int32_t i = 0; i < rows.count; ++i)
+    for (int32_t d = 0; d < rows.stride; ++d) rows.row(i)[d] -= centre[d];
+}
+
+void crowds(LaneMatrix products, const float* squares, const float* lane_squares, int32_t first,
+            float* out) {
+  for (int32_t i = 0; i < products.depth; ++i) {
+    PartialSums sums{};
+    for (int32_t l = std::max(0, first + i); l < products.lanes; ++l) {
+      const float apart = std::fma(-2.0f, products.row(i)[l], squares[i] + lane_squares[l]);
+      const float near = reciprocal(apart < kLeastDistance ? kLeastDistance : apart);
+      sums[static_cast<size_t>(l % kLanes)] += near * near * near;
+    }
+    out[i] = fold(sums);
+  }
+}
+
 }  // namespace
 
 const Kernels& reference_kernels() {
   static const Kernels kernels{
-      "reference",
-      read_rows,
-      turn_back,
-      ranges,
-      multiply,
-      exp2_columns,
-      add_weighted_lanes,
-      projected_energy,
-      dots,
-      add_scaled_rows,
-      reference_leverage_kernels(),
+      "reference",        read_rows,        turn_back, ranges,          multiply,    exp2_columns,
+      add_weighted_lanes, projected_energy, dots,      add_scaled_rows, centre_rows, crowds,
   };
   return kernels;
 }

@@ -1,4 +1,4 @@
-// The rows that a leverage is taken of: values as they are stored, keys as they were before RoPE.
+// The rows that vase-plus looks at: values as they are stored, keys as they were before RoPE.
 #ifndef VASE_SCORE_ROW_SOURCE_HPP
 #define VASE_SCORE_ROW_SOURCE_HPP
 

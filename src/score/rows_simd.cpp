@@ -173,5 +173,13 @@ void turn_back(DenseRows rows, const RopeSteps& rope, const int32_t* positions) 
   }
 }
 
+void centre_rows(DenseRows rows, const float* centre) {
+  for (int32_t i = 0; i < rows.count; ++i)
+    for (int32_t d = 0; d < rows.stride; d += kWidth) {
+      float* at = rows.row(i) + d;
+      hn::StoreU(hn::Sub(hn::LoadU(f32, at), hn::LoadU(f32, centre + d)), f32, at);
+    }
+}
+
 }  // namespace vase::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -10,7 +10,9 @@
 
 #include <algorithm>
 
+#include "core/novelty_rule.hpp"
 #include "score/exp2.hpp"
+#include "score/reciprocal.hpp"
 #include "score/simd_vectors.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -190,6 +192,38 @@ void exp2_columns(LaneMatrix m, const float* maxima, float* sums) {
   }
 }
 
+// ---- how near the newest keys are ---------------------------------------------------------------
+
+/// reciprocal of reciprocal.hpp, lane by lane.
+HWY_INLINE V reciprocal(V x) {
+  const hn::Rebind<int32_t, F32> i32;
+  V y = hn::BitCast(f32, hn::Sub(hn::Set(i32, kReciprocalBits), hn::BitCast(i32, x)));
+  const V two = hn::Set(f32, 2.0f);
+  for (int step = 0; step < kReciprocalSteps; ++step) y = hn::Mul(y, hn::NegMulAdd(x, y, two));
+  return y;
+}
+
+void crowds(LaneMatrix products, const float* squares, const float* lane_squares, int32_t first,
+            float* out) {
+  const V two = hn::Set(f32, 2.0f), least = hn::Set(f32, kLeastDistance);
+  for (int32_t i = 0; i < products.depth; ++i) {
+    const int32_t from = std::max(0, first + i);
+    const V from_lane = hn::Set(f32, static_cast<float>(from)), square = hn::Set(f32, squares[i]);
+    Group sum = zero_group();
+    for (int32_t lane = from / kLanes * kLanes; lane < products.lanes; lane += kLanes)
+      for (int v = 0; v < kVectors; ++v) {
+        const int32_t l = lane + v * kWidth;
+        const V both = hn::Add(square, hn::LoadU(f32, lane_squares + l));
+        const V apart = hn::NegMulAdd(two, hn::LoadU(f32, products.row(i) + l), both);
+        const V near = reciprocal(hn::IfThenElse(hn::Lt(apart, least), least, apart));
+        const V cube = hn::Mul(hn::Mul(near, near), near);
+        const auto newer = hn::Ge(hn::Iota(f32, static_cast<float>(l)), from_lane);
+        sum.v[v] = hn::Add(sum.v[v], hn::IfThenElseZero(newer, cube));
+      }
+    out[i] = fold(sum);
+  }
+}
+
 }  // namespace
 
 const Kernels* kernels() {
@@ -204,7 +238,8 @@ const Kernels* kernels() {
       projected_energy,
       dots,
       add_scaled_rows,
-      leverage_kernels(),
+      centre_rows,
+      crowds,
   };
   return &kernels;
 }

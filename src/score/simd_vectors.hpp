@@ -14,11 +14,10 @@
 HWY_BEFORE_NAMESPACE();
 namespace vase::HWY_NAMESPACE {
 
-/// What rows_simd.cpp and leverage_simd.cpp compiled for this instruction set; Kernels says what it
-/// does.
+/// What rows_simd.cpp compiled for this instruction set; Kernels says what it does.
 void read_rows(const vase_rows& rows, int32_t head, const int32_t* cells, DenseRows out);
 void turn_back(DenseRows rows, const RopeSteps& rope, const int32_t* positions);
-LeverageKernels leverage_kernels();
+void centre_rows(DenseRows rows, const float* centre);
 
 namespace {
 

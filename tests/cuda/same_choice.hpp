@@ -15,7 +15,7 @@ namespace vase::testing {
 
 /// Sums of f32 differ by their order: scores within this of each other may change places.
 constexpr double kNearTie = 1e-4;
-/// The device rounds keys before RoPE to f16 (cuda/upright.hpp), and values for their Gram matrix.
+/// The device rounds keys before RoPE to f16 (cuda/upright.hpp).
 constexpr double kRoundedNearTie = 1e-3;
 
 inline double near_tie(const vase_params& params) {

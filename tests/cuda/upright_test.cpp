@@ -1,4 +1,4 @@
-// vase-plus on the device takes the leverage of keys as they were before RoPE.
+// vase-plus on the device compares keys as they were before RoPE.
 #include <gtest/gtest.h>
 
 #include "cuda/device.hpp"
@@ -106,7 +106,7 @@ TEST_P(CudaUprightTest, ScoresAreThoseOfKeysTurnedBackBefore) {
   const std::vector<float> expected = device_scores(params, upright.layer);
   testing::expect_same_scores(params, turned.layer, expected, device_scores(params, turned.layer));
 
-  // Keys as they are stored have other leverages: the above could fail.
+  // Keys as they are stored have other distances: the above could fail.
   vase_layer unknown = turned.layer;
   unknown.rope.frequencies = nullptr;
   const std::vector<float> stored = device_scores(params, unknown);

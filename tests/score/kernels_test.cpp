@@ -14,6 +14,7 @@
 
 #include "core/rope_rule.hpp"
 #include "score/exp2.hpp"
+#include "score/reciprocal.hpp"
 #include "score/simd.hpp"
 #include "score/sine.hpp"
 #include "support/random_layer.hpp"
@@ -171,79 +172,26 @@ TEST_P(KernelsTest, Softmax) {
     }
 }
 
-/// The elements on and right of the diagonal, row by row.
-template <typename T>
-std::vector<T> upper(const std::vector<T>& m, int32_t dim) {
-  std::vector<T> elements;
-  const auto n = static_cast<size_t>(dim);
-  for (size_t i = 0; i < n; ++i)
-    for (size_t j = i; j < n; ++j) elements.push_back(m[i * n + j]);
-  return elements;
-}
-
-TEST_P(KernelsTest, GramMatrices) {
-  const LeverageKernels simd = simd_kernels().leverage, &scalar = reference_.leverage;
+TEST_P(KernelsTest, Centring) {
   for (const int32_t count : kCounts)
     for (const int32_t dim : kDims) {
-      DenseRows rows = random_rows(count, dim);
+      const DenseRows rows = random_rows(count, dim);
       std::vector<float> copy = rows_;
       const std::vector<float> centre = random_floats(static_cast<size_t>(rows.stride));
-      simd.centre_rows(rows, centre.data());
-      scalar.centre_rows({copy.data(), count, rows.stride}, centre.data());
+      simd_kernels().centre_rows(rows, centre.data());
+      reference_.centre_rows({copy.data(), count, rows.stride}, centre.data());
       EXPECT_EQ(rows_, copy);
-
-      const auto n = static_cast<size_t>(rows.stride);
-      std::vector<float> expected = random_floats(n * n), found = expected;
-      const LaneMatrix expected_sum{expected.data(), rows.stride, rows.stride},
-          found_sum{found.data(), rows.stride, rows.stride};
-      scalar.add_gram(rows, expected_sum);
-      simd.add_gram(rows, found_sum);
-      EXPECT_EQ(upper(found, rows.stride), upper(expected, rows.stride));
-
-      std::vector<double> moved(n * n, 0.1), other_moved = moved;
-      scalar.move_sums(expected_sum, {moved.data(), rows.stride});
-      simd.move_sums(found_sum, {other_moved.data(), rows.stride});
-      EXPECT_EQ(upper(other_moved, rows.stride), upper(moved, rows.stride));
-      EXPECT_EQ(found, std::vector<float>(n * n, 0.0f));
     }
 }
 
-TEST_P(KernelsTest, Factors) {
-  for (const int32_t dim : {16, 48, 64, 80, 128}) {
-    const DenseRows rows = random_rows(2 * dim, dim);
-    const auto n = static_cast<size_t>(dim);
-    std::vector<float> products(n * n);
-    std::vector<double> gram(n * n), inverse(n * n, 0.5);
-    reference_.leverage.add_gram(rows, {products.data(), dim, dim});
-    reference_.leverage.move_sums({products.data(), dim, dim}, {gram.data(), dim});
-    std::vector<double> other = gram, other_inverse = inverse;
-    reference_.leverage.factorise({gram.data(), dim});
-    simd_kernels().leverage.factorise({other.data(), dim});
-    EXPECT_EQ(upper(other, dim), upper(gram, dim));
-
-    reference_.leverage.invert_upper({gram.data(), dim}, {inverse.data(), dim});
-    simd_kernels().leverage.invert_upper({other.data(), dim}, {other_inverse.data(), dim});
-    EXPECT_EQ(other_inverse, inverse);
-
-    std::vector<float> by(inverse.begin(), inverse.end());
-    for (const int32_t count : kCounts) {
-      std::vector<float> expected(static_cast<size_t>(count)), found = expected;
-      const DenseRows some{rows.data, std::min(count, rows.count), dim};
-      reference_.leverage.triangular_energy(some, {by.data(), dim, dim}, expected.data());
-      simd_kernels().leverage.triangular_energy(some, {by.data(), dim, dim}, found.data());
-      EXPECT_EQ(found, expected) << "dim " << dim << " count " << count;
-    }
-  }
-}
-
-TEST_P(KernelsTest, Nearest) {
+TEST_P(KernelsTest, Crowds) {
   for (const int32_t lanes : {16, 48, 256})
     for (const int32_t first : {-300, -20, -1, 0, 7, 250}) {
-      std::vector<float> squares = random_floats(static_cast<size_t>(lanes));
+      const std::vector<float> squares = random_floats(48), of_lanes = random_floats(256);
       const LaneMatrix m{random_rows(48, lanes).data, 48, lanes};
-      std::vector<float> expected(48), found(48);
-      reference_.leverage.nearest(m, squares.data(), first, expected.data());
-      simd_kernels().leverage.nearest(m, squares.data(), first, found.data());
+      std::vector<float> expected(48), found(48, 1.0f);
+      reference_.crowds(m, squares.data(), of_lanes.data(), first, expected.data());
+      simd_kernels().crowds(m, squares.data(), of_lanes.data(), first, found.data());
       EXPECT_EQ(found, expected) << lanes << " lanes from " << first;
     }
 }
@@ -253,6 +201,14 @@ INSTANTIATE_TEST_SUITE_P(Targets, KernelsTest, ::testing::ValuesIn(fused_targets
                            return std::string(hwy::TargetName(target.param));
                          });
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(KernelsTest);
+
+TEST(Reciprocal, IsAccurate) {
+  for (float x = 1e-17f; x < 1e17f; x *= 1.0137f) {
+    const double expected = 1.0 / static_cast<double>(x);
+    EXPECT_NEAR(static_cast<double>(reciprocal(x)), expected, 3e-7 * expected) << x;
+  }
+  EXPECT_TRUE(std::isnan(reciprocal(std::numeric_limits<float>::quiet_NaN())));
+}
 
 TEST(SineCosine, IsAccurate) {
   for (float turns = -0.5f; turns <= 0.5f; turns += 0.000173f) {

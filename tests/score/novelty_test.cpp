@@ -1,11 +1,11 @@
-// Novelty against its formula: the squared distance of each row to the nearest newer one.
+// Novelty against its formula: the softened squared distance of each row to the nearest newer ones.
 #include "score/novelty.hpp"
 
 #include <gtest/gtest.h>
 
-#include <limits>
+#include <cmath>
 
-#include "core/leverage_rule.hpp"
+#include "core/novelty_rule.hpp"
 #include "score/head_of.hpp"
 
 namespace vase {
@@ -23,10 +23,10 @@ double squared_distance(const std::vector<double>& a, const std::vector<double>&
 
 double novelty_by_formula(const Matrix& rows, size_t i) {
   const size_t newest = rows.size() - std::min<size_t>(rows.size(), kNoveltyRows);
-  double least = std::numeric_limits<float>::max();
+  double crowd = 0;
   for (size_t j = std::max(i + 1, newest); j < rows.size(); ++j)
-    least = std::min(least, squared_distance(rows[i], rows[j]));
-  return least;
+    crowd += std::pow(std::max(squared_distance(rows[i], rows[j]), 1e-3), -3);
+  return std::pow(std::max(crowd, 1e-30), -1.0 / 3);
 }
 
 /// The head whose newest `recency` rows are no candidates.
@@ -49,7 +49,7 @@ std::vector<float> novelty_of(const Head& head, const vase_rows& rows, const Ker
 
 class NoveltyTest : public testing::HeadTest {};
 
-TEST_P(NoveltyTest, IsTheSquaredDistanceToTheNearestNewerRow) {
+TEST_P(NoveltyTest, IsTheSoftenedSquaredDistanceToTheNewerRows) {
   const Matrix rows = head_of_.matrix(layer_.keys);
   for (const size_t recency : {0u, 1u, 64u}) {
     const Head head = with_window(head_, recency);
@@ -64,6 +64,46 @@ TEST_P(NoveltyTest, IsTheSquaredDistanceToTheNearestNewerRow) {
   }
 }
 
+/// Turns rows back that stand for tokens 0, 1, ...
+void turn_back(const vase_rope& rope, Matrix& rows) {
+  for (size_t i = 0; i < rows.size(); ++i)
+    for (int32_t p = 0; p < rope.pairs; ++p) {
+      const auto first = static_cast<size_t>(rope.stride == 1 ? 2 * p : p);
+      double &a = rows[i][first], &b = rows[i][first + static_cast<size_t>(rope.stride)];
+      const double angle = static_cast<double>(rope.frequencies[p]) * static_cast<double>(i);
+      const double turned = a * std::cos(angle) + b * std::sin(angle);
+      b = b * std::cos(angle) - a * std::sin(angle);
+      a = turned;
+    }
+}
+
+TEST_P(NoveltyTest, OfKeysAsTheyWereBeforeRope) {
+  const int32_t half = layer_.keys.dim / 2;
+  std::vector<float> frequencies;
+  for (int32_t p = 0; p < half; ++p)
+    frequencies.push_back(std::pow(1e4f, -static_cast<float>(p) / static_cast<float>(half)));
+  for (const vase_rope& rope :
+       {vase_rope{frequencies.data(), half, 1}, vase_rope{frequencies.data(), half, half},
+        vase_rope{frequencies.data(), half / 2, half / 2}})
+    for (const int32_t rotation : {0, layer_.keys.dim % 16 == 0 ? 16 : 0}) {
+      vase_layer layer = layer_;
+      layer.rope = rope;
+      layer.keys.rotation = rotation;
+      const HeadOf head_of(layer, layer.n_heads - 1);
+      Matrix rows = head_of.matrix(layer.keys);
+      turn_back(rope, rows);
+      const size_t bytes = upright_bytes(rope) + novelty_bytes(layer.keys);
+      const auto found = run(head_of.head(), bytes, [&](Arena& arena, std::span<float> out) {
+        novelty(upright_keys(head_of.head(), kernels_, arena), arena, out);
+      });
+      for (size_t i = 0; i < found.size(); ++i) {
+        const double expected = novelty_by_formula(rows, i);
+        ASSERT_NEAR(static_cast<double>(found[i]), expected, 1e-4 * expected)
+            << "row " << i << " stride " << rope.stride << " rotation " << rotation;
+      }
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Shapes, NoveltyTest,
     ::testing::Values(testing::Shape{.n_heads = 1, .dim = 64, .n_rows = 70},
@@ -72,16 +112,34 @@ INSTANTIATE_TEST_SUITE_P(
                       testing::Shape{.n_heads = 1, .dim = 37, .n_rows = 256},
                       testing::Shape{.n_heads = 2, .dim = 64, .n_rows = 300, .type = VASE_Q8_0}));
 
-TEST(Novelty, IsNothingForAKeyThatCameAgain) {
+/// 40 keys 4 apart in a row, far from the origin, that come twice.
+TEST(Novelty, IsLeastForAKeyThatCameAgain) {
   std::vector<float> rows(80 * 16);
   for (size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<float>(i / 16 % 40) + 300.0f;
   std::vector<int32_t> cells;
   const vase_layer layer = testing::layer_of(rows, 16, cells);
   const HeadOf head(layer, 0);
   const std::vector<float> found = novelty_of(head.head(), layer.keys, best_kernels());
-  for (size_t i = 0; i < 40; ++i) EXPECT_EQ(found[i], 0.0f) << "row " << i;
-  for (size_t i = 40; i < 79; ++i) EXPECT_NEAR(found[i], 16.0f, 1e-3f) << "row " << i;
-  EXPECT_EQ(found[79], std::numeric_limits<float>::max());
+  for (size_t i = 0; i < 40; ++i) EXPECT_NEAR(found[i], kLeastDistance, 1e-8f) << "row " << i;
+  // Those after them add up: 1 + 2^-6 + 3^-6 + ... of that of the next.
+  for (size_t i = 40; i < 78; ++i) EXPECT_NEAR(found[i], 15.9f, 0.1f) << "row " << i;
+  EXPECT_NEAR(found[78], 16.0f, 1e-3f);
+  EXPECT_NEAR(found[79], 1e10f, 1e4f);
+}
+
+TEST(Novelty, IsLessWithMoreKeysThatNear) {
+  constexpr size_t kDim = 16;
+  std::vector<float> rows;
+  for (const float x : {0.0f, 100.0f, 3.0f, 103.0f, 103.0f}) {  // the second has two at distance 3
+    rows.push_back(x);
+    rows.resize((rows.size() + kDim - 1) / kDim * kDim, 0.0f);
+  }
+  std::vector<int32_t> cells;
+  const vase_layer layer = testing::layer_of(rows, kDim, cells);
+  const HeadOf head(layer, 0);
+  const std::vector<float> found = novelty_of(head.head(), layer.keys, best_kernels());
+  EXPECT_NEAR(found[0], 9.0f, 1e-3f);
+  EXPECT_NEAR(found[1], 9.0f / std::cbrt(2.0f), 1e-3f);
 }
 
 }  // namespace

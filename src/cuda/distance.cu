@@ -1,0 +1,75 @@
+// How far each candidate's value is from the mean of all (vase-plus), as score/distance.cpp has it.
+// A warp takes a row.
+#include "cuda/launch.hpp"
+#include "cuda/warp_rows.cuh"
+
+namespace vase::cuda {
+namespace {
+
+constexpr int kWarps = 8, kThreads = kWarps * kWarpLanes;
+
+/// The sum of a split's candidates. Grid: (splits, units).
+template <vase_type T>
+__global__ __launch_bounds__(kThreads) void sum_values(DeviceCall call, Scratch scratch) {
+  const int unit = static_cast<int>(blockIdx.y), head = unit % call.n_heads;
+  const int warp = static_cast<int>(threadIdx.x) / kWarpLanes;
+  const DeviceItem& item = call.items[unit / call.n_heads];
+  if (item.active == 0) return;
+  const int candidates = candidates_of(call, item);
+  const int32_t* age = scratch.age + int64_t{unit} * call.row_capacity;
+
+  const int begin = static_cast<int>(blockIdx.x) * kSplitRows;
+  const int end = min(item.n_rows, begin + kSplitRows);
+  float sum[kSegment] = {};
+#pragma unroll 4
+  for (int row = begin + warp; row < end; row += kWarps) {
+    float x[kSegment];
+    read_row<T>(row_of(item, item.values, head, row), call.values, x);
+    const float counts = age[row] < candidates ? 1.0f : 0.0f;
+#pragma unroll
+    for (int d = 0; d < kSegment; ++d) sum[d] = fmaf(counts, x[d], sum[d]);
+  }
+  store_split_sum<kWarps>(sum, scratch, unit);
+}
+
+/// Grid: (splits, units).
+template <vase_type T>
+__global__ __launch_bounds__(kThreads) void distances_kernel(DeviceCall call, Scratch scratch) {
+  __shared__ float mean[kMostDim];
+  const int unit = static_cast<int>(blockIdx.y), head = unit % call.n_heads;
+  const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
+  const int warp = static_cast<int>(threadIdx.x) / kWarpLanes;
+  const DeviceItem& item = call.items[unit / call.n_heads];
+  if (item.active == 0) return;
+  mean[threadIdx.x] = split_total(scratch, unit) / static_cast<float>(candidates_of(call, item));
+  __syncthreads();
+
+  const int begin = static_cast<int>(blockIdx.x) * kSplitRows;
+  const int end = min(item.n_rows, begin + kSplitRows);
+#pragma unroll 4
+  for (int row = begin + warp; row < end; row += kWarps) {
+    float x[kSegment];
+    read_row<T>(row_of(item, item.values, head, row), call.values, x);
+    float square = 0;
+#pragma unroll
+    for (int d = 0; d < kSegment; ++d) {
+      const float apart = x[d] - mean[lane * kSegment + d];
+      square = fmaf(apart, apart, square);
+    }
+    square = warp_sum(square);
+    if (lane == 0) scratch.second[int64_t{unit} * call.row_capacity + row] = sqrtf(square);
+  }
+}
+
+}  // namespace
+
+void value_distances(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
+  const dim3 grid(static_cast<unsigned>(row_splits(call.most_rows)),
+                  static_cast<unsigned>(call.units()));
+  with_type(call.values.type, [&]<vase_type T>() {
+    sum_values<T><<<grid, kThreads, 0, stream>>>(call, scratch);
+    distances_kernel<T><<<grid, kThreads, 0, stream>>>(call, scratch);
+  });
+}
+
+}  // namespace vase::cuda
