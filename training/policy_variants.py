@@ -58,8 +58,8 @@ class Variant:
     newer: int = 0  # among the newest so many rows; 0: among all
     novel_low: float = 1.0  # share of the rotation's pairs, the slowest, that novelty looks at
     novel_white: float = 0.0  # 1: distances in the metric of the candidates' inverse Gram matrix
-    novel_soft: float = 0.0  # 1: 1 / (sum of 1 / squared distance), not the nearest alone
-    novel_other: float = 0.0  # adds so much * log(squared distance of the key to the nearest older)
+    novel_soft: float = 0.0  # p: 1 / (sum of squared distance to the power of -p), not the nearest
+    novel_cap: float = 0.0  # with it, the squared distance that is left counts as at most that
     value_novel: float = 0.0  # as novel, of values
     gram_novel: float = 0.0  # 1: a row enters the Gram matrices by d / (d + median d), d its novelty
     prompt_boost: float = 0.0  # rows of the prompt that are not pinned get so much on top
@@ -174,7 +174,7 @@ class Rows:
         """Squared distance of each row of x [s, h, n, d] to the nearest newer one [s, h, n]."""
         n = x.shape[2]
         if variant.novel_low < 1:
-            x = x[..., x.shape[-1] - round(variant.novel_low * x.shape[-1]):]
+            x = x[..., x.shape[-1] - round(variant.novel_low * x.shape[-1]) :]
         if variant.novel_white:
             x = self.whitened(x, variant.novel_white)
         newer = torch.ones(n, n, device=x.device).triu(1).bool() & self.valid[..., None, :]
@@ -183,11 +183,13 @@ class Rows:
         squares = x.pow(2).sum(-1)
         apart = squares[..., None] + squares[..., None, :] - 2 * x @ x.transpose(-1, -2)
         if variant.novel_soft:
-            apart = apart.clamp(min=1e-3).pow(-variant.novel_soft) * newer
-            return apart.sum(-1).clamp(min=1e-12).reciprocal()
+            crowd = (apart.clamp(min=1e-3).pow(-variant.novel_soft) * newer).sum(-1)
+            least = variant.novel_cap**-variant.novel_soft if variant.novel_cap else 1e-30
+            return crowd.clamp(min=least).reciprocal()
         return apart.masked_fill_(~newer, 1e9).amin(-1).clamp(min=1e-6)
 
     def whitened(self, x, ridge: float):
+        """x [s, h, n, d] such that the candidates' Gram matrix is the unit matrix, but for a ridge."""
         kept = self.centred(x) * self.candidate[..., None]
         gram = kept.transpose(-1, -2) @ kept
         many = gram.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None]

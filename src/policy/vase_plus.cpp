@@ -13,7 +13,7 @@ class VasePlus final : public Policy {
  public:
   const char* name() const override { return "vase-plus"; }
   const char* summary() const override {
-    return "keeps values far from the mean whose keys before RoPE no newer ones are near";
+    return "keeps values far from the mean whose keys (before RoPE) no newer one resembles";
   }
   Choice choice() const override { return Choice::kHighest; }
   float default_pin() const override { return 0.5f; }

@@ -300,7 +300,7 @@ TEST_F(SessionTest, BenchMeasuresEachCombinationOnALine) {
 
 TEST_F(SessionTest, PoliciesPrintsATableOrJson) {
   EXPECT_THAT(run_vase({"policies"}).out, HasSubstr("snapkv"));
-  EXPECT_THAT(run_vase({"policies"}).out, HasSubstr("novelty; the default\n"));
+  EXPECT_THAT(run_vase({"policies"}).out, HasSubstr("resembles; the default\n"));
   const auto json = nlohmann::json::parse(run_vase({"policies", "--budget", "1024", "--json"}).out);
   EXPECT_EQ(json["defaults"]["protect"], 256);
   EXPECT_EQ(json["defaults"]["recency"], 64);
