@@ -36,7 +36,7 @@ class Variant:
     value_apart: float = 0.0  # and of the value's
     key_lev: float = 0.0  # z(log of the key's ridge leverage)
     value_lev: float = 0.0  # and of the value's
-    raw: float = 0.0  # 1: logarithms of leverage as they are; 2: leverage itself; both not standardised
+    raw: float = 0.0  # 1: logarithms as they are, not standardised; 2: leverage itself
     joint: float = 0.0  # z(log of the leverage of key and value as one vector)
     ridge: float = 1.0  # of leverage, in parts of the mean variance
     highest: float = 0.0  # 1: the higher of key's and value's leverage, not their sum
@@ -59,7 +59,10 @@ class Variant:
     novel_low: float = 1.0  # share of the rotation's pairs, the slowest, that novelty looks at
     novel_white: float = 0.0  # 1: distances in the metric of the candidates' inverse Gram matrix
     novel_soft: float = 0.0  # p: 1 / (sum of squared distance to the power of -p), not the nearest
-    novel_cap: float = 0.0  # with it, the squared distance that is left counts as at most that
+    novel_cap: float = 0.0  # the squared distance counts as at most that
+    cap_of: float = 0.0  # in parts of: 0: 1; 1: the median; 2: the mean squared length about the mean
+    cap_rank: float = 0.0  # or: at most this quantile of the candidates'
+    cap_crowd: float = 0.0  # 1: the cap is the distance of one more newer row, to every row
     value_novel: float = 0.0  # as novel, of values
     gram_novel: float = 0.0  # 1: a row enters the Gram matrices by d / (d + median d), d its novelty
     prompt_boost: float = 0.0  # rows of the prompt that are not pinned get so much on top
@@ -183,10 +186,28 @@ class Rows:
         squares = x.pow(2).sum(-1)
         apart = squares[..., None] + squares[..., None, :] - 2 * x @ x.transpose(-1, -2)
         if variant.novel_soft:
-            crowd = (apart.clamp(min=1e-3).pow(-variant.novel_soft) * newer).sum(-1)
-            least = variant.novel_cap**-variant.novel_soft if variant.novel_cap else 1e-30
-            return crowd.clamp(min=least).reciprocal()
+            crowd = (apart.clamp(min=1e-3).pow(-variant.novel_soft) * newer).sum(-1).clamp(min=1e-30)
+            return self.capped(variant, x, crowd)
         return apart.masked_fill_(~newer, 1e9).amin(-1).clamp(min=1e-6)
+
+    def capped(self, variant: Variant, x, crowd):
+        """1 / crowd [s, h, n], the sum of squared distances to the power of -p, at most the cap's."""
+        power = variant.novel_soft
+        if not (variant.novel_cap or variant.cap_rank):
+            return crowd.reciprocal()
+        if variant.cap_rank:
+            of_candidates = crowd.masked_fill(~self.candidate, math.nan)
+            least = of_candidates.nanquantile(1 - variant.cap_rank, -1, keepdim=True)
+        elif variant.cap_of == 1:
+            of_candidates = crowd.masked_fill(~self.candidate, math.nan)
+            least = of_candidates.nanmedian(-1, keepdim=True).values * variant.novel_cap**-power
+        elif variant.cap_of == 2:
+            lengths = self.centred(x).pow(2).sum(-1) * self.candidate
+            mean = lengths.sum(-1, keepdim=True) / self.candidate.sum(-1, keepdim=True).clamp(min=1)
+            least = (variant.novel_cap * mean).clamp(min=1e-3).pow(-power)
+        else:
+            least = torch.full_like(crowd[..., :1], variant.novel_cap**-power)
+        return (crowd + least if variant.cap_crowd else crowd.maximum(least)).reciprocal()
 
     def whitened(self, x, ridge: float):
         """x [s, h, n, d] such that the candidates' Gram matrix is the unit matrix, but for a ridge."""
@@ -247,6 +268,10 @@ class Rows:
         return (self.keys.float() @ g).pow(2).sum(-1) * (self.values.float() @ g).pow(2).sum(-1)
 
 
+def on_scale(variant: Variant, logarithms, rows):
+    return logarithms if variant.raw else standardised(logarithms, rows.candidate)
+
+
 def log_norm(x):
     return x.float().norm(dim=-1).clamp(min=1e-6).log()
 
@@ -296,12 +321,12 @@ def score(variant: Variant, rows: Rows, memory, noise, position: int, budgets):
         result += variant.key * standardised(log_norm(rows.keys), rows.candidate)
     if variant.value:
         log = log_norm(rows.values)
-        result += variant.value * (log if variant.raw else standardised(log, rows.candidate))
+        result += variant.value * on_scale(variant, log, rows)
     apart = {"key_apart": rows.keys, "value_apart": rows.values}
     for name, x in apart.items():
         if weight := getattr(variant, name):
             log = log_norm(rows.centred(x))
-            result += weight * (log if variant.raw else standardised(log, rows.candidate))
+            result += weight * on_scale(variant, log, rows)
     if variant.key_lev or variant.value_lev:
         result += leverages(variant, rows)
     if variant.novel:
@@ -346,7 +371,7 @@ def leverages(variant: Variant, rows: Rows):
         scores = rows.leverage_scores(x, variant.ridge, seen, everything, weights).clamp(min=1e-9)
         if variant.raw < 2:
             scores = scores.log()
-        weighted.append(weight * (scores if variant.raw else standardised(scores, rows.candidate)))
+        weighted.append(weight * on_scale(variant, scores, rows))
     return torch.stack(weighted).amax(0) if variant.highest else sum(weighted)
 
 

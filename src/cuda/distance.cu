@@ -12,23 +12,19 @@ constexpr int kWarps = 8, kThreads = kWarps * kWarpLanes;
 template <vase_type T>
 __global__ __launch_bounds__(kThreads) void sum_values(DeviceCall call, Scratch scratch) {
   const int unit = static_cast<int>(blockIdx.y), head = unit % call.n_heads;
-  const int warp = static_cast<int>(threadIdx.x) / kWarpLanes;
   const DeviceItem& item = call.items[unit / call.n_heads];
   if (item.active == 0) return;
   const int candidates = candidates_of(call, item);
   const int32_t* age = scratch.age + int64_t{unit} * call.row_capacity;
 
-  const int begin = static_cast<int>(blockIdx.x) * kSplitRows;
-  const int end = min(item.n_rows, begin + kSplitRows);
   float sum[kSegment] = {};
-#pragma unroll 4
-  for (int row = begin + warp; row < end; row += kWarps) {
-    float x[kSegment];
-    read_row<T>(row_of(item, item.values, head, row), call.values, x);
-    const float counts = age[row] < candidates ? 1.0f : 0.0f;
+  for_split_rows<T, kWarps>(item, item.values, call.values, head,
+                            [&](int row, const float(&x)[kSegment]) {
+                              const float counts = age[row] < candidates ? 1.0f : 0.0f;
 #pragma unroll
-    for (int d = 0; d < kSegment; ++d) sum[d] = fmaf(counts, x[d], sum[d]);
-  }
+                              for (int d = 0; d < kSegment; ++d)
+                                sum[d] = fmaf(counts, x[d], sum[d]);
+                            });
   store_split_sum<kWarps>(sum, scratch, unit);
 }
 
@@ -38,27 +34,22 @@ __global__ __launch_bounds__(kThreads) void distances_kernel(DeviceCall call, Sc
   __shared__ float mean[kMostDim];
   const int unit = static_cast<int>(blockIdx.y), head = unit % call.n_heads;
   const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
-  const int warp = static_cast<int>(threadIdx.x) / kWarpLanes;
   const DeviceItem& item = call.items[unit / call.n_heads];
   if (item.active == 0) return;
   mean[threadIdx.x] = split_total(scratch, unit) / static_cast<float>(candidates_of(call, item));
   __syncthreads();
 
-  const int begin = static_cast<int>(blockIdx.x) * kSplitRows;
-  const int end = min(item.n_rows, begin + kSplitRows);
-#pragma unroll 4
-  for (int row = begin + warp; row < end; row += kWarps) {
-    float x[kSegment];
-    read_row<T>(row_of(item, item.values, head, row), call.values, x);
-    float square = 0;
+  for_split_rows<T, kWarps>(
+      item, item.values, call.values, head, [&](int row, const float(&x)[kSegment]) {
+        float square = 0;
 #pragma unroll
-    for (int d = 0; d < kSegment; ++d) {
-      const float apart = x[d] - mean[lane * kSegment + d];
-      square = fmaf(apart, apart, square);
-    }
-    square = warp_sum(square);
-    if (lane == 0) scratch.second[int64_t{unit} * call.row_capacity + row] = sqrtf(square);
-  }
+        for (int d = 0; d < kSegment; ++d) {
+          const float apart = x[d] - mean[lane * kSegment + d];
+          square = fmaf(apart, apart, square);
+        }
+        square = warp_sum(square);
+        if (lane == 0) scratch.second[int64_t{unit} * call.row_capacity + row] = sqrtf(square);
+      });
 }
 
 }  // namespace

@@ -21,32 +21,28 @@ template <vase_type T>
 __global__ __launch_bounds__(kThreads) void sum_unit_keys(DeviceCall call, Scratch scratch) {
   const int unit = static_cast<int>(blockIdx.y), head = unit % call.n_heads;
   const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
-  const int warp = static_cast<int>(threadIdx.x) / kWarpLanes;
   const DeviceItem& item = call.items[unit / call.n_heads];
   if (item.active == 0) return;
   const int candidates = candidates_of(call, item);
   const int32_t* age = scratch.age + int64_t{unit} * call.row_capacity;
 
-  const int begin = static_cast<int>(blockIdx.x) * kSplitRows;
-  const int end = min(item.n_rows, begin + kSplitRows);
   float sum[kSegment] = {};
-#pragma unroll 4
-  for (int row = begin + warp; row < end; row += kWarps) {
-    float x[kSegment];
-    read_row<T>(row_of(item, item.keys, head, row), call.keys, x);
-    float square = 0;
+  for_split_rows<T, kWarps>(item, item.keys, call.keys, head,
+                            [&](int row, const float(&x)[kSegment]) {
+                              float square = 0;
 #pragma unroll
-    for (float v : x) square = fmaf(v, v, square);
-    square = warp_sum(square);
-    const float inverse_norm = 1.0f / (sqrtf(square) + 1e-8f);
-    if (lane == 0) {
-      inverse_norms(call, scratch, unit)[row] = inverse_norm;
-      squares(call, scratch, unit)[row] = square;
-    }
-    if (age[row] >= candidates) continue;
+                              for (float v : x) square = fmaf(v, v, square);
+                              square = warp_sum(square);
+                              const float inverse_norm = 1.0f / (sqrtf(square) + 1e-8f);
+                              if (lane == 0) {
+                                inverse_norms(call, scratch, unit)[row] = inverse_norm;
+                                squares(call, scratch, unit)[row] = square;
+                              }
+                              if (age[row] >= candidates) return;
 #pragma unroll
-    for (int d = 0; d < kSegment; ++d) sum[d] = fmaf(inverse_norm, x[d], sum[d]);
-  }
+                              for (int d = 0; d < kSegment; ++d)
+                                sum[d] = fmaf(inverse_norm, x[d], sum[d]);
+                            });
   store_split_sum<kWarps>(sum, scratch, unit);
 }
 
@@ -56,7 +52,6 @@ __global__ __launch_bounds__(kThreads) void similarities_kernel(DeviceCall call,
   __shared__ float unit_sum[kMostDim];
   const int unit = static_cast<int>(blockIdx.y), head = unit % call.n_heads;
   const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
-  const int warp = static_cast<int>(threadIdx.x) / kWarpLanes;
   const DeviceItem& item = call.items[unit / call.n_heads];
   if (item.active == 0) return;
 
@@ -64,22 +59,18 @@ __global__ __launch_bounds__(kThreads) void similarities_kernel(DeviceCall call,
   __syncthreads();
 
   const auto n = static_cast<float>(candidates_of(call, item));
-  const int begin = static_cast<int>(blockIdx.x) * kSplitRows;
-  const int end = min(item.n_rows, begin + kSplitRows);
-#pragma unroll 4
-  for (int row = begin + warp; row < end; row += kWarps) {
-    float x[kSegment];
-    read_row<T>(row_of(item, item.keys, head, row), call.keys, x);
-    float dot = 0;
+  for_split_rows<T, kWarps>(
+      item, item.keys, call.keys, head, [&](int row, const float(&x)[kSegment]) {
+        float dot = 0;
 #pragma unroll
-    for (int d = 0; d < kSegment; ++d) dot = fmaf(x[d], unit_sum[lane * kSegment + d], dot);
-    dot = warp_sum(dot);
-    const float inverse_norm = inverse_norms(call, scratch, unit)[row];
-    const float with_itself = squares(call, scratch, unit)[row] * inverse_norm * inverse_norm;
-    if (lane == 0)
-      scratch.second[int64_t{unit} * call.row_capacity + row] =
-          (dot * inverse_norm - with_itself) / n;
-  }
+        for (int d = 0; d < kSegment; ++d) dot = fmaf(x[d], unit_sum[lane * kSegment + d], dot);
+        dot = warp_sum(dot);
+        const float inverse_norm = inverse_norms(call, scratch, unit)[row];
+        const float with_itself = squares(call, scratch, unit)[row] * inverse_norm * inverse_norm;
+        if (lane == 0)
+          scratch.second[int64_t{unit} * call.row_capacity + row] =
+              (dot * inverse_norm - with_itself) / n;
+      });
 }
 
 template <vase_type T>

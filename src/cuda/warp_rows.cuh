@@ -22,6 +22,21 @@ __device__ inline void read_row(const std::byte* row, const RowShape& shape, flo
   segment.values(x);
 }
 
+/// Calls use(row, x) for each of the warp's rows of the split blockIdx.x, x as read_row() gives it.
+template <vase_type T, int kWarps, typename Use>
+__device__ inline void for_split_rows(const DeviceItem& item, const DeviceRows& rows,
+                                      const RowShape& shape, int head, const Use& use) {
+  const int warp = static_cast<int>(threadIdx.x) / kWarpLanes;
+  const int begin = static_cast<int>(blockIdx.x) * kSplitRows;
+  const int end = min(item.n_rows, begin + kSplitRows);
+#pragma unroll 4
+  for (int row = begin + warp; row < end; row += kWarps) {
+    float x[kSegment];
+    read_row<T>(row_of(item, rows, head, row), shape, x);
+    use(row, x);
+  }
+}
+
 /// Adds up the `sum`s of a block's warps, lane l having segment l, to scratch.row_sums of the split
 /// blockIdx.x of `unit`. For blocks of a thread for each element.
 template <int kWarps>
