@@ -74,6 +74,7 @@ def model_file(shape: str, folder: pathlib.Path) -> pathlib.Path:
     if not path.exists():
         script = pathlib.Path(__file__).with_name("random_model.py")
         unfinished = path.with_suffix(".part")
+        folder.mkdir(parents=True, exist_ok=True)
         subprocess.run([sys.executable, script, shape, unfinished], check=True)
         unfinished.rename(path)
     return path

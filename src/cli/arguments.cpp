@@ -230,8 +230,8 @@ void PolicyArguments::add_parameters_to(CLI::App &app) {
 
 void PolicyArguments::add_guard_to(CLI::App &app) {
   app.add_flag("--loop-guard", loop_guard,
-               "attention: when the text begins to repeat itself, draw rows more evenly for a "
-               "while")
+               "when the text begins to repeat itself, go back and read it again without the "
+               "loop, under vase-plus")
       ->group(kPolicyGroup);
 }
 
@@ -248,6 +248,10 @@ vase_params PolicyArguments::params(std::uint64_t seed) const {
   params.seed = seed;
   if (vase_params_check(&params) != VASE_OK) throw Error(vase_last_error());
   check_attention();
+  if (loop_guard && !evicts()) {
+    throw Error(fmt::format("--loop-guard is for policies that evict, and {} does not: leave it out",
+                            policy));
+  }
   return params;
 }
 
@@ -264,7 +268,6 @@ void PolicyArguments::check_attention() const {
   refuse("--protect", protect.has_value());
   refuse("--temperature-attn", temperature.has_value());
   refuse("--lambda", lambda.has_value());
-  refuse("--loop-guard", loop_guard);
 }
 
 void PolicyArguments::drop_attention() {

@@ -67,7 +67,7 @@ std::string summary_text(const Report &report) {
                             with_commas(report.tokens)));
   line("evictions", evictions_line(report));
   if (report.loop_alarms > 0) {
-    line("loop guard", fmt::format("acted {} times", with_commas(report.loop_alarms)));
+    line("loop guard", fmt::format("went back {} times", with_commas(report.loop_alarms)));
   }
   line("memory", memory_line(report));
   line("seed", fmt::format("{}", report.seed));

@@ -24,12 +24,12 @@ std::ofstream open_file(const std::string &path, std::ios::openmode mode) {
 }  // namespace
 
 KeptRows kept_rows(const BoundedContext &context, std::int32_t sequence,
-                   std::vector<llama_token> tokens) {
+                   std::span<const llama_token> tokens) {
   const SequenceStatistics statistics = context.statistics(sequence);
-  tokens.resize(std::min(tokens.size(), static_cast<std::size_t>(statistics.tokens)));
+  tokens = tokens.first(std::min(tokens.size(), static_cast<std::size_t>(statistics.tokens)));
   KeptRows rows{.policy = context.params(sequence),
                 .evictions = statistics.evictions,
-                .tokens = std::move(tokens)};
+                .tokens = {tokens.begin(), tokens.end()}};
   for (std::int32_t layer = 0; layer < context.bounded_layers(); ++layer) {
     auto &heads = rows.positions.emplace_back();
     for (std::int32_t head = 0; head < context.heads(layer); ++head) {

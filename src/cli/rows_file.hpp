@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,7 +23,7 @@ struct KeptRows {
 
 /// Reads them out of `sequence`. `tokens`: what it was given; those not decoded yet are left out.
 KeptRows kept_rows(const BoundedContext &context, std::int32_t sequence,
-                   std::vector<llama_token> tokens);
+                   std::span<const llama_token> tokens);
 
 /// So that a bad path is known before the work. Makes the file if it is not there, and leaves one
 /// that is as it is. Throws Error if it cannot be written.

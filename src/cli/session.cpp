@@ -31,11 +31,6 @@ const char *in_words(engine::Finish finish) {
   return "interrupted";
 }
 
-// False for the token that ends a text, which is never decoded, and for events without a token.
-bool continues_text(const engine::Event &event) {
-  return event.finish != engine::Finish::end_of_text && event.finish != engine::Finish::cache_full;
-}
-
 SessionArguments prepared(SessionArguments arguments) {
   engine::init_llama(arguments.model.verbose);
   if (arguments.n_ctx && arguments.policy.evicts()) {
@@ -114,7 +109,6 @@ engine::Conversation Session::conversation() const {
 
 std::string Session::answer(const std::string &prompt) {
   std::vector<llama_token> tokens = tokenize(prompt);
-  tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
   generator_.start(0, {.prompt = std::move(tokens),
                        .sampling = sampling_,
                        .n_predict = arguments_.n_predict,
@@ -150,7 +144,6 @@ std::string Session::stream() {
   while (generator_.busy() && !interrupted()) {
     for (const engine::Event &event : generator_.step()) {
       emit(event.text);
-      if (continues_text(event)) tokens_.push_back(event.token);
       if (event.finish != engine::Finish::none) past_.finish = in_words(event.finish);
     }
     if (status_.due()) status_.show(status_text(report()));
@@ -162,7 +155,6 @@ std::string Session::stream() {
 
 void Session::clear() {
   generator_.clear(0);
-  tokens_.clear();
   at_start_ = true;
 }
 
@@ -174,6 +166,7 @@ Report Session::report() const {
     report.prompt_done += turn.prompt_done;
     report.generated += turn.generated;
     report.loop_alarms += turn.loop_alarms;
+    report.evictions_undone += turn.evictions_undone;
     report.prompt_seconds += turn.prompt_seconds;
     report.generate_seconds += turn.generate_seconds;
   }
@@ -183,7 +176,7 @@ Report Session::report() const {
   const vase_params &policy = options_.policy;
   report.most_rows =
       arguments_.policy.evicts() ? policy.budget + policy.interval : context_.cells_per_sequence();
-  report.evictions = cache.evictions;
+  report.evictions = cache.evictions + report.evictions_undone;
   report.overhead_seconds = context_.timings().capture + context_.timings().eviction;
   report.kv_bytes = context_.cache_bytes();
   report.full_kv_bytes = full_cache_.at(cache.tokens);

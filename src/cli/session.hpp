@@ -52,7 +52,7 @@ class Session {
   void print_summary() const;
   Report report() const;
   /// What each head holds of the conversation.
-  KeptRows rows() const { return kept_rows(context_, 0, tokens_); }
+  KeptRows rows() const { return kept_rows(context_, 0, generator_.tokens(0)); }
 
  private:
   BoundedOptions bounded_options();
@@ -68,8 +68,7 @@ class Session {
   engine::Model model_;
   BoundedContext context_;
   engine::Generator generator_;
-  std::vector<llama_token> tokens_;  // of the conversation, the newest of them not decoded yet
-  Report past_;                      // sums over the turns that are over
+  Report past_;  // sums over the turns that are over
   bool answering_ = false;
   bool at_start_ = true;  // nothing was given to the model yet
 };

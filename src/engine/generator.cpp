@@ -56,9 +56,11 @@ const Generator::Slot &Generator::slot(std::int32_t sequence) const {
 void Generator::start(std::int32_t sequence, Request request) {
   Slot &s = slot(sequence);
   if (s.busy) throw Error("the sequence is busy");
-  s.unread.insert(s.unread.end(), request.prompt.begin(), request.prompt.end());
-  if (s.unread.empty()) throw Error("the prompt is empty");
-  if (request.loop_guard) s.guard = std::make_unique<LoopGuard>(context_, sequence);
+  if (s.n_unread + request.prompt.size() == 0) throw Error("the prompt is empty");
+  if (request.loop_guard) s.guard.emplace(context_.params(sequence));
+  s.tokens.insert(s.tokens.end(), request.prompt.begin(), request.prompt.end());
+  s.n_unread += request.prompt.size();
+  s.prompt_end = s.tokens.size();
   s.busy = true;
   s.in_prompt = true;
   s.n_predict = request.n_predict;
@@ -67,7 +69,7 @@ void Generator::start(std::int32_t sequence, Request request) {
   s.sampler.emplace(model_.vocab(), request.sampling);
   s.utf8 = {};
   s.stop = StopStrings(std::move(request.stop));
-  s.statistics = {.prompt_tokens = static_cast<std::int64_t>(s.unread.size())};
+  s.statistics = {.prompt_tokens = static_cast<std::int64_t>(s.n_unread)};
   s.started = Clock::now();
 }
 
@@ -75,14 +77,17 @@ std::string Generator::cancel(std::int32_t sequence) {
   Slot &s = slot(sequence);
   if (!s.busy) return {};
   s.busy = false;
+  s.rereads = false;
   s.guard.reset();
   std::string held = s.stop.push(s.utf8.finish());
   return held + s.stop.finish();
 }
 
 void Generator::clear(std::int32_t sequence) {
+  const std::optional<OwnParams> own = slot(sequence).own_params;
   slot(sequence) = {};
   context_.clear(sequence);
+  if (own) context_.set_params(sequence, own->params, own->pin_prompt);
 }
 
 bool Generator::busy() const {
@@ -93,6 +98,10 @@ bool Generator::busy(std::int32_t sequence) const { return slot(sequence).busy; 
 
 const GenerationStatistics &Generator::statistics(std::int32_t sequence) const {
   return slot(sequence).statistics;
+}
+
+std::span<const llama_token> Generator::tokens(std::int32_t sequence) const {
+  return slot(sequence).tokens;
 }
 
 std::span<const Event> Generator::step() {
@@ -108,23 +117,23 @@ std::span<const Event> Generator::step() {
   return events_;
 }
 
-// One token of every sequence that generates, and pieces of the prompts of the others. Those with
-// the least left to read come first, so that what they leave of their share goes to the others.
+// One token of every sequence that generates, and pieces of what the others read. Those with the
+// least left to read come first, so that what they leave of their share goes to the others.
 std::vector<SequenceInput> Generator::plan_batch() {
   std::vector<SequenceInput> batch;
-  std::vector<std::int32_t> prompts;
+  std::vector<std::int32_t> readers;
   for (std::int32_t sequence = 0; sequence < std::ssize(slots_); ++sequence) {
     if (!slot(sequence).busy) continue;
-    if (slot(sequence).in_prompt) {
-      prompts.push_back(sequence);
+    if (slot(sequence).in_prompt || slot(sequence).rereads) {
+      readers.push_back(sequence);
     } else {
       add_input(sequence, 1, batch);
     }
   }
-  std::ranges::stable_sort(prompts, {}, [&](std::int32_t p) { return slot(p).unread.size(); });
+  std::ranges::stable_sort(readers, {}, [&](std::int32_t r) { return slot(r).n_unread; });
   std::int32_t left = prompt_chunk_;
-  auto waiting = static_cast<std::int32_t>(prompts.size());
-  for (const std::int32_t sequence : prompts) {
+  auto waiting = static_cast<std::int32_t>(readers.size());
+  for (const std::int32_t sequence : readers) {
     const std::int32_t share = std::max(left / waiting--, 1);
     if (left > 0 && add_input(sequence, share, batch)) {
       left -= static_cast<std::int32_t>(slot(sequence).n_read);
@@ -138,15 +147,20 @@ std::vector<SequenceInput> Generator::plan_batch() {
 bool Generator::add_input(std::int32_t sequence, std::int32_t share,
                           std::vector<SequenceInput> &batch) {
   Slot &s = slot(sequence);
-  const auto unread = static_cast<std::int32_t>(s.unread.size());
-  const std::int32_t room = s.in_prompt ? context_.prompt_room(sequence) : context_.room(sequence);
+  const bool fill = s.in_prompt || s.rereads;
+  const std::size_t done = s.tokens.size() - s.n_unread;
+  // A piece of a text that is read again ends where the prompt does, so that it can be pinned.
+  const bool in_old_prompt = s.rereads && done < s.prompt_end;
+  const auto unread =
+      static_cast<std::int32_t>(in_old_prompt ? s.prompt_end - done : s.n_unread);
+  const std::int32_t room = fill ? context_.prompt_room(sequence) : context_.room(sequence);
   if (room <= 0) {
     finish(sequence, Finish::cache_full, events_.emplace_back(Event{.sequence = sequence}));
     return false;
   }
   s.n_read = static_cast<std::size_t>(std::min({unread, share, room}));
-  const auto tokens = std::span<const llama_token>(s.unread).first(s.n_read);
-  batch.push_back({.sequence = sequence, .tokens = tokens, .fill = s.in_prompt});
+  const auto tokens = std::span<const llama_token>(s.tokens).subspan(done, s.n_read);
+  batch.push_back({.sequence = sequence, .tokens = tokens, .fill = fill});
   return true;
 }
 
@@ -156,13 +170,16 @@ bool Generator::reading_prompt(std::int32_t sequence) const {
 
 void Generator::after_decode(std::int32_t sequence, Clock::time_point now) {
   Slot &s = slot(sequence);
-  s.unread.erase(s.unread.begin(), s.unread.begin() + static_cast<std::ptrdiff_t>(s.n_read));
+  s.n_unread -= s.n_read;
   if (s.in_prompt) {
     s.statistics.prompt_done += static_cast<std::int64_t>(s.n_read);
     s.statistics.prompt_seconds = seconds(now - s.started);
-    context_.set_prompt_end(sequence);  // what was read of the prompt can be pinned from here on
   }
-  if (s.unread.empty()) ready_.push_back(sequence);
+  // What was read of the prompt can be pinned from here on.
+  if (s.tokens.size() - s.n_unread <= s.prompt_end) context_.set_prompt_end(sequence);
+  if (s.n_unread > 0) return;
+  s.rereads = false;
+  ready_.push_back(sequence);
 }
 
 void Generator::pick_tokens() {
@@ -198,15 +215,33 @@ void Generator::emit(std::int32_t sequence, Clock::time_point now) {
   // The end-of-text token is not read: a conversation that goes on writes its own closing.
   if (model_.is_eog(event.token)) return finish(sequence, Finish::end_of_text, event);
 
-  s.unread.push_back(event.token);
+  s.tokens.push_back(event.token);
+  s.n_unread = 1;
   ++s.statistics.generated;
-  if (s.guard) {
-    s.guard->push(event.token);
-    s.statistics.loop_alarms = s.guard->fired();
-  }
   if (s.text) event.text = s.stop.push(s.utf8.push(model_.piece(event.token)));
   if (s.stop.matched()) return finish(sequence, Finish::stop_string, event);
-  if (s.statistics.generated == s.n_predict) finish(sequence, Finish::length, event);
+  if (s.statistics.generated == s.n_predict) return finish(sequence, Finish::length, event);
+  const std::int64_t to_forget = s.guard ? s.guard->push(event.token) : 0;
+  if (to_forget > 0) go_back(sequence, to_forget);
+}
+
+// Takes the newest tokens out of the sequence, not beyond its prompt, and lets it read the others
+// again with what the guard says.
+void Generator::go_back(std::int32_t sequence, std::int64_t n_tokens) {
+  Slot &s = slot(sequence);
+  const vase_params params = s.guard->params();
+  const OwnParams before{context_.params(sequence), context_.pin_prompt(sequence)};
+  const bool changes = params.policy != before.params.policy;
+  const float wanted = changes ? vase_policy_default_pin(params.policy) : 0.0f;
+  if (!s.own_params) s.own_params = before;
+  s.statistics.loop_alarms = s.guard->alarms();
+  s.statistics.evictions_undone += context_.statistics(sequence).evictions;
+  context_.clear(sequence);
+  context_.set_params(sequence, params, std::max(before.pin_prompt, wanted));
+  const std::size_t answer = s.tokens.size() - s.prompt_end;
+  s.tokens.resize(s.tokens.size() - std::min(static_cast<std::size_t>(n_tokens), answer));
+  s.n_unread = s.tokens.size();
+  s.rereads = true;
 }
 
 void Generator::finish(std::int32_t sequence, Finish reason, Event &event) {

@@ -35,7 +35,9 @@ struct Request {
   std::vector<std::string> stop = {};  ///< the text ends before the first of these
   std::int32_t n_logprobs = -1;        ///< likeliest tokens to report with each; -1: no report
   bool text = true;  ///< false: events carry the tokens alone, and stop strings are not looked for
-  bool loop_guard = false;  ///< act in the cache when the text begins to repeat itself (LoopGuard)
+  /// When the text begins to repeat itself, go back and read it again (LoopGuard). What was said
+  /// is not taken back, nor does it count less: the next token goes on from before the loop.
+  bool loop_guard = false;
 };
 
 /// A token and the logarithm of its probability before any sampling option applies.
@@ -67,6 +69,7 @@ struct GenerationStatistics {
   std::int64_t prompt_done = 0;
   std::int64_t generated = 0;
   std::int64_t loop_alarms = 0;  ///< times that the loop guard acted
+  std::int64_t evictions_undone = 0;  ///< evictions before the loop guard cleared the sequence
   double prompt_seconds = 0;     ///< until the first token was sampled
   double generate_seconds = 0;   ///< from the first token to the last
 };
@@ -84,7 +87,7 @@ class Generator {
   void start(std::int32_t sequence, Request request);
   /// Ends a generation; what was read stays in the cache. Returns the text that was held back.
   std::string cancel(std::int32_t sequence);
-  /// Forgets everything about a sequence.
+  /// Forgets everything about a sequence, also what the loop guard made of its parameters.
   void clear(std::int32_t sequence);
 
   bool busy() const;
@@ -96,16 +99,28 @@ class Generator {
   const GenerationStatistics &statistics(std::int32_t sequence) const;
   /// True until the first token after a start().
   bool reading_prompt(std::int32_t sequence) const;
+  /// What a sequence was given and said since it was cleared, without what the loop guard dropped:
+  /// the tokens of its positions, and those that are still to be read. Valid until the next step().
+  std::span<const llama_token> tokens(std::int32_t sequence) const;
   const BoundedContext &context() const { return context_; }
 
  private:
   using Clock = std::chrono::steady_clock;
 
+  // What a sequence had before the loop guard.
+  struct OwnParams {
+    vase_params params;
+    float pin_prompt;
+  };
+
   struct Slot {
     bool busy = false;
-    std::vector<llama_token> unread;  // given to the sequence, not decoded yet
+    std::vector<llama_token> tokens;  // since clear()
+    std::size_t n_unread = 0;         // of these, the newest, which are not decoded yet
     std::size_t n_read = 0;           // of these, how many this step decodes
+    std::size_t prompt_end = 0;       // of `tokens`
     bool in_prompt = false;
+    bool rereads = false;  // what was read before; no token comes of it until all is read
     std::int64_t n_predict = -1;
     std::int32_t n_logprobs = -1;
     bool text = true;
@@ -113,7 +128,8 @@ class Generator {
     std::optional<Sampler> sampler;
     Utf8Assembler utf8;
     StopStrings stop;
-    std::unique_ptr<LoopGuard> guard;  // null: none was asked for
+    std::optional<LoopGuard> guard;
+    std::optional<OwnParams> own_params;  // given back by clear()
     GenerationStatistics statistics;
     Clock::time_point started;
     Clock::time_point first_token;
@@ -126,6 +142,7 @@ class Generator {
   void pick_tokens();
   void emit(std::int32_t sequence, Clock::time_point now);
   void finish(std::int32_t sequence, Finish reason, Event &event);
+  void go_back(std::int32_t sequence, std::int64_t n_tokens);
   bool add_input(std::int32_t sequence, std::int32_t prompt_share,
                  std::vector<SequenceInput> &batch);
 

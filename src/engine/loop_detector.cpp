@@ -9,7 +9,6 @@ LoopDetector::LoopDetector(const OnsetRule &rule)
       reach_(static_cast<std::size_t>(span_of(rule.longest_period) + rule.longest_period + 1)),
       matches_(static_cast<std::size_t>(rule.longest_period) + 1) {}
 
-// The first round agrees with nothing, so it is not among them.
 std::int64_t LoopDetector::span_of(std::int32_t period) const {
   return std::max<std::int64_t>(std::int64_t{rule_.rounds - 1} * period, rule_.tokens);
 }

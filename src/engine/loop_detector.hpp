@@ -28,10 +28,11 @@ class LoopDetector {
   /// does not. Costs two comparisons for each period there can be.
   std::int32_t push(llama_token token);
 
- private:
-  // What must agree with the token one period before: the newest tokens that are looked at.
+  /// Of how many newest tokens (nearly) all agree with the token one `period` before when push()
+  /// returns it. The round before them, which these repeat, is not counted.
   std::int64_t span_of(std::int32_t period) const;
 
+ private:
   OnsetRule rule_;
   std::size_t reach_;                // tokens that are looked back over, at most
   std::vector<llama_token> newest_;  // the newest `reach_` tokens or more

@@ -1,44 +1,44 @@
 #include "engine/loop_guard.hpp"
 
+#include <algorithm>
 #include <string>
 
+#include "vase/llama.hpp"
+
 namespace vase::engine {
+namespace {
 
-LoopGuard::LoopGuard(BoundedContext &context, std::int32_t sequence, const OnsetRule &rule,
-                     const GuardAction &action)
-    : context_(context),
-      sequence_(sequence),
-      own_temperature_(context.params(sequence).temperature),
-      detector_(rule),
-      action_(action) {
-  const vase_policy *policy = context.params(sequence).policy;
-  if (vase_policy_evicts(policy) == 0 || vase_policy_needs_queries(policy) == 0) {
-    throw Error("the loop guard works on the draw by attention, and policy " +
-                std::string(vase_policy_name(policy)) + " does not score by attention");
+constexpr std::int32_t kRecencyStep = 16;
+
+}  // namespace
+
+LoopGuard::LoopGuard(const vase_params &params, const OnsetRule &onset, const RetreatRule &retreat)
+    : params_(params), onset_(onset), retreat_(retreat), detector_(onset) {
+  if (vase_policy_evicts(params.policy) != 0) return;
+  throw Error("the loop guard gets texts out of loops that eviction led into, and policy " +
+              std::string(vase_policy_name(params.policy)) + " evicts nothing");
+}
+
+std::int64_t LoopGuard::push(llama_token token) {
+  const std::int32_t period = alarms_ < retreat_.most_alarms ? detector_.push(token) : 0;
+  if (period == 0) return 0;
+  const std::int64_t repeated = detector_.span_of(period) + period;
+  detector_ = LoopDetector(onset_);
+  ++alarms_;
+  choose_otherwise();
+  return repeated + alarms_ * retreat_.tokens;
+}
+
+void LoopGuard::choose_otherwise() {
+  const vase_policy *novelty = vase_policy_find("vase-plus");
+  if (params_.policy == novelty) {
+    params_.recency =
+        std::max(params_.recency - kRecencyStep, std::min(params_.recency, kRecencyStep));
+  } else {
+    params_.policy = novelty;
+    params_.recency =
+        std::min(params_.recency, vase_params_default(novelty, params_.budget).recency);
   }
-}
-
-LoopGuard::~LoopGuard() {
-  if (until_) set_temperature(own_temperature_);
-}
-
-void LoopGuard::push(llama_token token) {
-  const bool repeats = detector_.push(token) > 0;
-  const std::int64_t evictions = context_.statistics(sequence_).evictions;
-  if (until_ && evictions >= *until_) {
-    set_temperature(own_temperature_);
-    until_.reset();
-  }
-  if (until_ || !repeats) return;
-  set_temperature(own_temperature_ * action_.temperature);
-  until_ = evictions + action_.evictions;
-  ++fired_;
-}
-
-void LoopGuard::set_temperature(float temperature) {
-  vase_params params = context_.params(sequence_);
-  params.temperature = temperature;
-  context_.set_params(sequence_, params, context_.pin_prompt(sequence_));
 }
 
 }  // namespace vase::engine

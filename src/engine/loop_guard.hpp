@@ -1,50 +1,53 @@
-// Acts in the cache when a sequence begins to repeat itself.
+// Gets a text out of a repetition loop.
+//
+// A loop is a matter of what the cache has lost: rows of the loop attend to each other and so keep
+// each other in the cache, and what would lead out of it is gone. Flattening the draw comes too
+// late (docs/results.md). But the tokens are still there: the text is read again, without the loop
+// and the last tokens before it, by a policy that gives up repeated rows first.
 #pragma once
 
 #include <cstdint>
-#include <optional>
 
 #include "engine/loop_detector.hpp"
-#include "vase/llama.hpp"
+#include "vase/vase.h"
 
 namespace vase::engine {
 
-/// What the guard does: for the next `evictions` of the sequence the attention logits that score
-/// its rows are divided by `temperature` times what the policy has. The draw is then nearly uniform
-/// among the rows that are not protected, so the rows of the loop, which attend to each other, no
-/// longer push out all others.
-struct GuardAction {
-  std::int64_t evictions = 8;
-  float temperature = 8.0f;
+/// How far the guard goes back, and how often.
+struct RetreatRule {
+  /// Before the first round of the loop; twice as many the second time. What leads into a loop is
+  /// often wrong itself: with 256 more problems are solved than with 64 or none (docs/results.md).
+  std::int64_t tokens = 256;
+  std::int64_t most_alarms = 8;  ///< then the text is left to itself
 };
 
-/// Watches one sequence from a start to its end.
+/// Watches the text of one generation. It only says what to do; the Generator does it.
 class LoopGuard {
  public:
-  /// `context` must outlive this. Throws Error if the sequence's policy does not score by
-  /// attention: then there is nothing to act upon.
-  LoopGuard(BoundedContext &context, std::int32_t sequence, const OnsetRule &rule = {},
-            const GuardAction &action = {});
-  /// Gives the sequence its own parameters back.
-  ~LoopGuard();
-  LoopGuard(const LoopGuard &) = delete;
-  LoopGuard &operator=(const LoopGuard &) = delete;
+  /// `params`: of the sequence. Throws Error if its policy evicts nothing: such a loop is the
+  /// model's own.
+  explicit LoopGuard(const vase_params &params, const OnsetRule &onset = {},
+                     const RetreatRule &retreat = {});
 
-  /// Takes a token that was generated.
-  void push(llama_token token);
-  /// How many times a burst began.
-  std::int64_t fired() const { return fired_; }
+  /// Takes a token that was generated. Returns 0, or, if the text has begun to repeat itself, how
+  /// many of its newest tokens to forget before the rest is read again with params(). May be more
+  /// than were generated.
+  std::int64_t push(llama_token token);
+  /// Of the sequence from the last alarm on: vase-plus with the budget and interval that it had.
+  /// Each time that it loops under vase-plus itself, the recency window is 16 rows shorter, down to
+  /// 16, since the same choice would lead into the same loop.
+  const vase_params &params() const { return params_; }
+  /// How many times push() found a loop.
+  std::int64_t alarms() const { return alarms_; }
 
  private:
-  void set_temperature(float temperature);
+  void choose_otherwise();
 
-  BoundedContext &context_;
-  std::int32_t sequence_;
-  float own_temperature_;
+  vase_params params_;
+  OnsetRule onset_;
+  RetreatRule retreat_;
   LoopDetector detector_;
-  GuardAction action_;
-  std::optional<std::int64_t> until_;  // the number of evictions at which the burst is over
-  std::int64_t fired_ = 0;
+  std::int64_t alarms_ = 0;
 };
 
 }  // namespace vase::engine

@@ -48,7 +48,7 @@ struct RequestRules {
   /// What the server was told; nullopt: what the request's policy wants at its budget.
   std::optional<float> pin_prompt = {};
   std::optional<std::int32_t> recency = {}, interval = {};
-  bool loop_guard = false;        ///< for requests whose policy scores by attention
+  bool loop_guard = false;
   bool keeps_queries = false;     ///< policies that score by attention can be asked for
   std::int32_t least_budget = 1;  ///< that the model allows
 };

@@ -230,7 +230,6 @@ void read_cache(const Fields &body, const RequestRules &rules, CompletionRequest
   const std::optional<Fields> fields = body.object("vase");
   if (const auto name = fields ? fields->text("policy") : std::nullopt) {
     request.policy.policy = policy_named(*name, fields->path("policy"), rules);
-    request.loop_guard &= vase_policy_needs_queries(request.policy.policy) != 0;
   }
   request.pin_prompt = rules.pin_prompt.value_or(vase_policy_default_pin(request.policy.policy));
   if (fields) read_budget(*fields, rules, request.policy);

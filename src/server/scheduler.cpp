@@ -268,9 +268,10 @@ void Scheduler::deliver(const engine::Event &event) {
 void Scheduler::count_progress(std::int32_t index) {
   Slot &slot = slots_[static_cast<std::size_t>(index)];
   if (!slot.task) return;
-  const std::int64_t evictions = context_.statistics(index).evictions;
-  const std::int64_t alarms = generator_.statistics(index).loop_alarms;
-  const std::int64_t prompt = generator_.statistics(index).prompt_done;
+  const engine::GenerationStatistics &text = generator_.statistics(index);
+  const std::int64_t evictions = context_.statistics(index).evictions + text.evictions_undone;
+  const std::int64_t alarms = text.loop_alarms;
+  const std::int64_t prompt = text.prompt_done;
   metrics_.count_evictions(evictions - std::exchange(slot.evictions_counted, evictions));
   metrics_.count_loop_alarms(alarms - std::exchange(slot.alarms_counted, alarms));
   metrics_.count_prompt_tokens(prompt - std::exchange(slot.prompt_counted, prompt));
@@ -309,7 +310,7 @@ AnswerStatistics Scheduler::statistics(std::int32_t index) const {
           .generated = text.generated,
           .tokens = cache.tokens,
           .rows = cache.rows,
-          .evictions = cache.evictions,
+          .evictions = cache.evictions + text.evictions_undone,
           .rows_moved = cache.rows_moved,
           .queue_seconds = slots_[static_cast<std::size_t>(index)].queue_seconds,
           .prompt_seconds = text.prompt_seconds,
@@ -324,7 +325,7 @@ SlotStatus Scheduler::status(std::int32_t index) const {
                     .generated = text.generated,
                     .rows = cache.rows,
                     .budget = policy.budget,
-                    .evictions = cache.evictions,
+                    .evictions = cache.evictions + text.evictions_undone,
                     .policy = vase_policy_name(policy.policy)};
   if (text.generate_seconds > 0) {
     status.tokens_per_second = static_cast<double>(text.generated) / text.generate_seconds;

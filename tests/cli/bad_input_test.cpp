@@ -80,8 +80,7 @@ TEST_F(BadInput, OptionsThatThePolicyDoesNotLookAt) {
   const std::vector<std::vector<std::string>> options = {{"--window", "32"},
                                                          {"--protect", "25%"},
                                                          {"--temperature-attn", "2"},
-                                                         {"--lambda", "0.1"},
-                                                         {"--loop-guard"}};
+                                                         {"--lambda", "0.1"}};
   for (const std::vector<std::string> &option : options) {
     std::vector<std::string> arguments = {"run", "-p", "x"};
     arguments.insert(arguments.end(), option.begin(), option.end());
@@ -89,6 +88,14 @@ TEST_F(BadInput, OptionsThatThePolicyDoesNotLookAt) {
                     option[0] + " is for policies that score rows by attention, and vase-plus");
     arguments.insert(arguments.end(), {"--policy", "rkv", "-m", folder_ + "/none.gguf"});
     expect_one_line(arguments, kFailed, "none.gguf");
+  }
+}
+
+TEST_F(BadInput, LoopGuardWithAPolicyThatDoesNotEvict) {
+  for (const char *command : {"run", "serve"}) {
+    std::vector<std::string> arguments = {command, "--policy", "full", "--loop-guard"};
+    if (arguments[0] == "run") arguments.insert(arguments.end(), {"-p", "x"});
+    expect_one_line(arguments, kFailed, "--loop-guard is for policies that evict, and full");
   }
 }
 

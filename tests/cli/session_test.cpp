@@ -116,6 +116,25 @@ TEST_F(SessionTest, RunWritesTheRowsThatStayed) {
   }
 }
 
+// A model of random weights repeats itself when it is greedy.
+TEST_F(SessionTest, TheLoopGuardTakesTheLoopOutOfTheRows) {
+  const std::string file = path("guarded.jsonl");
+  const Outcome outcome = run_vase(command(
+      "run", {"-p", "Once", "-n", "1500", "--ignore-eos", "--temp", "0", "--loop-guard", "--policy",
+              "vase", "--rows", file, "-v"}));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_GT(outcome.out.size(), 1300U) << "nothing that was said is taken back";
+  EXPECT_THAT(outcome.err, HasSubstr("loop guard went back "));
+  EXPECT_THAT(outcome.err, HasSubstr("1,500 tokens"));
+  const std::vector<nlohmann::json> lines = read_lines(file);
+  const auto n_tokens = lines.at(0)["tokens"].get<std::vector<int>>().size();
+  EXPECT_LT(n_tokens, 1500U);
+  EXPECT_EQ(lines[0]["policy"], "vase-plus");
+  for (const auto &head : lines.at(1)["heads"]) {
+    EXPECT_EQ(head.get<std::vector<std::size_t>>().back(), n_tokens - 1) << "the newest";
+  }
+}
+
 TEST_F(SessionTest, InterruptedRunsWriteTheirRowsToo) {
   const std::string file = path("interrupted.jsonl");
   const Outcome outcome = run_vase(command("run", {"-p", "Once", "--ignore-eos", "--rows", file}),

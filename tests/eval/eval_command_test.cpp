@@ -151,8 +151,7 @@ TEST_F(EvalCommand, RefusesWhatCannotWork) {
   EXPECT_THAT(error_of({"--policies", "vaze"}), HasSubstr("did you mean \"vase\""));
   EXPECT_THAT(error_of({"--policies", "vase,vase"}), HasSubstr("there twice"));
   EXPECT_THAT(error_of({"--policies", "vase:protect=x"}), HasSubstr("in \"vase:protect=x\""));
-  EXPECT_THAT(error_of({"--policies", "random+guard"}),
-              HasSubstr("--loop-guard is for policies that"));
+  EXPECT_THAT(error_of({"--policies", "full+guard"}), HasSubstr("no parameters"));
   EXPECT_THAT(error_of({"--policies", "vase-plus:protect=50%"}), HasSubstr("--protect is for"));
   EXPECT_THAT(error_of({"--policies", "full+prompt"}), HasSubstr("no parameters"));
   EXPECT_THAT(error_of({"--budgets", "4y"}), HasSubstr("is not a budget"));

@@ -102,3 +102,23 @@ def test_a_server_that_never_evicts(model):
         assert server.refused("/v1/completions", {"prompt": "p", "vase": {"policy": "vase"}})[0] == 400
         assert server.get("/vase/status")["layers"] == 0
         assert server.request("GET", "/vase/cache?slot=0&layer=0&head=0")[0] == 400
+
+
+def test_the_loop_guard_goes_back_and_says_so(start):
+    server = start("--loop-guard", "--parallel", 1)
+    for policy in ("vase", "vase-plus", "rkv"):
+        before = server.metric("vase_loop_alarms_total")
+        evicted = server.metric("vase_evictions_total")
+        # A model of random weights repeats itself when it is greedy.
+        answer = server.complete(max_tokens=1500, temperature=0, vase={"policy": policy})
+        assert answer["usage"]["completion_tokens"] == 1500
+        assert server.metric("vase_loop_alarms_total") > before
+        report = answer["vase"]["choices"][0]
+        assert report["evictions"] == server.metric("vase_evictions_total") - evicted
+        # What was said twice is in the answer, but not in the cache.
+        assert report["tokens"] < 1500
+        assert report["rows"] <= 128 + 32
+    status = server.get("/vase/status")["slots"][0]
+    assert status["policy"] == "vase-plus", "as the answer was finished"
+    server.complete(max_tokens=3)
+    assert server.get("/vase/status")["slots"][0]["policy"] == "vase"
