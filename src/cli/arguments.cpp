@@ -249,8 +249,8 @@ vase_params PolicyArguments::params(std::uint64_t seed) const {
   if (vase_params_check(&params) != VASE_OK) throw Error(vase_last_error());
   check_attention();
   if (loop_guard && !evicts()) {
-    throw Error(fmt::format("--loop-guard is for policies that evict, and {} does not: leave it out",
-                            policy));
+    throw Error(fmt::format(
+        "--loop-guard is for policies that evict, and {} does not: leave it out", policy));
   }
   return params;
 }

@@ -67,7 +67,8 @@ std::string summary_text(const Report &report) {
                             with_commas(report.tokens)));
   line("evictions", evictions_line(report));
   if (report.loop_alarms > 0) {
-    line("loop guard", fmt::format("went back {} times", with_commas(report.loop_alarms)));
+    line("loop guard", fmt::format("went back {} {}", with_commas(report.loop_alarms),
+                                   report.loop_alarms == 1 ? "time" : "times"));
   }
   line("memory", memory_line(report));
   line("seed", fmt::format("{}", report.seed));

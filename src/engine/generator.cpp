@@ -151,8 +151,7 @@ bool Generator::add_input(std::int32_t sequence, std::int32_t share,
   const std::size_t done = s.tokens.size() - s.n_unread;
   // A piece of a text that is read again ends where the prompt does, so that it can be pinned.
   const bool in_old_prompt = s.rereads && done < s.prompt_end;
-  const auto unread =
-      static_cast<std::int32_t>(in_old_prompt ? s.prompt_end - done : s.n_unread);
+  const auto unread = static_cast<std::int32_t>(in_old_prompt ? s.prompt_end - done : s.n_unread);
   const std::int32_t room = fill ? context_.prompt_room(sequence) : context_.room(sequence);
   if (room <= 0) {
     finish(sequence, Finish::cache_full, events_.emplace_back(Event{.sequence = sequence}));

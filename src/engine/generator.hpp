@@ -68,10 +68,10 @@ struct GenerationStatistics {
   std::int64_t prompt_tokens = 0;
   std::int64_t prompt_done = 0;
   std::int64_t generated = 0;
-  std::int64_t loop_alarms = 0;  ///< times that the loop guard acted
+  std::int64_t loop_alarms = 0;       ///< times that the loop guard acted
   std::int64_t evictions_undone = 0;  ///< evictions before the loop guard cleared the sequence
-  double prompt_seconds = 0;     ///< until the first token was sampled
-  double generate_seconds = 0;   ///< from the first token to the last
+  double prompt_seconds = 0;          ///< until the first token was sampled
+  double generate_seconds = 0;        ///< from the first token to the last
 };
 
 class Generator {

@@ -77,10 +77,8 @@ TEST_F(BadInput, BudgetTooSmall) {
 }
 
 TEST_F(BadInput, OptionsThatThePolicyDoesNotLookAt) {
-  const std::vector<std::vector<std::string>> options = {{"--window", "32"},
-                                                         {"--protect", "25%"},
-                                                         {"--temperature-attn", "2"},
-                                                         {"--lambda", "0.1"}};
+  const std::vector<std::vector<std::string>> options = {
+      {"--window", "32"}, {"--protect", "25%"}, {"--temperature-attn", "2"}, {"--lambda", "0.1"}};
   for (const std::vector<std::string> &option : options) {
     std::vector<std::string> arguments = {"run", "-p", "x"};
     arguments.insert(arguments.end(), option.begin(), option.end());

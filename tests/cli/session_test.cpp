@@ -119,9 +119,9 @@ TEST_F(SessionTest, RunWritesTheRowsThatStayed) {
 // A model of random weights repeats itself when it is greedy.
 TEST_F(SessionTest, TheLoopGuardTakesTheLoopOutOfTheRows) {
   const std::string file = path("guarded.jsonl");
-  const Outcome outcome = run_vase(command(
-      "run", {"-p", "Once", "-n", "1500", "--ignore-eos", "--temp", "0", "--loop-guard", "--policy",
-              "vase", "--rows", file, "-v"}));
+  const Outcome outcome =
+      run_vase(command("run", {"-p", "Once", "-n", "1500", "--ignore-eos", "--temp", "0",
+                               "--loop-guard", "--policy", "vase", "--rows", file, "-v"}));
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_GT(outcome.out.size(), 1300U) << "nothing that was said is taken back";
   EXPECT_THAT(outcome.err, HasSubstr("loop guard went back "));
