@@ -56,8 +56,8 @@ target_compile_options(
     "$<BUILD_INTERFACE:$<$<AND:$<COMPILE_LANGUAGE:C,CXX>,$<CXX_COMPILER_ID:GNU,Clang,AppleClang>>:${_vase_warnings}>>")
 
 if(VASE_CUDA)
-  # Hopper unless said otherwise (-DCMAKE_CUDA_ARCHITECTURES, or CUDAARCHS in the environment): the
-  # kernels want an H100 or younger.
+  # Hopper unless said otherwise (-DCMAKE_CUDA_ARCHITECTURES, or CUDAARCHS in the environment), which
+  # is what the kernels are tuned for and tested on.
   if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES AND NOT DEFINED ENV{CUDAARCHS})
     set(CMAKE_CUDA_ARCHITECTURES 90)
   endif()
@@ -65,6 +65,14 @@ if(VASE_CUDA)
     find_program(CMAKE_CUDA_COMPILER nvcc HINTS /usr/local/cuda/bin)
   endif()
   enable_language(CUDA)
+  foreach(_vase_arch IN LISTS CMAKE_CUDA_ARCHITECTURES)
+    string(REGEX MATCH "^[0-9]+" _vase_capability "${_vase_arch}")
+    if(_vase_capability AND _vase_capability LESS 80)
+      message(FATAL_ERROR "The kernels multiply on tensor cores as they are since Ampere, and "
+                          "CMAKE_CUDA_ARCHITECTURES has ${_vase_arch}: take 80 or more, or leave "
+                          "out VASE_CUDA (evictions then work on host copies of the rows).")
+    endif()
+  endforeach()
   if(NOT DEFINED CMAKE_CUDA20_STANDARD_COMPILE_OPTION)
     set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20") # CMake before 3.26 does not know it
   endif()
