@@ -137,6 +137,7 @@ OrderedJson ResponseWriter::cache_report() const {
     evictions += s.evictions;
     choices.push_back({{"index", i},
                        {"evictions", s.evictions},
+                       {"loop_alarms", s.loop_alarms},
                        {"rows_moved", s.rows_moved},
                        {"tokens", s.tokens},
                        {"rows", s.rows},

@@ -311,6 +311,7 @@ AnswerStatistics Scheduler::statistics(std::int32_t index) const {
           .tokens = cache.tokens,
           .rows = cache.rows,
           .evictions = cache.evictions + text.evictions_undone,
+          .loop_alarms = text.loop_alarms,
           .rows_moved = cache.rows_moved,
           .queue_seconds = slots_[static_cast<std::size_t>(index)].queue_seconds,
           .prompt_seconds = text.prompt_seconds,

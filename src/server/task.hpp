@@ -44,9 +44,10 @@ struct Answer {
 struct AnswerStatistics {
   std::int64_t prompt_tokens = 0;
   std::int64_t generated = 0;
-  std::int64_t tokens = 0;  ///< in the text, prompt and answer
+  std::int64_t tokens = 0;  ///< in the text, prompt and answer, without what the loop guard dropped
   std::int32_t rows = 0;    ///< that each head held at the end
   std::int64_t evictions = 0;
+  std::int64_t loop_alarms = 0;  ///< times that the loop guard went back
   std::int64_t rows_moved = 0;
   double queue_seconds = 0;
   double prompt_seconds = 0;

@@ -114,6 +114,7 @@ def test_the_loop_guard_goes_back_and_says_so(start):
         assert answer["usage"]["completion_tokens"] == 1500
         assert server.metric("vase_loop_alarms_total") > before
         report = answer["vase"]["choices"][0]
+        assert report["loop_alarms"] == server.metric("vase_loop_alarms_total") - before
         assert report["evictions"] == server.metric("vase_evictions_total") - evicted
         # What was said twice is in the answer, but not in the cache.
         assert report["tokens"] < 1500
