@@ -37,7 +37,12 @@ export function showSlot(slot) {
   const mark = fill.querySelector("b");
   mark.hidden = !(slot.budget > 0 && slot.budget < slot.capacity);
   mark.style.left = percent(slot.budget, slot.capacity);
-  const doing = { idle: "idle", prompt: "reading the prompt", generating: "generating" };
+  const doing = {
+    idle: "idle",
+    prompt: "reading the prompt",
+    generating: "generating",
+    rereading: "reading the text before a loop again",
+  };
   write(
     "fill-words",
     `Slot ${slot.id}: ${count(slot.rows)} of ${plural(slot.capacity, "row")} a head, ` +

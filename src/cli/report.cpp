@@ -46,6 +46,11 @@ std::string status_text(const Report &report) {
                        with_commas(report.prompt_done), with_commas(report.prompt_tokens),
                        cache_fill(report), with_commas(report.evictions));
   }
+  if (report.to_reread > 0) {
+    return fmt::format(" a loop: reading the text before it again: {}/{} tokens | {} ",
+                       with_commas(report.tokens), with_commas(report.to_reread),
+                       cache_fill(report));
+  }
   std::string text =
       fmt::format(" {} tokens | {:.1f} tok/s | {} | {} evictions", with_commas(report.generated),
                   rate(report.generated, report.generate_seconds), cache_fill(report),

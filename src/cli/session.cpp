@@ -172,6 +172,7 @@ Report Session::report() const {
   }
   const SequenceStatistics cache = context_.statistics(0);
   report.tokens = cache.tokens;
+  report.to_reread = generator_.rereading(0) ? std::ssize(generator_.tokens(0)) : 0;
   report.rows = cache.rows;
   const vase_params &policy = options_.policy;
   report.most_rows =

@@ -167,6 +167,8 @@ bool Generator::reading_prompt(std::int32_t sequence) const {
   return slot(sequence).busy && slot(sequence).in_prompt;
 }
 
+bool Generator::rereading(std::int32_t sequence) const { return slot(sequence).rereads; }
+
 void Generator::after_decode(std::int32_t sequence, Clock::time_point now) {
   Slot &s = slot(sequence);
   s.n_unread -= s.n_read;

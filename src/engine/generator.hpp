@@ -99,6 +99,8 @@ class Generator {
   const GenerationStatistics &statistics(std::int32_t sequence) const;
   /// True until the first token after a start().
   bool reading_prompt(std::int32_t sequence) const;
+  /// True while it reads its text again, after the loop guard went back.
+  bool rereading(std::int32_t sequence) const;
   /// What a sequence was given and said since it was cleared, without what the loop guard dropped:
   /// the tokens of its positions, and those that are still to be read. Valid until the next step().
   std::span<const llama_token> tokens(std::int32_t sequence) const;

@@ -332,7 +332,9 @@ SlotStatus Scheduler::status(std::int32_t index) const {
     status.tokens_per_second = static_cast<double>(text.generated) / text.generate_seconds;
   }
   if (slots_[static_cast<std::size_t>(index)].task) {
-    status.state = generator_.reading_prompt(index) ? "prompt" : "generating";
+    status.state = generator_.reading_prompt(index) ? "prompt"
+                   : generator_.rereading(index)    ? "rereading"
+                                                    : "generating";
   }
   return status;
 }

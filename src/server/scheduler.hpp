@@ -21,7 +21,7 @@ namespace vase::server {
 
 /// A slot as it was after the last step.
 struct SlotStatus {
-  const char *state = "idle";  ///< "idle", "prompt" or "generating"
+  const char *state = "idle";  ///< "idle", "prompt", "generating" or "rereading"
   std::int64_t tokens = 0;
   std::int64_t generated = 0;
   std::int32_t rows = 0;

@@ -102,6 +102,9 @@ TEST(Report, ShowsTheStatus) {
   Report reading = example();
   reading.prompt_tokens = 5000;
   EXPECT_THAT(status_text(reading), HasSubstr("reading the prompt: 12/5,000 tokens"));
+  Report again = example();
+  again.to_reread = 6000;
+  EXPECT_THAT(status_text(again), HasSubstr("again: 5,012/6,000 tokens | cache 1,040/1,088"));
 }
 
 TEST(Report, SummarisesWithoutClaimingASavingThatIsNone) {

@@ -273,10 +273,12 @@ TEST_P(GuardedTextTest, ATurnAfterAnInterruptedReadingGoesOn) {
   generator.start(0, request());
   while (generator.statistics(0).loop_alarms == 0) generator.step();
   generator.step();
+  EXPECT_TRUE(generator.rereading(0));
   const std::int64_t read = context.statistics(0).tokens;
   const auto all = std::ssize(generator.tokens(0));
   ASSERT_LT(read, all);
   generator.cancel(0);
+  EXPECT_FALSE(generator.rereading(0));
   generator.start(0, request(false, 3));
   EXPECT_EQ(generator.statistics(0).prompt_tokens, all - read + std::ssize(request().prompt));
   while (generator.busy()) generator.step();
