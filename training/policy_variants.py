@@ -195,11 +195,10 @@ class Rows:
         power = variant.novel_soft
         if not (variant.novel_cap or variant.cap_rank):
             return crowd.reciprocal()
+        of_candidates = crowd.masked_fill(~self.candidate, math.nan)
         if variant.cap_rank:
-            of_candidates = crowd.masked_fill(~self.candidate, math.nan)
             least = of_candidates.nanquantile(1 - variant.cap_rank, -1, keepdim=True)
         elif variant.cap_of == 1:
-            of_candidates = crowd.masked_fill(~self.candidate, math.nan)
             least = of_candidates.nanmedian(-1, keepdim=True).values * variant.novel_cap**-power
         elif variant.cap_of == 2:
             lengths = self.centred(x).pow(2).sum(-1) * self.candidate
@@ -268,7 +267,8 @@ class Rows:
         return (self.keys.float() @ g).pow(2).sum(-1) * (self.values.float() @ g).pow(2).sum(-1)
 
 
-def on_scale(variant: Variant, logarithms, rows):
+def on_scale(variant: Variant, logarithms, rows: Rows):
+    """Logarithms [s, h, n] as they enter the score: standardised, unless the variant is `raw`."""
     return logarithms if variant.raw else standardised(logarithms, rows.candidate)
 
 

@@ -166,7 +166,6 @@ Report Session::report() const {
     report.prompt_done += turn.prompt_done;
     report.generated += turn.generated;
     report.loop_alarms += turn.loop_alarms;
-    report.evictions_undone += turn.evictions_undone;
     report.prompt_seconds += turn.prompt_seconds;
     report.generate_seconds += turn.generate_seconds;
   }
@@ -177,7 +176,7 @@ Report Session::report() const {
   const vase_params &policy = options_.policy;
   report.most_rows =
       arguments_.policy.evicts() ? policy.budget + policy.interval : context_.cells_per_sequence();
-  report.evictions = cache.evictions + report.evictions_undone;
+  report.evictions = generator_.evictions(0);
   report.overhead_seconds = context_.timings().capture + context_.timings().eviction;
   report.kv_bytes = context_.cache_bytes();
   report.full_kv_bytes = full_cache_.at(cache.tokens);

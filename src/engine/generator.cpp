@@ -100,6 +100,10 @@ const GenerationStatistics &Generator::statistics(std::int32_t sequence) const {
   return slot(sequence).statistics;
 }
 
+std::int64_t Generator::evictions(std::int32_t sequence) const {
+  return slot(sequence).evictions_undone + context_.statistics(sequence).evictions;
+}
+
 std::span<const llama_token> Generator::tokens(std::int32_t sequence) const {
   return slot(sequence).tokens;
 }
@@ -149,9 +153,10 @@ bool Generator::add_input(std::int32_t sequence, std::int32_t share,
   Slot &s = slot(sequence);
   const bool fill = s.in_prompt || s.rereads;
   const std::size_t done = s.tokens.size() - s.n_unread;
-  // A piece of a text that is read again ends where the prompt does, so that it can be pinned.
-  const bool in_old_prompt = s.rereads && done < s.prompt_end;
-  const auto unread = static_cast<std::int32_t>(in_old_prompt ? s.prompt_end - done : s.n_unread);
+  // A piece ends where the prompt does, also of a text that is read again, so that it can be
+  // pinned.
+  const std::size_t end = done < s.prompt_end ? s.prompt_end : s.tokens.size();
+  const auto unread = static_cast<std::int32_t>(end - done);
   const std::int32_t room = fill ? context_.prompt_room(sequence) : context_.room(sequence);
   if (room <= 0) {
     finish(sequence, Finish::cache_full, events_.emplace_back(Event{.sequence = sequence}));
@@ -236,7 +241,7 @@ void Generator::go_back(std::int32_t sequence, std::int64_t n_tokens) {
   const float wanted = changes ? vase_policy_default_pin(params.policy) : 0.0f;
   if (!s.own_params) s.own_params = before;
   s.statistics.loop_alarms = s.guard->alarms();
-  s.statistics.evictions_undone += context_.statistics(sequence).evictions;
+  s.evictions_undone += context_.statistics(sequence).evictions;
   context_.clear(sequence);
   context_.set_params(sequence, params, std::max(before.pin_prompt, wanted));
   const std::size_t answer = s.tokens.size() - s.prompt_end;

@@ -68,10 +68,9 @@ struct GenerationStatistics {
   std::int64_t prompt_tokens = 0;
   std::int64_t prompt_done = 0;
   std::int64_t generated = 0;
-  std::int64_t loop_alarms = 0;       ///< times that the loop guard acted
-  std::int64_t evictions_undone = 0;  ///< evictions before the loop guard cleared the sequence
-  double prompt_seconds = 0;          ///< until the first token was sampled
-  double generate_seconds = 0;        ///< from the first token to the last
+  std::int64_t loop_alarms = 0;  ///< times that the loop guard went back
+  double prompt_seconds = 0;     ///< until the first token was sampled
+  double generate_seconds = 0;   ///< from the first token to the last
 };
 
 class Generator {
@@ -101,6 +100,8 @@ class Generator {
   bool reading_prompt(std::int32_t sequence) const;
   /// True while it reads its text again, after the loop guard went back.
   bool rereading(std::int32_t sequence) const;
+  /// Evictions of a sequence since it was cleared, also those of a text that is read again.
+  std::int64_t evictions(std::int32_t sequence) const;
   /// What a sequence was given and said since it was cleared, without what the loop guard dropped:
   /// the tokens of its positions, and those that are still to be read. Valid until the next step().
   std::span<const llama_token> tokens(std::int32_t sequence) const;
@@ -123,6 +124,7 @@ class Generator {
     std::size_t prompt_end = 0;       // of `tokens`
     bool in_prompt = false;
     bool rereads = false;  // what was read before; no token comes of it until all is read
+    std::int64_t evictions_undone = 0;  // evictions of what was read before
     std::int64_t n_predict = -1;
     std::int32_t n_logprobs = -1;
     bool text = true;

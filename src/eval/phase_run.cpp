@@ -68,9 +68,8 @@ void PhaseRun::count(std::int32_t sequence, double seconds) {
 Answer PhaseRun::finish(std::int32_t sequence) {
   Slot &slot = slots_[static_cast<std::size_t>(sequence)];
   slot.answer.seconds = seconds_since(slot.started);
-  const engine::GenerationStatistics &text = generator_.statistics(sequence);
-  slot.answer.evictions = context_.statistics(sequence).evictions + text.evictions_undone;
-  slot.answer.loop_alarms = text.loop_alarms;
+  slot.answer.evictions = generator_.evictions(sequence);
+  slot.answer.loop_alarms = generator_.statistics(sequence).loop_alarms;
   --active_;
   return std::move(slot.answer);
 }

@@ -269,7 +269,7 @@ void Scheduler::count_progress(std::int32_t index) {
   Slot &slot = slots_[static_cast<std::size_t>(index)];
   if (!slot.task) return;
   const engine::GenerationStatistics &text = generator_.statistics(index);
-  const std::int64_t evictions = context_.statistics(index).evictions + text.evictions_undone;
+  const std::int64_t evictions = generator_.evictions(index);
   const std::int64_t alarms = text.loop_alarms;
   const std::int64_t prompt = text.prompt_done;
   metrics_.count_evictions(evictions - std::exchange(slot.evictions_counted, evictions));
@@ -310,7 +310,7 @@ AnswerStatistics Scheduler::statistics(std::int32_t index) const {
           .generated = text.generated,
           .tokens = cache.tokens,
           .rows = cache.rows,
-          .evictions = cache.evictions + text.evictions_undone,
+          .evictions = generator_.evictions(index),
           .loop_alarms = text.loop_alarms,
           .rows_moved = cache.rows_moved,
           .queue_seconds = slots_[static_cast<std::size_t>(index)].queue_seconds,
@@ -326,7 +326,7 @@ SlotStatus Scheduler::status(std::int32_t index) const {
                     .generated = text.generated,
                     .rows = cache.rows,
                     .budget = policy.budget,
-                    .evictions = cache.evictions + text.evictions_undone,
+                    .evictions = generator_.evictions(index),
                     .policy = vase_policy_name(policy.policy)};
   if (text.generate_seconds > 0) {
     status.tokens_per_second = static_cast<double>(text.generated) / text.generate_seconds;
