@@ -5,7 +5,7 @@
 #include <optional>
 #include <string_view>
 
-#include "llama/memory_plan.hpp"
+#include "llama/plan/memory_plan.hpp"
 
 namespace vase::cli {
 

@@ -12,7 +12,7 @@
 #include "cli/table.hpp"
 #include "cli/units.hpp"
 #include "engine/log.hpp"
-#include "llama/memory_plan.hpp"
+#include "llama/plan/memory_plan.hpp"
 
 namespace vase::cli {
 namespace {

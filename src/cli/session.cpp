@@ -10,7 +10,7 @@
 #include "cli/output.hpp"
 #include "cli/units.hpp"
 #include "engine/log.hpp"
-#include "llama/memory_plan.hpp"
+#include "llama/plan/memory_plan.hpp"
 
 namespace vase::cli {
 namespace {

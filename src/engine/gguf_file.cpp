@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "gguf.h"
-#include "llama/memory_plan.hpp"
+#include "llama/plan/memory_plan.hpp"
 #include "vase/llama.hpp"
 
 namespace vase::engine {

@@ -6,7 +6,7 @@
 #include <functional>
 #include <string>
 
-#include "llama/memory_plan.hpp"
+#include "llama/plan/memory_plan.hpp"
 #include "server/metrics.hpp"
 #include "server/scheduler.hpp"
 

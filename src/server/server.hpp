@@ -10,7 +10,7 @@
 
 #include "engine/chat.hpp"
 #include "engine/model.hpp"
-#include "llama/memory_plan.hpp"
+#include "llama/plan/memory_plan.hpp"
 #include "server/completion_service.hpp"
 #include "server/routes.hpp"
 

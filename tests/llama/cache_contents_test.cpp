@@ -8,10 +8,10 @@
 #include "contexts.hpp"
 #include "core/rope_rule.hpp"
 #include "core/rows.hpp"
-#include "llama/batch.hpp"
-#include "llama/context_shape.hpp"
-#include "llama/host_evictor.hpp"
-#include "llama/watcher.hpp"
+#include "llama/graph/watcher.hpp"
+#include "llama/keeper/host_evictor.hpp"
+#include "llama/owned/batch.hpp"
+#include "llama/plan/context_shape.hpp"
 #include "score/kernels.hpp"
 
 namespace vase::tests {

@@ -7,7 +7,7 @@
 #include "ggml-backend.h"
 #include "ggml-cpu.h"
 #include "ggml.h"
-#include "llama/host_evictor.hpp"
+#include "llama/keeper/host_evictor.hpp"
 
 namespace vase {
 namespace {

@@ -1,4 +1,4 @@
-#include "llama/memory_plan.hpp"
+#include "llama/plan/memory_plan.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
 // What is read off graphs as llama.cpp builds them, without any model.
-#include "llama/rotations.hpp"
+#include "llama/graph/rotations.hpp"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 #include <memory>
 #include <vector>
 
-#include "llama/warnings.hpp"
+#include "llama/keeper/warnings.hpp"
 
 namespace vase {
 namespace {

@@ -1,4 +1,4 @@
-#include "llama/sequence_rows.hpp"
+#include "llama/keeper/sequence_rows.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,0 +1,53 @@
+// Where one attention layer keeps its keys and values.
+#ifndef VASE_LLAMA_GRAPH_CACHE_LAYER_HPP
+#define VASE_LLAMA_GRAPH_CACHE_LAYER_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "ggml.h"
+#include "vase/vase.h"
+
+namespace vase {
+
+/// Rows inside one of llama.cpp's persistent cache tensors [elements of all heads, cells, streams].
+/// The tensor belongs to the llama_context.
+struct CacheRows {
+  ggml_tensor *tensor = nullptr;
+  int64_t offset = 0;  ///< bytes from the start of a cell to head 0
+  vase_rows rows{};    ///< shape and strides; data is unset
+
+  bool on_host() const;
+  /// Bytes of one stream.
+  size_t stream_bytes() const;
+  /// The rows of a stream, in place. Only if on_host().
+  vase_rows in_place(int32_t stream) const;
+  /// The rows of a stream of which `copy` holds stream_bytes() bytes.
+  vase_rows in_copy(std::vector<std::byte> &copy) const;
+  void read_stream(int32_t stream, std::vector<std::byte> &copy) const;
+  void write_stream(int32_t stream, const std::vector<std::byte> &copy) const;
+};
+
+/// How a layer's keys are rotated for their positions: vase_rope, with its frequencies.
+struct Rope {
+  std::vector<float> frequencies;  ///< of the pairs; empty: not rotated, or in an unknown way
+  int32_t stride = 0;
+  bool unknown = false;  ///< rotated in a way that vase_rope does not say
+
+  /// Points into this object.
+  vase_rope view() const;
+};
+
+struct CacheLayer {
+  CacheRows keys;
+  CacheRows values;  ///< may lie in the keys' tensor (multi-head latent attention)
+  int32_t n_heads = 0;
+  int32_t n_query_heads = 0;
+  float scale = 0;  ///< of the attention logits
+  Rope rope;
+};
+
+}  // namespace vase
+
+#endif

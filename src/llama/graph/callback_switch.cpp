@@ -1,0 +1,47 @@
+#include "llama/graph/callback_switch.hpp"
+
+#include <string_view>
+
+#if defined(__unix__) || defined(__APPLE__)
+#include <dlfcn.h>
+#endif
+
+namespace vase {
+namespace {
+
+constexpr std::string_view kTestedGgml = "0.25.3";  // of llama-cpp-python 0.3.36
+
+}  // namespace
+
+CallbackSwitch::SchedulerOf CallbackSwitch::find_scheduler_of() {
+#if defined(__unix__) || defined(__APPLE__)
+  if (ggml_version() != kTestedGgml) return nullptr;
+  Dl_info library{};
+  if (dladdr(reinterpret_cast<const void *>(&llama_decode), &library) == 0) return nullptr;
+  void *handle = dlopen(library.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
+  if (handle == nullptr) return nullptr;
+  // ggml_backend_sched_t llama_context::get_sched() const, which takes its object as a function
+  // takes its first argument.
+  void *found = dlsym(handle, "_ZNK13llama_context9get_schedEv");
+  dlclose(handle);
+  return reinterpret_cast<SchedulerOf>(found);
+#else
+  return nullptr;
+#endif
+}
+
+CallbackSwitch::CallbackSwitch(const llama_context *context,
+                               ggml_backend_sched_eval_callback callback, void *user_data)
+    : scheduler_of_(find_scheduler_of()),
+      context_(context),
+      callback_(callback),
+      user_data_(user_data) {}
+
+void CallbackSwitch::turn(bool on) const {
+  if (!can_turn()) return;
+  // Asked each time, since llama.cpp makes a new one when its settings change.
+  ggml_backend_sched_set_eval_callback(scheduler_of_(context_), on ? callback_ : nullptr,
+                                       user_data_);
+}
+
+}  // namespace vase

@@ -1,0 +1,74 @@
+// Runs evictions over all bounded layers, where the cache lies.
+#ifndef VASE_LLAMA_KEEPER_EVICTOR_HPP
+#define VASE_LLAMA_KEEPER_EVICTOR_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "llama/graph/cache_layer.hpp"
+#include "llama/graph/query_store.hpp"
+#include "llama/keeper/sequence_rows.hpp"
+#include "vase/vase.h"
+
+namespace vase {
+
+/// One sequence to evict from: what names its draws and what it must keep.
+struct Eviction {
+  int32_t stream = 0;        ///< the sequence, as llama.cpp counts
+  uint32_t draw_stream = 0;  ///< the sequence, as the random numbers count
+  uint32_t number = 0;       ///< evictions of this sequence so far
+  int32_t pinned_begin = 0;  ///< token positions that stay
+  int32_t pinned_end = 0;
+  vase_params params{};          ///< of this sequence, reserved for
+  SequenceRows *rows = nullptr;  ///< updated
+  int64_t moved = 0;             ///< set by evict(): rows moved, summed over heads
+};
+
+class Evictor {
+ public:
+  virtual ~Evictor() = default;
+
+  /// KV heads whose survivors SequenceRows keeps for this evictor; 0 if the device keeps them.
+  virtual int32_t survivor_heads() const = 0;
+  /// Where the watcher is to put queries; nullptr if the context's policy needs none.
+  virtual QueryStore *queries() = 0;
+  /// Bytes on the host and on devices, queries included.
+  virtual size_t bytes() const = 0;
+  /// Makes the working memory large enough for evictions with `params`.
+  virtual void reserve(const vase_params &params) = 0;
+
+  /// Evicts sequences down to their budgets: chooses rows, moves them out of the cells with the
+  /// oldest labels, and updates `rows`; a sequence within its budget is left alone. The caller
+  /// frees the labels below rows->oldest_label() afterwards. Throws Error if libvase refuses.
+  virtual void evict(std::span<Eviction> evictions) = 0;
+
+  /// Gives the sequence `to` what is kept here of the sequence `from`. The caller copies the rows.
+  virtual void copy(int32_t from, int32_t to) = 0;
+
+  /// Token position of each row of a head, in the order of rows.cells(). `head` within the layer.
+  virtual std::vector<int32_t> positions(int32_t stream, size_t layer, int32_t head,
+                                         const SequenceRows &rows) const = 0;
+};
+
+/// The evictor for caches that lie where `layers` say: CUDA kernels if all rows are on CUDA devices
+/// (and this build has them), else the CPU, through copies of the rows it cannot reach. `layers`
+/// must outlive it. `params`: the largest budget, and whether queries are kept. `cells`: the most
+/// rows a head can hold.
+std::unique_ptr<Evictor> make_evictor(const vase_params &params, std::span<const CacheLayer> layers,
+                                      int32_t cells, int32_t n_sequences, int n_threads);
+
+/// What the values of one head say, for those who want to look at it.
+struct ValueReport {
+  std::vector<float> ranges;  ///< max - min of each row's value, in the order of rows.cells()
+  int32_t n_protected = 0;    ///< rows that `eviction` would protect for them
+};
+/// `positions`: of the head's rows, as Evictor has them. Reads the cache through the host.
+ValueReport look_at_values(const CacheLayer &layer, int32_t head, const Eviction &eviction,
+                           std::span<const int32_t> positions);
+
+}  // namespace vase
+
+#endif

@@ -1,0 +1,205 @@
+#include "llama/keeper/host_evictor.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+#include "vase/llama.hpp"
+
+namespace vase {
+namespace {
+
+// What one head's call works on. libvase is given whole layers and a range of heads; masks and
+// positions lie [heads][rows], so `keep` and `positions` start where head 0 of the layer has them.
+vase_layer describe(const CacheLayer &layer, size_t index, const Eviction &eviction,
+                    const QueryRings &queries, int32_t n_rows) {
+  vase_layer described{};
+  described.n_heads = layer.n_heads;
+  described.n_rows = n_rows;
+  described.n_query_heads = layer.n_query_heads;
+  described.queries = queries.ring(index, eviction.stream);
+  described.n_queries = queries.window();
+  described.scale = layer.scale;
+  described.rope = layer.rope.view();
+  described.pinned_begin = eviction.pinned_begin;
+  described.pinned_end = eviction.pinned_end;
+  described.sequence = eviction.draw_stream;
+  described.eviction = eviction.number;
+  described.layer = static_cast<uint32_t>(index);
+  return described;
+}
+
+}  // namespace
+
+HostEvictor::HostEvictor(const vase_params &params, std::span<const CacheLayer> layers,
+                         int32_t cells, int32_t n_sequences, int n_threads, bool always_copy)
+    : layers_(layers),
+      cells_(static_cast<size_t>(cells)),
+      copies_(always_copy),
+      pool_(std::max(1, n_threads)),
+      workspaces_(static_cast<size_t>(pool_.workers())) {
+  for (size_t index = 0; index < layers_.size(); ++index) {
+    const CacheLayer &layer = layers_[index];
+    first_head_.push_back(heads_.size());
+    for (int32_t head = 0; head < layer.n_heads; ++head) heads_.push_back({index, head});
+    if (!layer.keys.on_host() || !layer.values.on_host()) copies_ = true;
+  }
+  first_head_.push_back(heads_.size());
+  if (vase_policy_needs_queries(params.policy) != 0)
+    rings_ = QueryRings(layers_, n_sequences, params.window);
+  reserve(params);
+  keep_.resize(heads_.size() * cells_);
+  positions_.resize(heads_.size() * cells_);
+  moved_.resize(heads_.size());
+  task_ = [this](int index, int worker) {
+    evict_head(task_first_head_ + static_cast<size_t>(index), worker);
+  };
+}
+
+void HostEvictor::reserve(const vase_params &params) {
+  const QueryRings no_queries;
+  size_t workspace = 0;
+  for (size_t index = 0; index < layers_.size(); ++index) {
+    // The workspace depends on shapes alone, so any addresses serve to ask for its size.
+    const CacheLayer &layer = layers_[index];
+    vase_layer shape = describe(layer, index, {}, no_queries, static_cast<int32_t>(cells_));
+    float query = 0;
+    std::byte row{};
+    shape.keys = layer.keys.rows;
+    shape.values = layer.values.rows;
+    shape.keys.data = &row;
+    shape.values.data = &row;
+    shape.queries = &query;
+    shape.n_queries = params.window;
+    const size_t size = vase_workspace_size(&params, &shape);
+    if (size == 0) throw Error(vase_last_error());
+    workspace = std::max(workspace, size);
+  }
+  for (std::vector<std::byte> &space : workspaces_)
+    if (space.size() < workspace) space.resize(workspace);
+}
+
+size_t HostEvictor::bytes() const {
+  size_t bytes = rings_.bytes() + keep_.size() + positions_.size() * sizeof(int32_t) +
+                 key_copy_.size() + value_copy_.size();
+  for (const auto &workspace : workspaces_) bytes += workspace.size();
+  return bytes;
+}
+
+void HostEvictor::evict(std::span<Eviction> evictions) {
+  for (Eviction &eviction : evictions) evict_one(eviction);
+}
+
+void HostEvictor::evict_one(Eviction &eviction) {
+  const int32_t freed = eviction.rows->rows() - eviction.params.budget;
+  if (freed <= 0) return;
+  eviction_ = &eviction;
+  error_.clear();
+
+  if (!copies_) {
+    task_first_head_ = 0;
+    pool_.parallel_for(survivor_heads(), task_);
+  } else {
+    for (size_t index = 0; index < layers_.size(); ++index) {
+      const CacheLayer &layer = layers_[index];
+      const bool shared = layer.values.tensor == layer.keys.tensor;
+      layer.keys.read_stream(eviction.stream, key_copy_);
+      if (!shared) layer.values.read_stream(eviction.stream, value_copy_);
+      task_first_head_ = first_head_[index];
+      pool_.parallel_for(layer.n_heads, task_);
+      layer.keys.write_stream(eviction.stream, key_copy_);
+      if (!shared) layer.values.write_stream(eviction.stream, value_copy_);
+    }
+  }
+  if (!error_.empty()) throw Error("eviction failed: " + error_);
+
+  eviction.rows->drop_oldest(freed);
+  eviction.moved = std::accumulate(moved_.begin(), moved_.end(), int64_t{0});
+}
+
+void HostEvictor::evict_head(size_t index, int worker) {
+  const auto [layer_index, head] = heads_[index];
+  const CacheLayer &layer = layers_[layer_index];
+  SequenceRows &rows = *eviction_->rows;
+  const int32_t n_rows = rows.rows();
+  const auto n = static_cast<size_t>(n_rows);
+  const int32_t freed = n_rows - eviction_->params.budget;
+
+  // Masks and positions of a layer are packed for the rows there are now; the layer's share of the
+  // buffers starts where its first head would be if it held all cells.
+  uint8_t *keep = keep_.data() + first_head_[layer_index] * cells_;
+  int32_t *positions = positions_.data() + first_head_[layer_index] * cells_;
+  const std::span<int32_t> own(positions + static_cast<size_t>(head) * n, n);
+  rows.positions(static_cast<int32_t>(index), own);
+
+  vase_layer described = describe(layer, layer_index, *eviction_, rings_, n_rows);
+  described.cells = rows.cells().data();
+  described.positions = positions;
+  if (copies_) {
+    const bool shared = layer.values.tensor == layer.keys.tensor;
+    described.keys = layer.keys.in_copy(key_copy_);
+    described.values = layer.values.in_copy(shared ? key_copy_ : value_copy_);
+  } else {
+    described.keys = layer.keys.in_place(eviction_->stream);
+    described.values = layer.values.in_place(eviction_->stream);
+  }
+
+  std::vector<std::byte> &workspace = workspaces_[static_cast<size_t>(worker)];
+  const bool ok = vase_select(&eviction_->params, &described, head, 1, keep, workspace.data(),
+                              workspace.size()) == VASE_OK &&
+                  vase_compact(&described, keep, 0, head, 1, positions) == VASE_OK;
+  if (!ok) {
+    const std::lock_guard lock(error_mutex_);
+    error_ = vase_last_error();
+    return;
+  }
+  const uint8_t *own_keep = keep + static_cast<size_t>(head) * n;
+  moved_[index] = std::count(own_keep, own_keep + freed, uint8_t{1});
+  rows.set_survivors(static_cast<int32_t>(index), own, freed);
+}
+
+std::vector<int32_t> HostEvictor::positions(int32_t /*stream*/, size_t layer, int32_t head,
+                                            const SequenceRows &rows) const {
+  std::vector<int32_t> positions(static_cast<size_t>(rows.rows()));
+  rows.positions(static_cast<int32_t>(first_head_[layer]) + head, positions);
+  return positions;
+}
+
+ValueReport look_at_values(const CacheLayer &cache, int32_t head, const Eviction &eviction,
+                           std::span<const int32_t> positions) {
+  const SequenceRows &rows = *eviction.rows;
+  if (rows.rows() == 0) return {};
+  vase_layer described = describe(cache, 0, eviction, QueryRings(), rows.rows());
+  described.n_heads = 1;
+  described.cells = rows.cells().data();
+  described.positions = positions.data();
+  std::vector<std::byte> copy;
+  if (cache.values.on_host()) {
+    described.values = cache.values.in_place(eviction.stream);
+  } else {
+    cache.values.read_stream(eviction.stream, copy);
+    described.values = cache.values.in_copy(copy);
+  }
+  auto *first = static_cast<std::byte *>(described.values.data);
+  described.values.data = first + head * described.values.head_stride;
+  described.keys = described.values;  // not looked at
+  described.rope = {};
+
+  // The policy that ranks by value range, with nobody exempt from the ranking, knows them all.
+  vase_params ranking = vase_params_default(vase_policy_find("evict-large"), rows.rows());
+  ranking.recency = ranking.sinks = ranking.protect = 0;
+  vase_layer unpinned = described;
+  unpinned.pinned_begin = unpinned.pinned_end = 0;
+
+  ValueReport report;
+  report.ranges.resize(positions.size());
+  std::vector<std::byte> workspace(std::max(vase_workspace_size(&ranking, &unpinned),
+                                            vase_workspace_size(&eviction.params, &described)));
+  if (vase_scores(&ranking, &unpinned, 0, 1, report.ranges.data(), workspace.data(),
+                  workspace.size()) != VASE_OK ||
+      vase_protected(&eviction.params, &described, 0, 1, &report.n_protected, workspace.data(),
+                     workspace.size()) != VASE_OK)
+    throw Error(vase_last_error());
+  return report;
+}
+
+}  // namespace vase

@@ -1,0 +1,67 @@
+// Evictions on the CPU, on several threads.
+#ifndef VASE_LLAMA_KEEPER_HOST_EVICTOR_HPP
+#define VASE_LLAMA_KEEPER_HOST_EVICTOR_HPP
+
+#include <functional>
+#include <mutex>
+#include <string>
+
+#include "core/thread_pool.hpp"
+#include "llama/keeper/evictor.hpp"
+#include "llama/keeper/query_rings.hpp"
+
+namespace vase {
+
+class HostEvictor final : public Evictor {
+ public:
+  /// As make_evictor. `always_copy`: work on host copies even where the cache is on the host (for
+  /// tests).
+  HostEvictor(const vase_params &params, std::span<const CacheLayer> layers, int32_t cells,
+              int32_t n_sequences, int n_threads, bool always_copy = false);
+
+  int32_t survivor_heads() const override { return static_cast<int32_t>(heads_.size()); }
+  QueryStore *queries() override { return rings_.window() > 0 ? &rings_ : nullptr; }
+  size_t bytes() const override;
+  void reserve(const vase_params &params) override;
+  void evict(std::span<Eviction> evictions) override;
+  void copy(int32_t from, int32_t to) override { rings_.copy(from, to); }
+  std::vector<int32_t> positions(int32_t stream, size_t layer, int32_t head,
+                                 const SequenceRows &rows) const override;
+
+  /// The cache is not where the CPU can reach it, so rows travel to the host and back.
+  bool works_on_copies() const { return copies_; }
+  QueryRings &rings() { return rings_; }
+
+ private:
+  struct Head {
+    size_t layer;
+    int32_t head;  // within the layer
+  };
+
+  void evict_one(Eviction &eviction);
+  void evict_head(size_t index, int worker);
+
+  std::span<const CacheLayer> layers_;
+  std::vector<Head> heads_;
+  std::vector<size_t> first_head_;  // [layers + 1]
+  size_t cells_;
+  bool copies_;
+  QueryRings rings_;
+  ThreadPool pool_;
+  std::vector<std::vector<std::byte>> workspaces_;  // [workers]
+  std::vector<uint8_t> keep_;                       // [heads][cells]
+  std::vector<int32_t> positions_;                  // [heads][cells]
+  std::vector<int64_t> moved_;                      // [heads]
+  std::vector<std::byte> key_copy_, value_copy_;    // one stream of one layer
+
+  // Of the running eviction.
+  std::function<void(int, int)> task_;
+  size_t task_first_head_ = 0;
+  const Eviction *eviction_ = nullptr;
+  std::mutex error_mutex_;
+  std::string error_;
+};
+
+}  // namespace vase
+
+#endif

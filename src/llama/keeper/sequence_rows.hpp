@@ -1,0 +1,56 @@
+// Which cells a sequence holds and which tokens their rows stand for.
+#ifndef VASE_LLAMA_KEEPER_SEQUENCE_ROWS_HPP
+#define VASE_LLAMA_KEEPER_SEQUENCE_ROWS_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace vase {
+
+/// One sequence's rows, by llama.cpp's labels.
+///
+/// llama.cpp labels each cell with a position, and it frees cells by label. A token's label is its
+/// index in the sequence; live labels are always the newest ones without a gap. Eviction moves the
+/// rows of each head away from the cells with the oldest labels and frees those, so a label says
+/// nothing about the rows in its cell: per layer and head, the rows of the older cells (the
+/// "survivors" of the last eviction) stand for tokens listed here. Cells filled since then hold
+/// their own token for all heads.
+class SequenceRows {
+ public:
+  SequenceRows() = default;
+  /// `heads`: KV heads of all bounded layers together, 0 if survivors are kept elsewhere (on the
+  /// device). `budget`: rows that stay after an eviction.
+  SequenceRows(int32_t heads, int32_t budget, int32_t cells);
+
+  int64_t tokens() const { return tokens_; }
+  int32_t rows() const { return static_cast<int32_t>(cells_.size()); }
+  /// Rows of tokens that came after the last eviction: the last of cells(), the same for all heads.
+  int32_t new_rows() const { return rows() - n_survivors_; }
+  /// The oldest live label.
+  int64_t oldest_label() const { return tokens_ - rows(); }
+  /// Cells in the order of their labels, the oldest first.
+  std::span<const int32_t> cells() const { return cells_; }
+
+  void append(int32_t cell);
+  /// Writes to positions[rows()] the token index that each row of a head stands for, in the order
+  /// of cells(). `head` counts over all layers.
+  void positions(int32_t head, std::span<int32_t> positions) const;
+  /// Tells what a head holds after an eviction: of `positions` (as above, after the moves) all but
+  /// the first `freed`. Heads may be told from several threads; drop_oldest() follows once.
+  void set_survivors(int32_t head, std::span<const int32_t> positions, int32_t freed);
+  void drop_oldest(int32_t freed);
+  void clear();
+
+ private:
+  int32_t budget_ = 0;
+  int64_t tokens_ = 0;
+  int32_t n_survivors_ = 0;         // the first cells, whose rows differ from head to head
+  std::vector<int32_t> cells_;      // in label order
+  std::vector<int32_t> survivors_;  // [heads][budget] token indices
+};
+
+}  // namespace vase
+
+#endif

@@ -1,0 +1,140 @@
+#include "llama/plan/context_shape.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <string>
+
+#include "ggml.h"
+
+namespace vase {
+namespace {
+
+// llama.cpp pads the cells of a stream to a multiple of this.
+constexpr int64_t kCellPadding = 256;
+
+int64_t pad(int64_t cells) { return (cells + kCellPadding - 1) / kCellPadding * kCellPadding; }
+
+std::string architecture(const llama_model *model) {
+  char name[128];
+  const int32_t length =
+      llama_model_meta_val_str(model, "general.architecture", name, sizeof(name));
+  return length > 0 ? name : "unknown";
+}
+
+void check_options(const llama_model *model, const BoundedOptions &options) {
+  const vase_params &policy = options.policy;
+  if (policy.policy == nullptr) throw Error("no eviction policy is set (BoundedOptions::policy)");
+  const auto max_sequences = static_cast<int32_t>(llama_max_parallel_sequences());
+  if (options.n_sequences < 1 || options.n_sequences > max_sequences)
+    throw Error("number of sequences " + std::to_string(options.n_sequences) + " is not in 1 to " +
+                std::to_string(max_sequences));
+  if (options.n_threads < 0)
+    throw Error("number of eviction threads " + std::to_string(options.n_threads) +
+                " is negative (0 means as many as the context has)");
+  if (vase_policy_evicts(policy.policy) == 0) return;
+
+  if (vase_params_check(&policy) != VASE_OK) throw Error(vase_last_error());
+  const float pin_prompt = pin_of(options);
+  if (!(pin_prompt >= 0.0f && pin_prompt <= 0.9f))
+    throw Error("pinned share of the prompt " + std::to_string(pin_prompt) +
+                " is not in 0 to 0.9 of the budget");
+  if (vase_policy_needs_queries(policy.policy) != 0 &&
+      policy.window > policy.budget + policy.interval)
+    throw Error(
+        "query window " + std::to_string(policy.window) +
+        " is longer than budget + interval = " + std::to_string(policy.budget + policy.interval));
+  row_type(options.context.type_k, "keys");
+  row_type(options.context.type_v, "values");
+
+  // Freeing the oldest labels frees them in sliding-window layers too, which must not lose rows
+  // that are still inside the window.
+  const int32_t n_swa = llama_model_n_swa(model);
+  if (policy.budget < n_swa)
+    throw Error("budget " + std::to_string(policy.budget) +
+                " is below the model's sliding window of " + std::to_string(n_swa) +
+                " tokens; use a budget of at least " + std::to_string(n_swa));
+}
+
+}  // namespace
+
+void check_model_can_be_bounded(const llama_model *model) {
+  std::string kind;
+  if (llama_model_is_recurrent(model)) {
+    kind = "recurrent: its state has a fixed size already";
+  } else if (llama_model_is_hybrid(model)) {
+    kind = "hybrid (attention and recurrent layers), which is not supported";
+  } else if (llama_model_has_encoder(model)) {
+    kind = "an encoder or encoder-decoder model, which is not supported";
+  } else if (llama_model_is_diffusion(model)) {
+    kind = "a diffusion model, which reads its whole text at each step";
+  } else {
+    return;
+  }
+  throw Error("the model (architecture " + architecture(model) + ") cannot be bounded: it is " +
+              kind);
+}
+
+vase_type row_type(ggml_type type, const char *what) {
+  switch (type) {
+    case GGML_TYPE_F32:
+      return VASE_F32;
+    case GGML_TYPE_F16:
+      return VASE_F16;
+    case GGML_TYPE_BF16:
+      return VASE_BF16;
+    case GGML_TYPE_Q8_0:
+      return VASE_Q8_0;
+    case GGML_TYPE_Q4_0:
+      return VASE_Q4_0;
+    default:
+      throw Error("cache type " + std::string(ggml_type_name(type)) + " of the " + what +
+                  " cannot be evicted from; use f32, f16, bf16, q8_0 or q4_0");
+  }
+}
+
+float pin_of(const BoundedOptions &options) {
+  return options.pin_prompt.value_or(vase_policy_default_pin(options.policy.policy));
+}
+
+ContextShape shape_context(const llama_model *model, const BoundedOptions &options) {
+  check_model_can_be_bounded(model);
+  check_options(model, options);
+
+  ContextShape shape;
+  shape.evicts = vase_policy_evicts(options.policy.policy) != 0;
+  shape.params = options.context;
+  shape.params.n_seq_max = static_cast<uint32_t>(options.n_sequences);
+  shape.params.kv_unified = false;
+
+  int64_t cells = 0;
+  if (!shape.evicts) {
+    cells = options.context.n_ctx != 0 ? static_cast<int64_t>(options.context.n_ctx)
+                                       : llama_model_n_ctx_train(model);
+    cells = pad(cells);
+  } else {
+    cells = pad(static_cast<int64_t>(options.policy.budget) + options.policy.interval);
+    const int64_t asked =
+        options.context.n_ubatch != 0 ? options.context.n_ubatch : options.context.n_batch;
+    const int64_t n_ubatch = std::clamp<int64_t>(asked, 1, cells * options.n_sequences);
+    shape.params.n_ubatch = static_cast<uint32_t>(n_ubatch);
+    shape.params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;  // else V is stored transposed
+    shape.params.swa_full = false;
+    // The watcher tells bounded layers from sliding-window ones by the number of their cells. Where
+    // llama.cpp would give both the same number, the bounded ones get some more.
+    const int32_t n_swa = llama_model_n_swa(model);
+    while (n_swa > 0 && pad(std::min(cells, n_swa + n_ubatch)) == cells) cells += kCellPadding;
+  }
+
+  if (cells * options.n_sequences > std::numeric_limits<int32_t>::max())
+    throw Error(
+        std::to_string(options.n_sequences) + " sequences of " + std::to_string(cells) +
+        " cells are more than llama.cpp can count; use a smaller budget or fewer sequences");
+  shape.cells = static_cast<int32_t>(cells);
+  shape.params.n_ctx = static_cast<uint32_t>(cells * options.n_sequences);
+  // Every sequence gets at least one token into a batch.
+  shape.params.n_batch =
+      std::max({shape.params.n_batch, static_cast<uint32_t>(options.n_sequences), 1u});
+  return shape;
+}
+
+}  // namespace vase

@@ -1,0 +1,53 @@
+// Reads sizes that llama.cpp tells only in its log.
+#ifndef VASE_LLAMA_PLAN_LOG_CAPTURE_HPP
+#define VASE_LLAMA_PLAN_LOG_CAPTURE_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "llama.h"
+
+namespace vase {
+
+/// One of llama.cpp's caches as its log describes it.
+struct LoggedCache {
+  int64_t cells;  ///< of one stream
+  int64_t layers;
+  size_t bytes;  ///< all streams; to the hundredth of a MiB
+};
+
+/// While it lives, keeps llama.cpp's log lines. llama.cpp has one log for the process, so captures
+/// exclude each other and see the lines of all threads.
+class LogCapture {
+ public:
+  /// `pass_on`: lines still go where they went before.
+  explicit LogCapture(bool pass_on);
+  ~LogCapture();
+  LogCapture(const LogCapture &) = delete;
+  LogCapture &operator=(const LogCapture &) = delete;
+
+  /// Bytes that all lines of the form "... <label> = <number> MiB" say together.
+  size_t mebibytes(std::string_view label) const;
+  /// The KV caches that were made.
+  std::vector<LoggedCache> caches() const;
+  /// The last line of level error, or `otherwise`.
+  std::string last_error(const std::string &otherwise) const;
+
+ private:
+  static void receive(ggml_log_level level, const char *text, void *capture);
+
+  bool pass_on_;
+  ggml_log_callback next_ = nullptr;
+  void *next_data_ = nullptr;
+  std::mutex lines_mutex_;
+  std::vector<std::string> lines_;
+  std::string last_error_;
+};
+
+}  // namespace vase
+
+#endif

@@ -1,0 +1,290 @@
+#include "llama/plan/memory_plan.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <functional>
+
+#include "ggml.h"
+#include "llama/plan/context_shape.hpp"
+#include "llama/plan/gpu_share.hpp"
+#include "llama/plan/log_capture.hpp"
+#ifdef VASE_CUDA
+#include <cstring>
+
+#include "ggml-backend.h"
+#include "llama/keeper/cuda_evictor.hpp"
+#endif
+
+namespace vase {
+namespace {
+
+// `policy` at another budget; a recency window below 0 and an interval of 0 go with it.
+vase_params at_budget(vase_params policy, int32_t budget) {
+  const vase_params own = vase_params_default(policy.policy, budget);
+  policy.budget = budget;
+  if (policy.recency < 0) policy.recency = own.recency;
+  if (policy.interval == 0) policy.interval = own.interval;
+  return policy;
+}
+
+// What MemoryPlanner::fit starts from, as published.
+constexpr int32_t kPublishedBudget = 4096;
+
+struct FreeModel {
+  void operator()(llama_model *model) const { llama_model_free(model); }
+};
+struct FreeContext {
+  void operator()(llama_context *context) const { llama_free(context); }
+};
+
+std::string in_gibibytes(size_t bytes) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.2f GiB",
+                static_cast<double>(bytes) / (1024.0 * 1024.0 * 1024.0));
+  return text;
+}
+
+// Elements of a head's row: metadata if the file says so, else an equal share of the embedding.
+int32_t head_dim(const llama_model *model, const char *key) {
+  char architecture[128], text[32];
+  if (llama_model_meta_val_str(model, "general.architecture", architecture, sizeof(architecture)) >
+      0) {
+    const std::string name = std::string(architecture) + ".attention." + key;
+    if (llama_model_meta_val_str(model, name.c_str(), text, sizeof(text)) > 0)
+      return std::stoi(text);
+  }
+  return llama_model_n_embd(model) / std::max(1, llama_model_n_head(model));
+}
+
+size_t row_bytes(ggml_type type, int32_t dim) {
+  return ggml_row_size(type, dim / ggml_blck_size(type) * ggml_blck_size(type));
+}
+
+// Keys and values of `cells` cells of one layer.
+size_t layer_bytes(const llama_model *model, const llama_context_params &params, size_t cells) {
+  const auto heads = static_cast<size_t>(llama_model_n_head_kv(model));
+  return cells * heads *
+         (row_bytes(params.type_k, head_dim(model, "key_length")) +
+          row_bytes(params.type_v, head_dim(model, "value_length")));
+}
+
+// What the queries of a step are held in (GraphTaps).
+size_t tap_bytes(const llama_model *model, const BoundedOptions &options, size_t layers) {
+  if (vase_policy_needs_queries(options.policy.policy) == 0) return 0;
+  return static_cast<size_t>(options.n_sequences) * layers *
+         static_cast<size_t>(llama_model_n_head(model)) *
+         static_cast<size_t>(head_dim(model, "key_length")) * sizeof(float);
+}
+
+// What the evictor and the query rings will hold, after their constructors.
+size_t eviction_bytes(const llama_model *model, const BoundedOptions &options, size_t cells,
+                      size_t layers) {
+  const vase_params &policy = options.policy;
+  const auto sequences = static_cast<size_t>(options.n_sequences);
+  const auto heads = layers * static_cast<size_t>(llama_model_n_head_kv(model));
+  const auto query_heads = layers * static_cast<size_t>(llama_model_n_head(model));
+  const auto dim = static_cast<size_t>(head_dim(model, "key_length"));
+  size_t bytes = heads * cells * (sizeof(uint8_t) + sizeof(int32_t)) +
+                 sequences * heads * static_cast<size_t>(policy.budget) * sizeof(int32_t);
+  if (vase_policy_needs_queries(policy.policy) != 0)
+    bytes += sequences * query_heads * static_cast<size_t>(policy.window) * dim * sizeof(float);
+
+  float any = 0;
+  vase_layer layer{};
+  layer.keys = {&any, VASE_F32, head_dim(model, "key_length"), 0, 0, 0};
+  layer.values = {&any, VASE_F32, head_dim(model, "value_length"), 0, 0, 0};
+  layer.n_heads = llama_model_n_head_kv(model);
+  layer.n_query_heads = llama_model_n_head(model);
+  layer.n_rows = static_cast<int32_t>(cells);
+  layer.n_queries = policy.window;
+  layer.queries = &any;
+  const int32_t threads = options.n_threads > 0 ? options.n_threads : options.context.n_threads;
+  return bytes + static_cast<size_t>(threads) * vase_workspace_size(&policy, &layer);
+}
+
+// The same for evictions on a CUDA device.
+#ifdef VASE_CUDA
+bool cache_goes_to_cuda(const llama_model *model, const llama_model_params &params,
+                        const llama_context_params &context) {
+  // Of a cache that lies on GPUs in part, the rows are copied to the host.
+  if (share_on_gpus(model, params) < 1 || !context.offload_kqv) return false;
+  const ggml_backend_dev_t device = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_GPU);
+  return device != nullptr && std::strncmp(ggml_backend_dev_name(device), "CUDA", 4) == 0;
+}
+
+size_t cuda_eviction_bytes(const llama_model *model, const BoundedOptions &options, size_t cells,
+                           size_t layers) {
+  CudaEvictor::Shape shape;
+  shape.n_heads = llama_model_n_head_kv(model);
+  shape.n_query_heads = llama_model_n_head(model);
+  shape.keys_dim = head_dim(model, "key_length");
+  shape.values_dim = head_dim(model, "value_length");
+  return CudaEvictor::bytes_needed(options.policy, shape, layers, static_cast<int32_t>(cells),
+                                   options.n_sequences);
+}
+#endif
+
+size_t share_of(size_t bytes, double share) {
+  return static_cast<size_t>(static_cast<double>(bytes) * share);
+}
+
+// The largest value in [low, high] for which `fits` holds, low - 1 if none; what fits stays true
+// for smaller values.
+int32_t largest(int32_t low, int32_t high, const std::function<bool(int32_t)> &fits) {
+  int32_t best = low - 1;
+  while (low <= high) {
+    const int32_t middle = low + (high - low) / 2;
+    if (fits(middle)) {
+      best = middle;
+      low = middle + 1;
+    } else {
+      high = middle - 1;
+    }
+  }
+  return best;
+}
+
+}  // namespace
+
+struct MemoryPlanner::State {
+  std::unique_ptr<llama_model, FreeModel> model;
+  llama_model_params model_params = llama_model_default_params();
+  size_t host_weights = 0;
+
+  MemoryPlan plan(const BoundedOptions &options) const {
+    const ContextShape shape = shape_context(model.get(), options);
+    MemoryPlan plan;
+    plan.budget = shape.evicts ? options.policy.budget : 0;
+    plan.n_sequences = options.n_sequences;
+    plan.cells = shape.cells;
+    plan.weights = llama_model_size(model.get());
+
+    std::vector<LoggedCache> caches;
+    {
+      // The model holds no memory, and neither will this context: llama.cpp simulates what it would
+      // allocate, and says in its log how much.
+      const LogCapture log(false);
+      const std::unique_ptr<llama_context, FreeContext> context(
+          llama_init_from_model(model.get(), shape.params));
+      if (context == nullptr)
+        throw Error("llama.cpp could not plan a context of " + std::to_string(shape.params.n_ctx) +
+                    " cells: " + log.last_error("it did not say why"));
+      caches = log.caches();
+      plan.compute = log.mebibytes("compute buffer size") + log.mebibytes("output buffer size");
+      plan.on_gpus = compute_on_gpus(log);
+    }
+    const auto cells = static_cast<size_t>(shape.cells);
+    size_t bounded_layers = 0;
+    for (const LoggedCache &cache : caches) {
+      plan.kv += cache.bytes;
+      if (cache.cells == shape.cells) bounded_layers += static_cast<size_t>(cache.layers);
+    }
+    if (plan.kv == 0 || plan.compute == 0) {
+      plan.exact = false;
+      bounded_layers = static_cast<size_t>(llama_model_n_layer(model.get()));
+      plan.kv = bounded_layers * static_cast<size_t>(options.n_sequences) *
+                layer_bytes(model.get(), shape.params, cells);
+      // Dominated by the logits of a ubatch, with its activations beside them.
+      const auto vocab =
+          static_cast<size_t>(llama_vocab_n_tokens(llama_model_get_vocab(model.get())));
+      const size_t width = vocab + 8 * static_cast<size_t>(llama_model_n_embd(model.get()));
+      plan.compute = shape.params.n_ubatch * width * sizeof(float);
+    }
+    const size_t taps = shape.evicts ? tap_bytes(model.get(), options, bounded_layers) : 0;
+    if (shape.evicts)
+      plan.queries = eviction_bytes(model.get(), options, cells, bounded_layers) + taps;
+    const double share = share_on_gpus(model.get(), model_params);
+    plan.on_gpus += share_of(plan.weights - host_weights, share);
+    if (shape.params.offload_kqv) plan.on_gpus += share_of(plan.kv, share);
+#ifdef VASE_CUDA
+    if (shape.evicts && cache_goes_to_cuda(model.get(), model_params, shape.params)) {
+      plan.queries = cuda_eviction_bytes(model.get(), options, cells, bounded_layers) + taps;
+      plan.on_gpus += plan.queries;
+    }
+#endif
+    return plan;
+  }
+};
+
+MemoryPlanner::MemoryPlanner(const std::string &path, const llama_model_params &model)
+    : state_(std::make_unique<State>()) {
+  check_gguf(path);
+  llama_model_params params = model;
+  state_->model_params = model;
+  params.no_alloc = true;
+  params.load_mode = LLAMA_LOAD_MODE_NONE;
+  const LogCapture log(false);
+  state_->model.reset(llama_model_load_from_file(path.c_str(), params));
+  if (state_->model == nullptr)
+    throw Error("llama.cpp cannot load " + path + ": " + log.last_error("it did not say why"));
+  check_model_can_be_bounded(state_->model.get());
+  state_->host_weights = host_weights(path);
+}
+MemoryPlanner::~MemoryPlanner() = default;
+MemoryPlanner::MemoryPlanner(MemoryPlanner &&) noexcept = default;
+MemoryPlanner &MemoryPlanner::operator=(MemoryPlanner &&) noexcept = default;
+
+MemoryPlan MemoryPlanner::plan(const BoundedOptions &options) const {
+  return state_->plan(options);
+}
+
+size_t MemoryPlanner::full_cache_kv_at(int64_t n_tokens, const BoundedOptions &options) const {
+  if (n_tokens < 1 || n_tokens > INT32_MAX)
+    throw Error("a context of " + std::to_string(n_tokens) + " tokens cannot be planned");
+  BoundedOptions full = options;
+  full.policy = vase_params_default(vase_policy_find("full"), kPublishedBudget);
+  full.context.n_ctx = static_cast<uint32_t>(n_tokens);
+  return state_->plan(full).kv;
+}
+
+MemoryPlan MemoryPlanner::fit(size_t limit, const BoundedOptions &options) const {
+  if (options.policy.policy == nullptr || vase_policy_evicts(options.policy.policy) == 0)
+    throw Error("only a policy that evicts can be fitted into a memory limit");
+  const auto plan_for = [&](int32_t budget, int32_t n_sequences) {
+    BoundedOptions choice = options;
+    choice.policy = at_budget(options.policy, budget);
+    choice.n_sequences = n_sequences;
+    return state_->plan(choice);
+  };
+  const auto most_sequences = [&](int32_t budget) {
+    return largest(1, static_cast<int32_t>(llama_max_parallel_sequences()),
+                   [&](int32_t n) { return plan_for(budget, n).total() <= limit; });
+  };
+  const vase_params &policy = options.policy;
+  const int32_t train = std::max(1, llama_model_n_ctx_train(state_->model.get()));
+  const int32_t least =
+      std::max(policy.sinks + at_budget(policy, 1).recency + 1,  // the smallest window there is
+               llama_model_n_swa(state_->model.get()));
+  const auto refuse = [&](int32_t budget, int32_t n_sequences) {
+    const MemoryPlan smallest = plan_for(budget, n_sequences);
+    return Error("nothing fits into " + in_gibibytes(limit) + ": budget " + std::to_string(budget) +
+                 " with " + std::to_string(n_sequences) +
+                 (n_sequences == 1 ? " sequence needs " : " sequences needs ") +
+                 in_gibibytes(smallest.total()) + ", " + in_gibibytes(smallest.weights) +
+                 " of it weights");
+  };
+
+  int32_t budget = policy.budget, n_sequences = options.n_sequences;
+  if (budget > 0 && n_sequences > 0) {
+    if (plan_for(budget, n_sequences).total() > limit) throw refuse(budget, n_sequences);
+  } else if (budget > 0) {
+    n_sequences = most_sequences(budget);
+    if (n_sequences == 0) throw refuse(budget, 1);
+  } else {
+    if (n_sequences <= 0) {
+      budget = std::max(least, std::min(kPublishedBudget, train));
+      n_sequences = most_sequences(budget);
+    }
+    if (options.n_sequences > 0 || n_sequences == 0) {
+      n_sequences = std::max(1, options.n_sequences);
+      budget = largest(least, std::max(least, train),
+                       [&](int32_t b) { return plan_for(b, n_sequences).total() <= limit; });
+      if (budget < least) throw refuse(least, n_sequences);
+    }
+  }
+  return plan_for(budget, n_sequences);
+}
+
+const llama_model *MemoryPlanner::model() const { return state_->model.get(); }
+
+}  // namespace vase

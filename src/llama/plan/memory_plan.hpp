@@ -1,0 +1,73 @@
+// How much memory a bounded context will take, known before any weight is read.
+#ifndef VASE_LLAMA_PLAN_MEMORY_PLAN_HPP
+#define VASE_LLAMA_PLAN_MEMORY_PLAN_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "vase/llama.hpp"
+
+namespace vase {
+
+/// Bytes that a context takes, summed over all devices.
+struct MemoryPlan {
+  int32_t budget = 0;       ///< rows of a head after an eviction; 0: the policy does not evict
+  int32_t n_sequences = 0;  ///< sequences side by side
+  int32_t cells = 0;        ///< cells of each sequence's stream, as llama.cpp pads them
+  size_t weights = 0;       ///< all tensors of the model
+  size_t kv = 0;            ///< KV cache of all sequences, sliding-window layers included
+  size_t queries = 0;       ///< captured queries and working memory of evictions
+  size_t compute = 0;       ///< llama.cpp's compute and output buffers
+  size_t on_gpus = 0;       ///< of total(), what lies on GPUs; an estimate if only some layers do
+  bool exact = true;        ///< false: llama.cpp did not say its sizes, so kv is an upper bound
+                            ///< and compute a guess
+
+  size_t total() const { return weights + kv + queries + compute; }
+};
+
+/// Plans for one model file. Lets llama.cpp load the file's metadata and simulate its allocations;
+/// weights are not read.
+class MemoryPlanner {
+ public:
+  /// Throws Error if `path` is missing, not a GGUF, truncated, or of an architecture that cannot be
+  /// bounded. `model`: device and offloading parameters, as for loading.
+  explicit MemoryPlanner(const std::string &path,
+                         const llama_model_params &model = llama_model_default_params());
+  ~MemoryPlanner();
+  MemoryPlanner(MemoryPlanner &&) noexcept;
+  MemoryPlanner &operator=(MemoryPlanner &&) noexcept;
+
+  /// The memory of BoundedContext(model, options). Throws Error where that would.
+  MemoryPlan plan(const BoundedOptions &options) const;
+
+  /// KV bytes that plain llama.cpp takes for `n_tokens` in each of options.n_sequences.
+  size_t full_cache_kv_at(int64_t n_tokens, const BoundedOptions &options) const;
+
+  /// Picks budget and sequences that fit into `limit` bytes, and returns the plan of the choice.
+  /// options.policy.budget > 0 or options.n_sequences > 0 are taken as given, what is 0 is chosen:
+  /// a budget given, as many sequences as fit; sequences given, the largest budget up to the
+  /// model's training length; neither, the published budget (4096) with as many sequences as fit,
+  /// or one sequence with the largest budget if not even one fits. A recency window below 0 and an
+  /// interval of 0 are what the policy has by default at the budget. Throws Error, saying how much
+  /// the smallest choice needs, if nothing fits.
+  MemoryPlan fit(size_t limit, const BoundedOptions &options) const;
+
+  /// The model as opened without weights: for its metadata (names, layers, vocabulary), not for
+  /// decoding.
+  const llama_model *model() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// Checks that `path` is a whole GGUF file: it exists, has the magic and a known version, and holds
+/// all the tensor data that its header announces. Throws Error otherwise. Reads the header alone. A
+/// split model's other files are checked too.
+void check_gguf(const std::string &path);
+
+}  // namespace vase
+
+#endif
