@@ -1,9 +1,22 @@
 #include "eval/answer.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <chrono>
+#include <string>
 
 namespace vase::eval {
 namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+std::string many(std::string_view piece, std::size_t count) {
+  std::string text;
+  for (std::size_t i = 0; i < count; ++i) text += piece;
+  return text;
+}
 
 TEST(Answer, ThinkingIsNotTheAnswer) {
   EXPECT_EQ(after_thinking("<think>\\boxed{1}</think> so \\boxed{2}"), " so \\boxed{2}");
@@ -15,6 +28,37 @@ TEST(Answer, BoxesMayHoldBraces) {
   EXPECT_EQ(last_boxed("\\fbox{7}"), "7");
   EXPECT_EQ(last_boxed("never closed: \\boxed{1"), std::nullopt);
   EXPECT_EQ(last_boxed("none"), std::nullopt);
+}
+
+TEST(Answer, AllBoxesInTheirOrder) {
+  EXPECT_THAT(all_boxed("\\boxed{1}, then \\fbox{ \\frac{1}{2} } and \\boxed{\\{3, 4\\}}"),
+              ElementsAre("1", "\\frac{1}{2}", "\\{3, 4\\}"));
+  EXPECT_THAT(all_boxed("\\boxed{a \\boxed{5}} \\boxed{{6}"), ElementsAre("5"));
+  EXPECT_THAT(all_boxed("\\boxed 7, } \\boxed{}"), ElementsAre(""));
+  EXPECT_THAT(all_boxed("none"), IsEmpty());
+}
+
+// What a model that loops writes: it must neither end the process nor stop the run.
+TEST(Answer, LongRunsTakeLinearTime) {
+  constexpr std::size_t kMany = 100'000;
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_EQ(number_in("It is 1" + many("0", kMany)), "1" + many("0", kMany));
+  for (const char *piece :
+       {"0",   "1,000",      "-",           ".",           ",",          "$",
+        "\\,", "{",          "}",           "\\boxed{",    "\\boxed{1}", "\\boxed{{",
+        " ",   "answer is ", "answer is (", "<answer>",    "</answer>",  "</think>",
+        "(",   "A",          "\\",          "\xe2\x88\x92"}) {
+    const std::string text = many(piece, kMany);
+    for (const std::string &reply : {text, "\\boxed{" + text + "}", "The answer is " + text}) {
+      number_in(reply);
+      choice_in(reply);
+      parse_number(reply);
+      all_boxed(reply);
+    }
+  }
+  EXPECT_EQ(all_boxed(many("\\boxed{", kMany) + "1" + many("}", kMany)).size(), 1U);
+  // Seconds in a debug build on a busy machine; what is quadratic takes hours.
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::minutes(2));
 }
 
 TEST(Answer, OneNumberHasOneForm) {
@@ -37,6 +81,22 @@ TEST(Answer, TheBoxStandsAboveTheLastNumber) {
   EXPECT_EQ(number_in("no number"), std::nullopt);
   EXPECT_EQ(number_in("<think>12</think>it is -3"), "-3");
   EXPECT_EQ(number_in("\\boxed{x} and 3"), std::nullopt);
+  EXPECT_EQ(number_in("10-3=7"), "7");
+  EXPECT_EQ(number_in("pages 5-10"), "10");
+  EXPECT_EQ(number_in("it is \xe2\x88\x92"
+                      "4"),
+            "-4");
+  EXPECT_EQ(number_in("the pair is (1,2)"), "2");
+}
+
+TEST(Answer, ABoxMaySayMoreThanTheNumber) {
+  EXPECT_EQ(number_in("\\boxed{18 dollars}"), "18");
+  EXPECT_EQ(number_in("\\boxed{x = -1,800.5}"), "-1800.5");
+  EXPECT_EQ(number_in("\\boxed{60 \\text{ km/h}}"), "60");
+  EXPECT_EQ(number_in("\\boxed{5x}"), std::nullopt);
+  EXPECT_EQ(number_in("\\boxed{3/4}"), std::nullopt);
+  EXPECT_EQ(number_in("\\boxed{between 3 and 4}"), std::nullopt);
+  EXPECT_EQ(number_in("<ANSWER> 12 </ANSWER>, of 30"), "12");
 }
 
 TEST(Answer, ChoicesAreLetters) {
@@ -46,6 +106,12 @@ TEST(Answer, ChoicesAreLetters) {
   EXPECT_EQ(choice_in("Answer: **A**, as I said"), "A");
   EXPECT_EQ(choice_in("\\boxed{AB}"), std::nullopt);
   EXPECT_EQ(choice_in("A good question"), std::nullopt);
+  EXPECT_EQ(choice_in("\\boxed{C. Paris}"), "C");
+  EXPECT_EQ(choice_in("The answer is: **(E)**"), "E");
+  EXPECT_EQ(choice_in("The answer is a matter of taste"), std::nullopt);
+  EXPECT_EQ(choice_in("so <answer>4</answer>"), "4");
+  EXPECT_EQ(choice_in("the answer is 12"), std::nullopt);
+  EXPECT_EQ(choice_in("(B)."), "B");
 }
 
 }  // namespace
