@@ -29,7 +29,10 @@ def final_answer(reply: str) -> str | None:
     """As src/tasks/grade.cpp: the last box after the thinking."""
     if "</think>" not in reply:
         return None
-    boxes = re.findall(r"\\boxed\{([^}]*)\}", reply.rsplit("</think>", 1)[1])
+    said = reply.rsplit("</think>", 1)[1]
+    if "<think>" in said:
+        return None
+    boxes = re.findall(r"\\boxed\{([^}]*)\}", said)
     return boxes[-1].strip() if boxes else None
 
 

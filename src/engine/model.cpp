@@ -95,11 +95,11 @@ std::vector<llama_token> Model::tokenize(std::string_view text, bool at_start) c
   return tokens;
 }
 
-std::string Model::piece(llama_token token) const {
+std::string Model::piece(llama_token token, bool control) const {
   std::string text(32, '\0');
   const auto write = [&] {
     return llama_token_to_piece(vocab(), token, text.data(), static_cast<std::int32_t>(text.size()),
-                                0, false);
+                                0, control);
   };
   std::int32_t length = write();
   if (length < 0) {

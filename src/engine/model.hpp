@@ -49,8 +49,9 @@ class Model {
   /// `at_start`: add what the model wants at the start of a text (BOS). "<|im_start|>" and the like
   /// are read as the tokens they name.
   std::vector<llama_token> tokenize(std::string_view text, bool at_start = true) const;
-  /// The bytes of a token, which may be part of a character. Control tokens have none.
-  std::string piece(llama_token token) const;
+  /// The bytes of a token, which may be part of a character. Control tokens have none, unless
+  /// `control` is set: then their name.
+  std::string piece(llama_token token, bool control = false) const;
   bool is_eog(llama_token token) const { return llama_vocab_is_eog(vocab(), token); }
 
   /// The model's own chat template; nullopt if the file has none.

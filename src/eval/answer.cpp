@@ -4,6 +4,8 @@
 #include <cctype>
 #include <initializer_list>
 
+#include "eval/thought.hpp"
+
 namespace vase::eval {
 namespace {
 
@@ -195,12 +197,6 @@ std::optional<std::string> said_label(std::string_view text) {
 }
 
 }  // namespace
-
-std::string_view after_thinking(std::string_view reply) {
-  constexpr std::string_view kEnd = "</think>";
-  const auto end = reply.rfind(kEnd);
-  return end == reply.npos ? reply : reply.substr(end + kEnd.size());
-}
 
 std::vector<std::string> all_boxed(std::string_view text) {
   std::vector<std::string> contents;

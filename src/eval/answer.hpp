@@ -9,9 +9,6 @@
 
 namespace vase::eval {
 
-/// What stands behind the last </think>; all of the reply if there is no such mark.
-std::string_view after_thinking(std::string_view reply);
-
 /// The content of every \boxed{...} and \fbox{...} whose braces match, in order, without spaces
 /// around it. Of boxes inside a box only the innermost count.
 std::vector<std::string> all_boxed(std::string_view text);

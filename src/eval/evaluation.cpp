@@ -12,6 +12,7 @@
 #include "engine/utf8.hpp"
 #include "eval/cache_rows.hpp"
 #include "eval/repetition.hpp"
+#include "eval/thought.hpp"
 
 namespace vase::eval {
 namespace {
@@ -31,10 +32,18 @@ std::vector<Phase> deal(const Phase &phase, const EvaluationHost &host) {
   return parts;
 }
 
+// Control tokens are no text, but for those that begin or end a thought.
 std::string text_of(const engine::Model &model, const std::vector<llama_token> &tokens) {
   engine::Utf8Assembler utf8;
   std::string text;
-  for (const llama_token token : tokens) text += utf8.push(model.piece(token));
+  for (const llama_token token : tokens) {
+    std::string piece = model.piece(token);
+    if (piece.empty()) {
+      piece = model.piece(token, true);
+      if (!is_thought_mark(piece)) continue;
+    }
+    text += utf8.push(piece);
+  }
   return text + utf8.finish();
 }
 
@@ -46,14 +55,20 @@ Evaluation::Evaluation(const engine::Model &model, const engine::ChatTemplate &c
     : model_(model), plan_(plan), host_(host), desk_(desk), file_(file), start_(Clock::now()) {
   for (const Question &question : plan.questions) {
     engine::Conversation conversation(chat_template, host.system);
-    prompts_.push_back(model.tokenize(conversation.ask(question.text)));
+    const std::string text = conversation.ask(question.text);
+    prompts_.push_back(model.tokenize(text));
+    opened_thoughts_.emplace_back(thought_opened_by(text));
     prompt_tokens_.push_back(std::ssize(prompts_.back()));
   }
   for (const Record &record : file.records()) recorded_tokens_ += record.tokens;
 }
 
+std::size_t Evaluation::index_of(const Question &question) const {
+  return static_cast<std::size_t>(&question - plan_.questions.data());
+}
+
 const std::vector<llama_token> &Evaluation::prompt_of(const Question &question) const {
-  return prompts_[static_cast<std::size_t>(&question - plan_.questions.data())];
+  return prompts_[index_of(question)];
 }
 
 std::set<std::string> Evaluation::done() const {
@@ -153,7 +168,7 @@ void Evaluation::record(const Answer &answer, double bytes_per_row) {
   const Job &job = *answer.job;
   const Question &question = *job.question;
   std::string text = text_of(model_, answer.tokens);
-  const Grade grade = desk_.grade(question, text);
+  const Grade grade = desk_.grade(question, opened_thoughts_[index_of(question)] + text);
   Record record;
   record.task = question.task;
   record.tier = question.tier;

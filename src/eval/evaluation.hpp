@@ -64,6 +64,7 @@ class Evaluation {
   void record(const Answer &answer, double bytes_per_row);
   bool report(const std::string &doing);
   std::set<std::string> done() const;
+  std::size_t index_of(const Question &question) const;
   const std::vector<llama_token> &prompt_of(const Question &question) const;
 
   const engine::Model &model_;
@@ -71,6 +72,7 @@ class Evaluation {
   const EvaluationHost &host_;
   std::vector<std::vector<llama_token>> prompts_;  // of each question
   std::vector<std::int64_t> prompt_tokens_;
+  std::vector<std::string> opened_thoughts_;  // by the prompt of each question: the mark, or ""
 
   std::mutex mutex_;  // held for all below, and for calls of the host's functions
   GradingDesk &desk_;

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "eval/answer.hpp"
+#include "eval/thought.hpp"
 #include "tasks/grade.hpp"
 #include "vase/llama.hpp"
 

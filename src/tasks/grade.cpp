@@ -3,11 +3,13 @@
 namespace vase::tasks {
 
 std::optional<std::string> final_answer(std::string_view reply) {
+  constexpr std::string_view kThinking = "<think>";
   constexpr std::string_view kEndOfThinking = "</think>";
   constexpr std::string_view kBox = "\\boxed{";
   const std::size_t end = reply.rfind(kEndOfThinking);
   if (end == std::string_view::npos) return std::nullopt;
   const std::string_view said = reply.substr(end + kEndOfThinking.size());
+  if (said.find(kThinking) != std::string_view::npos) return std::nullopt;
   const std::size_t box = said.rfind(kBox);
   if (box == std::string_view::npos) return std::nullopt;
   const std::string_view inside = said.substr(box + kBox.size());

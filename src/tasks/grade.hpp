@@ -8,7 +8,7 @@
 namespace vase::tasks {
 
 /// The content of the last \boxed{...} after </think>, without spaces around it. Nothing if the
-/// model never closed its thinking or gave no boxed answer.
+/// model never closed its thinking (or opened it again) or gave no boxed answer.
 std::optional<std::string> final_answer(std::string_view reply);
 
 /// Whether the reply ends in this answer.

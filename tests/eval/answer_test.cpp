@@ -4,7 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <initializer_list>
 #include <string>
+#include <utility>
+
+#include "eval/thought.hpp"
 
 namespace vase::eval {
 namespace {
@@ -21,6 +25,36 @@ std::string many(std::string_view piece, std::size_t count) {
 TEST(Answer, ThinkingIsNotTheAnswer) {
   EXPECT_EQ(after_thinking("<think>\\boxed{1}</think> so \\boxed{2}"), " so \\boxed{2}");
   EXPECT_EQ(after_thinking("no marks"), "no marks");
+}
+
+// A model that loops in its thoughts must not be right because of the last number there.
+TEST(Answer, AThoughtThatIsNeverClosedHoldsNone) {
+  for (const auto &[open, close] : std::initializer_list<std::pair<std::string, std::string>>{
+           {"<think>", "</think>"},
+           {"<thinking>", "</thinking>"},
+           {"<thought>", "</thought>"},
+           {"<reasoning>", "</reasoning>"},
+           {"<|begin_of_thought|>", "<|end_of_thought|>"},
+           {"<|START_THINKING|>", "<|END_THINKING|>"},
+           {"<|channel|>analysis<|message|>",
+            "<|end|><|start|>assistant<|channel|>final<|message|>"},
+           {"[THINK]", "[/THINK]"},
+           {"<seed:think>", "</seed:think>"},
+           {"\u25c1think\u25b7", "\u25c1/think\u25b7"}}) {
+    const std::string thought = open + "\nso it is \\boxed{7}. The answer is 7";
+    EXPECT_EQ(after_thinking(thought), "") << open;
+    EXPECT_EQ(number_in(thought), std::nullopt) << open;
+    EXPECT_EQ(choice_in(thought), std::nullopt) << open;
+    EXPECT_EQ(number_in(thought + close + "It is 8."), "8") << open;
+    EXPECT_EQ(number_in(thought + close + "It is 8. " + open + "or 9"), std::nullopt) << open;
+    const std::string prompt = "<|user|>What?<|assistant|>" + open + "\n";
+    const std::string reply = std::string(thought_opened_by(prompt)) + "it is 7";
+    EXPECT_EQ(number_in(reply), std::nullopt) << open;
+    EXPECT_EQ(number_in(reply + close + "8"), "8") << open;
+  }
+  EXPECT_EQ(thought_opened_by("What is <think>? <|assistant|>\n"), "");
+  EXPECT_EQ(thought_opened_by("<|assistant|>\n<think>\n\n</think>\n\n"), "");
+  EXPECT_EQ(number_in("I never think: 7"), "7");
 }
 
 TEST(Answer, BoxesMayHoldBraces) {

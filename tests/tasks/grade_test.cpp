@@ -14,6 +14,7 @@ TEST(FinalAnswer, IsMissingWithoutEndOfThinkingOrBox) {
   EXPECT_EQ(final_answer("<think> \\boxed{42}"), std::nullopt);
   EXPECT_EQ(final_answer("<think> \\boxed{42} </think> 42"), std::nullopt);
   EXPECT_EQ(final_answer("</think> \\boxed{42"), std::nullopt);
+  EXPECT_EQ(final_answer("<think>a</think> <think> \\boxed{42}"), std::nullopt);
   EXPECT_EQ(final_answer("</think> \\boxed{ }"), std::nullopt);
   EXPECT_EQ(final_answer(""), std::nullopt);
 }
