@@ -50,7 +50,8 @@ VASE_API const char *vase_version(void);
 typedef struct vase_policy vase_policy;
 
 VASE_API int32_t vase_policy_count(void);
-/** The policy at `index` in 0 .. vase_policy_count() - 1; NULL outside. */
+/** The policy at `index` in 0 .. vase_policy_count() - 1, in the order of the documentation: VaSE
+ * as published comes first. NULL outside. */
 VASE_API const vase_policy *vase_policy_at(int32_t index);
 /** The policy called `name` ("vase", "snapkv", ...); NULL if there is none. */
 VASE_API const vase_policy *vase_policy_find(const char *name);
@@ -69,6 +70,19 @@ VASE_API int32_t vase_policy_evicts(const vase_policy *policy);
  * vase-plus, 0 for the published policies. Here it is for information: what is pinned is said by
  * vase_layer.pinned_begin and pinned_end. */
 VASE_API float vase_policy_default_pin(const vase_policy *policy);
+/** The policy that keeps everything. */
+VASE_API const vase_policy *vase_policy_full(void);
+/** 1 if the policy compares keys as they were before RoPE, for which it reads `vase_layer.rope`. */
+VASE_API int32_t vase_policy_uses_rope(const vase_policy *policy);
+/** 1 if the policy protects the rows of the widest value ranges from its choice: as many as
+ * vase_protected() says. */
+VASE_API int32_t vase_policy_protects_widest(const vase_policy *policy);
+/** 1 if the policy is there to show what a part of another one is worth. */
+VASE_API int32_t vase_policy_is_ablation(const vase_policy *policy);
+/** 1 if the policy looks at the field of vase_params called `parameter` ("lambda", "protect", ...),
+ * or at the pin for "pin_prompt". 0 for names that there are none of, and if an argument is NULL.
+ */
+VASE_API int32_t vase_policy_looks_at(const vase_policy *policy, const char *parameter);
 
 /** For vase_params.protect: P is found for each layer and head from the value ranges of the
  * candidates, between budget / 32 and 7/8 of the budget (docs/algorithm.md). */
@@ -128,8 +142,8 @@ typedef struct vase_rows {
 } vase_rows;
 
 /** How keys were rotated for their positions (RoPE, arXiv 2104.09864): pair i of the row that
- * stands for token p was turned by the angle p * frequencies[i]. Only vase-plus looks at it: it
- * compares keys as they were before. */
+ * stands for token p was turned by the angle p * frequencies[i]. Policies with
+ * vase_policy_uses_rope() compare keys as they were before. */
 typedef struct vase_rope {
   const float *frequencies; /* [pairs] radians a token. NULL: not rotated, or nobody knows how */
   int32_t pairs;            /* elements behind the last pair were not rotated */
@@ -192,6 +206,14 @@ VASE_API vase_status vase_select(const vase_params *params, const vase_layer *la
 VASE_API vase_status vase_scores(const vase_params *params, const vase_layer *layer,
                                  int32_t head_first, int32_t head_count, float *scores,
                                  void *workspace, size_t workspace_size);
+
+/** How far apart the largest and the smallest element of each row's value are, the range by which
+ * VaSE protects rows (arXiv 2606.03928, section 3): [n_heads][n_rows] floats, by row. Needs of the
+ * layer its values, heads, rows and cells. Other arguments as for vase_select, and workspace as
+ * vase_workspace_size() says for any parameters. */
+VASE_API vase_status vase_value_ranges(const vase_layer *layer, int32_t head_first,
+                                       int32_t head_count, float *ranges, void *workspace,
+                                       size_t workspace_size);
 
 /** How many rows each of the heads [head_first, head_first + head_count) protects from the policy's
  * choice, beside sinks and pinned rows: what vase_params.protect comes to. 0 for policies that

@@ -41,8 +41,9 @@ def select(
         budget: rows that each head keeps.
         positions: [n_heads, n_rows] integers, the token position that each row stands for; row i stands for token i if None.
         gauss: [larger dim, projections] float32, the projection for CUR to use instead of drawing one.
-        rope: how the keys were rotated for their positions. Only vase-plus looks at it: it compares keys as they were before.
-            None takes them as they are; if they were rotated, vase-plus then keeps worse rows.
+        rope: how the keys were rotated for their positions. Looked at by policies that compare keys as they
+            were before (``uses_rope`` of vase.parameters()). None takes them as they are; if they were rotated, such a policy
+            then keeps worse rows.
         options: see LayerOptions.
 
     Returns:

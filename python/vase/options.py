@@ -7,12 +7,12 @@ from typing import Literal, TypedDict
 
 class PolicyOptions(TypedDict, total=False):
     """Parameters of an eviction besides policy and budget. Counts of rows are per KV head; what is left out has the policy's
-    default (docs/algorithm.md). Window, protect, pooling and temperature only matter to policies that score by attention."""
+    default (docs/algorithm.md). Options that the policy does not look at are refused."""
 
     recency: int
-    """Newest rows, always kept (64; vase-plus: less for budgets below 342)."""
+    """Newest rows, always kept (the policy's own: vase.parameters())."""
     interval: int
-    """An eviction is due at budget + interval rows (64; vase-plus: more for budgets from 4,096); only a cache looks at it."""
+    """An eviction is due at budget + interval rows (the policy's own); only a cache looks at it."""
     window: int
     """Newest queries that score the rows (64); only a cache looks at it."""
     sinks: int

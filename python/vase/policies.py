@@ -9,7 +9,7 @@ from vase.options import PolicyOptions
 
 
 DEFAULT_POLICY: str = _vase.default_policy
-"""The policy to take where nobody says which: "vase-plus", which kept reasoning intact best of all when they were compared."""
+"""The policy to take where nobody says which: the one that kept reasoning intact best of all when they were compared."""
 
 
 class Policy(NamedTuple):
@@ -29,8 +29,8 @@ def policies() -> list[Policy]:
 
 def parameters(policy: str = DEFAULT_POLICY, *, budget: int, **options: Unpack[PolicyOptions]) -> dict[str, Any]:
     """All parameters that hold for ``policy`` at ``budget`` rows, the policy's defaults unless ``options`` says otherwise, and
-    whether the policy ``needs_queries`` and ``evicts`` at all.
+    whether the policy ``needs_queries``, ``uses_rope`` and ``evicts`` at all.
 
-    Raises ValueError for an unknown policy and values out of range, TypeError for values of the wrong type.
+    Raises ValueError for an unknown policy, values out of range and options that the policy does not look at, TypeError for values of the wrong type.
     """
     return _vase.parameters(policy, budget, dict(options))

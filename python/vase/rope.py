@@ -10,15 +10,12 @@ import numpy as np
 
 from vase import frameworks
 
-USED_BY = ("vase-plus",)
-"""The policies that look at it."""
-
 
 @dataclass(frozen=True, eq=False)
 class Rope:
     """How keys were rotated: pair i of the row that stands for token p was turned by the angle p * frequencies[i].
 
-    Only vase-plus looks at it: it compares keys as they were before. Elements behind the last pair were not rotated.
+    Policies whose ``vase.parameters()`` say ``uses_rope`` compare keys as they were before. Elements behind the last pair were not rotated.
 
     Raises:
         TypeError, ValueError: a field does not fit; the message names it. Whether the pairs fit into the keys turns out where

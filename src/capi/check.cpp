@@ -105,7 +105,8 @@ vase_status check_params(const vase_params* params) {
   if (!(params->lambda >= 0 && params->lambda <= 1))
     return fail(VASE_INVALID_ARGUMENT, "lambda is %g; it must be in 0 .. 1",
                 static_cast<double>(params->lambda));
-  if (policy_of(*params).evicts() && int64_t{params->recency} + params->sinks >= params->budget)
+  if (policy_of(*params).traits().evicts &&
+      int64_t{params->recency} + params->sinks >= params->budget)
     return fail(VASE_INVALID_ARGUMENT,
                 "budget %d is too small: it must hold %d sinks, a recency window of %d and at "
                 "least one row more",
@@ -129,7 +130,7 @@ vase_status check_fit(const vase_params& params, const vase_layer& layer) {
     return fail(VASE_INVALID_ARGUMENT, "scale is %g; it must be at least 0",
                 static_cast<double>(layer.scale));
   const Policy& policy = policy_of(params);
-  if (!policy.needs_queries()) return VASE_OK;
+  if (!policy.traits().queries) return VASE_OK;
   if (layer.queries == nullptr)
     return fail(VASE_QUERIES_MISSING, "policy %s scores by attention: layer.queries must be set",
                 policy.name());

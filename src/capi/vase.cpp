@@ -41,6 +41,22 @@ vase_status check_workspace(const vase_params& params, const vase_layer& layer,
                     "workspace has %zu bytes; %zu are needed (vase_workspace_size)", size, needed);
 }
 
+/// Calls work(head, arena) for each head of the range, with the whole workspace each time.
+template <typename Work>
+vase_status for_heads(int32_t head_first, int32_t head_count, void* workspace, size_t size,
+                      const Work& work) {
+  try {
+    for (int32_t head = head_first; head < head_first + head_count; ++head)
+      work(head, vase::Arena(workspace, size));
+    return VASE_OK;
+  } catch (const vase::ArenaFull&) {
+    return vase::fail(VASE_WORKSPACE_TOO_SMALL,
+                      "a workspace of %zu bytes did not do, though vase_workspace_size said so: "
+                      "please report this as a bug of libvase",
+                      size);
+  }
+}
+
 }  // namespace
 
 const char* vase_last_error(void) { return vase::last_error(); }
@@ -62,17 +78,36 @@ const vase_policy* vase_policy_default(void) { return wrap(&vase::default_policy
 const char* vase_policy_name(const vase_policy* policy) { return unwrap(policy).name(); }
 const char* vase_policy_summary(const vase_policy* policy) { return unwrap(policy).summary(); }
 int32_t vase_policy_needs_queries(const vase_policy* policy) {
-  return unwrap(policy).needs_queries() ? 1 : 0;
+  return unwrap(policy).traits().queries ? 1 : 0;
 }
-int32_t vase_policy_evicts(const vase_policy* policy) { return unwrap(policy).evicts() ? 1 : 0; }
-float vase_policy_default_pin(const vase_policy* policy) { return unwrap(policy).default_pin(); }
+int32_t vase_policy_evicts(const vase_policy* policy) {
+  return unwrap(policy).traits().evicts ? 1 : 0;
+}
+float vase_policy_default_pin(const vase_policy* policy) { return unwrap(policy).traits().pin; }
+const vase_policy* vase_policy_full(void) { return wrap(&vase::full_policy()); }
+int32_t vase_policy_uses_rope(const vase_policy* policy) {
+  return policy != nullptr && unwrap(policy).traits().rope ? 1 : 0;
+}
+int32_t vase_policy_protects_widest(const vase_policy* policy) {
+  return policy != nullptr && unwrap(policy).traits().protect == vase::Protect::kWidestValues ? 1
+                                                                                              : 0;
+}
+int32_t vase_policy_is_ablation(const vase_policy* policy) {
+  return policy != nullptr && unwrap(policy).traits().ablation ? 1 : 0;
+}
+int32_t vase_policy_looks_at(const vase_policy* policy, const char* parameter) {
+  return policy != nullptr && parameter != nullptr &&
+                 vase::looks_at(unwrap(policy).traits(), parameter)
+             ? 1
+             : 0;
+}
 
 vase_params vase_params_default(const vase_policy* policy, int32_t budget) {
   vase_params params{};
   params.policy = policy;
   params.budget = budget;
   const vase::Pace pace =
-      policy != nullptr ? unwrap(policy).default_pace(budget) : vase::kPublishedPace;
+      policy != nullptr ? unwrap(policy).traits().pace(budget) : vase::published_pace(budget);
   params.recency = pace.recency;
   params.interval = pace.interval;
   params.window = 64;
@@ -102,11 +137,11 @@ vase_status vase_select(const vase_params* params, const vase_layer* layer, int3
   if (const vase_status status = check_workspace(*params, *layer, workspace, workspace_size))
     return status;
   const auto n = static_cast<size_t>(layer->n_rows);
-  for (int32_t head = head_first; head < head_first + head_count; ++head)
-    vase::select_head(vase::policy_of(*params), *params, *layer, head, vase::best_kernels(),
-                      vase::Arena(workspace, workspace_size),
-                      {keep + static_cast<size_t>(head) * n, n});
-  return VASE_OK;
+  return for_heads(
+      head_first, head_count, workspace, workspace_size, [&](int32_t head, vase::Arena arena) {
+        vase::select_head(vase::policy_of(*params), *params, *layer, head, vase::best_kernels(),
+                          arena, {keep + static_cast<size_t>(head) * n, n});
+      });
 }
 
 vase_status vase_scores(const vase_params* params, const vase_layer* layer, int32_t head_first,
@@ -117,11 +152,11 @@ vase_status vase_scores(const vase_params* params, const vase_layer* layer, int3
   if (const vase_status status = check_workspace(*params, *layer, workspace, workspace_size))
     return status;
   const auto n = static_cast<size_t>(layer->n_rows);
-  for (int32_t head = head_first; head < head_first + head_count; ++head)
-    vase::score_head(vase::policy_of(*params), *params, *layer, head, vase::best_kernels(),
-                     vase::Arena(workspace, workspace_size),
-                     {scores + static_cast<size_t>(head) * n, n});
-  return VASE_OK;
+  return for_heads(
+      head_first, head_count, workspace, workspace_size, [&](int32_t head, vase::Arena arena) {
+        vase::score_head(vase::policy_of(*params), *params, *layer, head, vase::best_kernels(),
+                         arena, {scores + static_cast<size_t>(head) * n, n});
+      });
 }
 
 vase_status vase_protected(const vase_params* params, const vase_layer* layer, int32_t head_first,
@@ -132,11 +167,25 @@ vase_status vase_protected(const vase_params* params, const vase_layer* layer, i
   if (rows == nullptr) return vase::fail(VASE_INVALID_ARGUMENT, "rows is null");
   if (const vase_status status = check_workspace(*params, *layer, workspace, workspace_size))
     return status;
-  for (int32_t head = head_first; head < head_first + head_count; ++head)
-    rows[head] =
-        vase::protected_in_head(vase::policy_of(*params), *params, *layer, head,
-                                vase::best_kernels(), vase::Arena(workspace, workspace_size));
-  return VASE_OK;
+  return for_heads(head_first, head_count, workspace, workspace_size,
+                   [&](int32_t head, vase::Arena arena) {
+                     rows[head] = vase::protected_in_head(vase::policy_of(*params), *params, *layer,
+                                                          head, vase::best_kernels(), arena);
+                   });
+}
+
+vase_status vase_value_ranges(const vase_layer* layer, int32_t head_first, int32_t head_count,
+                              float* ranges, void* workspace, size_t workspace_size) {
+  if (const vase_status status = vase::check_layer(layer)) return status;
+  if (const vase_status status = vase::check_heads(*layer, head_first, head_count)) return status;
+  if (ranges == nullptr) return vase::fail(VASE_INVALID_ARGUMENT, "ranges is null");
+  if (workspace == nullptr) return vase::fail(VASE_INVALID_ARGUMENT, "workspace is null");
+  const auto n = static_cast<size_t>(layer->n_rows);
+  return for_heads(head_first, head_count, workspace, workspace_size,
+                   [&](int32_t head, vase::Arena arena) {
+                     vase::value_ranges_of_head(*layer, head, vase::best_kernels(), arena,
+                                                {ranges + static_cast<size_t>(head) * n, n});
+                   });
 }
 
 vase_status vase_compact(const vase_layer* layer, const uint8_t* keep, int32_t vacate_first,

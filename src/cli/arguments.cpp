@@ -4,12 +4,14 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <random>
 #include <string_view>
 
 #include "cli/default_files.hpp"
+#include "cli/policy_list.hpp"
 #include "cli/suggest.hpp"
 #include "engine/machine.hpp"
 
@@ -36,14 +38,6 @@ std::optional<Number> parse(std::string_view text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
   return value;
-}
-
-std::vector<std::string> policy_names() {
-  std::vector<std::string> names;
-  for (std::int32_t i = 0; i < vase_policy_count(); ++i) {
-    names.emplace_back(vase_policy_name(vase_policy_at(i)));
-  }
-  return names;
 }
 
 std::string did_you_mean(const std::string &word, const std::vector<std::string> &names) {
@@ -82,11 +76,18 @@ std::string check_protect(const std::string &text) {
   return fmt::format("\"{}\" is neither a number of rows nor a share like 25% nor auto", text);
 }
 
+// "attention: divides ... (vase, snapkv)": what an option does, and for whom.
+std::string help_of(const char *text, const char *parameter) {
+  return fmt::format("{} ({})", text, fmt::join(policies_that_look_at(parameter), ", "));
+}
+
 void set_if_given(std::int32_t &to, const std::optional<std::int32_t> &from) {
   if (from) to = *from;
 }
 
 }  // namespace
+
+CLI::Validator known_policy() { return {check_policy, ""}; }
 
 CLI::Validator at_least(std::int64_t low, std::int64_t high) {
   const auto check = [low, high](const std::string &text) -> std::string {
@@ -184,34 +185,37 @@ void PolicyArguments::add_to(CLI::App &app) {
     return app.add_option(name, value, help)->group(kPolicyGroup);
   };
   option("--policy", policy, "which rows stay (`vase policies` lists the choices)")
-      ->check(CLI::Validator(check_policy, ""))
+      ->check(known_policy())
       ->capture_default_str();
   option("--budget", budget, "rows that each head keeps (default: 4096)")->check(at_least(1));
   add_parameters_to(app);
 }
 
 void PolicyArguments::add_parameters_to(CLI::App &app) {
-  const auto option = [&](const char *name, auto &value, const char *help) {
+  const auto option = [&](const char *name, auto &value, const std::string &help) {
     return app.add_option(name, value, help)->group(kPolicyGroup);
   };
   option("--recency", recency,
-         "newest rows, always kept (default: 64; vase-plus: less for budgets below 342)")
+         "newest rows, always kept (default: the policy's own, see `vase policies`)")
       ->check(at_least(0));
   option("--interval", interval,
-         "rows between two evictions (default: 64; vase-plus: more for budgets from 4,096)")
+         "rows between two evictions (default: the policy's own, see `vase policies`)")
       ->check(at_least(1));
-  option("--window", window, "attention: newest queries, by which rows are scored (default: 64)")
+  option("--window", window,
+         help_of("newest queries, by which rows are scored; default: 64", "window"))
       ->check(at_least(1));
   option("--sinks", sinks, "first tokens of the text, always kept (default: 4)")
       ->check(at_least(0));
   option("--protect", protect,
-         "vase: rows protected for their values: a number, a share, or auto, which in each head "
-         "takes all but the clearly narrow ones (default: 25%)")
+         help_of("rows protected for their values: a number, a share, or auto, which in each head "
+                 "takes all but the clearly narrow ones; default: 25%",
+                 "protect"))
       ->check(CLI::Validator(check_protect, ""));
   option("--temperature-attn", temperature,
-         "attention: divides the logits that score the rows (default: 1)")
+         help_of("divides the attention logits that score the rows; default: 1", "temperature"))
       ->check(between(1e-3, 1e3));
-  option("--lambda", lambda, "rkv: attention (1) against redundancy (0) (default: 0.5)")
+  option("--lambda", lambda,
+         help_of("attention (1) against redundancy (0); default: 0.5", "lambda"))
       ->check(between(0, 1));
   // Read as text, so that "--pin-prompt" alone can stand for a share.
   app.add_option_function<std::vector<std::string>>(
@@ -221,7 +225,7 @@ void PolicyArguments::add_parameters_to(CLI::App &app) {
                                                           : parse<float>(share[0]).value_or(0.0f);
          },
          "never evict the prompt, up to this share of the budget (0.5 if no share is given; "
-         "default: 0.5, policies other than vase-plus: 0)")
+         "default: the policy's own, see `vase policies`)")
       ->expected(0, 1)
       ->type_name("SHARE")
       ->check(between(0, 1))
@@ -231,7 +235,7 @@ void PolicyArguments::add_parameters_to(CLI::App &app) {
 void PolicyArguments::add_guard_to(CLI::App &app) {
   app.add_flag("--loop-guard", loop_guard,
                "when the text begins to repeat itself, go back and read it again without the "
-               "loop, under vase-plus")
+               "loop, under the default policy")
       ->group(kPolicyGroup);
 }
 
@@ -247,7 +251,7 @@ vase_params PolicyArguments::params(std::uint64_t seed) const {
   if (lambda) params.lambda = *lambda;
   params.seed = seed;
   if (vase_params_check(&params) != VASE_OK) throw Error(vase_last_error());
-  check_attention();
+  check_parameters();
   if (loop_guard && !evicts()) {
     throw Error(fmt::format(
         "--loop-guard is for policies that evict, and {} does not: leave it out", policy));
@@ -255,36 +259,50 @@ vase_params PolicyArguments::params(std::uint64_t seed) const {
   return params;
 }
 
-void PolicyArguments::check_attention() const {
-  if (scores_by_attention()) return;
-  const auto refuse = [this](const char *option, bool given) {
-    if (!given) return;
-    throw Error(
-        fmt::format("{} is for policies that score rows by attention, and {} does not: leave it "
-                    "out, or take another policy, such as vase",
-                    option, policy));
-  };
-  refuse("--window", window.has_value());
-  refuse("--protect", protect.has_value());
-  refuse("--temperature-attn", temperature.has_value());
-  refuse("--lambda", lambda.has_value());
+std::vector<PolicyArguments::Given> PolicyArguments::given() const {
+  const std::vector<Given> all = {{"--budget", "budget", budget.has_value()},
+                                  {"--recency", "recency", recency.has_value()},
+                                  {"--interval", "interval", interval.has_value()},
+                                  {"--window", "window", window.has_value()},
+                                  {"--sinks", "sinks", sinks.has_value()},
+                                  {"--protect", "protect", protect.has_value()},
+                                  {"--temperature-attn", "temperature", temperature.has_value()},
+                                  {"--lambda", "lambda", lambda.has_value()},
+                                  {"--pin-prompt", "pin_prompt", pin_prompt.has_value()}};
+  std::vector<Given> given;
+  std::ranges::copy_if(all, std::back_inserter(given), &Given::is_given);
+  return given;
 }
 
-void PolicyArguments::drop_attention() {
-  if (scores_by_attention()) return;
-  window.reset();
-  protect.reset();
-  temperature.reset();
-  lambda.reset();
+void PolicyArguments::check_parameters() const {
+  const vase_policy *known = vase_policy_find(policy.c_str());
+  if (known == nullptr) return;  // parsing refuses it
+  for (const Given &one : given()) {
+    if (vase_policy_looks_at(known, one.parameter) != 0) continue;
+    throw Error(fmt::format("{} does not look at {}: leave it out, or take a policy that does: {}",
+                            policy, one.option,
+                            fmt::join(policies_that_look_at(one.parameter), ", ")));
+  }
+}
+
+void PolicyArguments::drop_unused() {
+  const vase_policy *known = vase_policy_find(policy.c_str());
+  const auto drop = [known](auto &value, const char *parameter) {
+    if (vase_policy_looks_at(known, parameter) == 0) value.reset();
+  };
+  if (known == nullptr) return;
+  drop(recency, "recency");
+  drop(interval, "interval");
+  drop(window, "window");
+  drop(sinks, "sinks");
+  drop(protect, "protect");
+  drop(temperature, "temperature");
+  drop(lambda, "lambda");
+  drop(pin_prompt, "pin_prompt");
 }
 
 bool PolicyArguments::evicts() const {
   return vase_policy_evicts(vase_policy_find(policy.c_str())) != 0;
-}
-
-bool PolicyArguments::scores_by_attention() const {
-  const vase_policy *known = vase_policy_find(policy.c_str());
-  return known == nullptr || vase_policy_needs_queries(known) != 0;
 }
 
 float PolicyArguments::pinned_share() const {

@@ -66,18 +66,20 @@ struct PolicyArguments {
   /// Throws Error if the parameters do not fit together or the policy does not look at one of them.
   /// `seed`: of the draws.
   vase_params params(std::uint64_t seed) const;
-  /// Throws Error if something is given that only matters where rows are scored by attention, and
-  /// the policy does not.
-  void check_attention() const;
-  /// Forgets what check_attention() objects to, for parameters that several policies share.
-  void drop_attention();
+  /// A parameter that was given: its option, and its name in vase_params.
+  struct Given {
+    const char *option;
+    const char *parameter;
+    bool is_given;
+  };
+  std::vector<Given> given() const;
+  /// Throws Error if something is given that the policy does not look at.
+  void check_parameters() const;
+  /// Forgets what check_parameters() objects to, for parameters that several policies share.
+  void drop_unused();
   bool evicts() const;
   /// Share of the budget up to which the prompt is pinned: what is given, or what the policy wants.
   float pinned_share() const;
-
- private:
-  /// True also for a name that is none: parsing refuses it.
-  bool scores_by_attention() const;
 };
 
 /// How the next token is picked.
@@ -90,6 +92,8 @@ struct SamplingArguments {
   engine::SamplingOptions resolved();
 };
 
+/// The name of a policy.
+CLI::Validator known_policy();
 /// A whole number from `low` to `high`.
 CLI::Validator at_least(std::int64_t low,
                         std::int64_t high = std::numeric_limits<std::int32_t>::max());

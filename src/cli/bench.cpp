@@ -52,7 +52,7 @@ BenchPlan make_plan(const BenchArguments &arguments, std::int32_t sequences) {
   if (arguments.stagger) plan.stagger = std::max(1, plan.bounded.policy.interval / sequences);
 
   plan.plain = plan.bounded;
-  plan.plain.policy = vase_params_default(vase_policy_find("full"), plan.depths.back());
+  plan.plain.policy = vase_params_default(vase_policy_full(), plan.depths.back());
   plan.plain.context.n_ctx = static_cast<std::uint32_t>(plan.text_length());
   return plan;
 }

@@ -23,7 +23,8 @@ struct EvalArguments {
   eval::TaskSelection selection;
   std::vector<std::string> problems;
   std::string grader;
-  std::vector<std::string> policies = {"full", vase_policy_name(vase_policy_default())};
+  std::vector<std::string> policies = {vase_policy_name(vase_policy_full()),
+                                       vase_policy_name(vase_policy_default())};
   std::vector<std::string> budgets = {"4x"};
   std::vector<std::string> ask;
   int samples = 1;

@@ -74,7 +74,10 @@ using Place = std::tuple<std::string, std::string, std::string>;  // tier, cache
 std::string title_of(const Place &place) {
   const auto &[tier, types, budget] = place;
   return fmt::format("{}{}, types {}", tier.empty() ? "" : fmt::format("tier {}, ", tier),
-                     budget == "full" ? "full cache" : fmt::format("budget {}", budget), types);
+                     budget == vase_policy_name(vase_policy_full())
+                         ? "full cache"
+                         : fmt::format("budget {}", budget),
+                     types);
 }
 
 std::string comparison_table(const std::vector<Comparison> &comparisons) {

@@ -9,8 +9,8 @@ namespace vase::cli {
 
 /// Of --base, which commands that print comparisons have.
 inline constexpr const char *kBaseHelp =
-    "policy that the others are compared with, question by question (default: vase where it is "
-    "there, else vase-plus)";
+    "policy that the others are compared with, question by question (default: VaSE as "
+    "published where it is there, else the default policy)";
 
 /// One table for each tier and budget, tasks as columns, then the comparisons.
 std::string as_tables(const eval::Summary &summary);

@@ -15,6 +15,7 @@
 #include "cli/interrupt.hpp"
 #include "cli/memory.hpp"
 #include "cli/output.hpp"
+#include "cli/policy_list.hpp"
 #include "cli/prompt.hpp"
 #include "cli/status_line.hpp"
 #include "cli/table.hpp"
@@ -38,8 +39,7 @@ struct FidelityArguments {
   std::optional<std::string> text;
   std::optional<std::string> prompt;  // a question, to which the text is the answer
   std::string chat_template;          // of the question; "": the model's own
-  std::vector<std::string> policies = {"vase-plus", "vase",      "vase-cur", "snapkv",
-                                       "rkv",       "streaming", "random"};
+  std::vector<std::string> policies = policies_to_compare();
   std::vector<std::string> budgets = {"4x"};
   std::int64_t tokens = 0;  // 0: all, up to what the model was trained on
   std::int32_t bucket = 512;
@@ -82,7 +82,7 @@ std::vector<eval::FidelityEntry> entries_of(const FidelityArguments &arguments,
       const auto rows = static_cast<std::int32_t>(n_tokens);
       entries.push_back({.policy = variant.label,
                          .budget = "full",
-                         .lane = {.params = vase_params_default(vase_policy_find("full"), rows)}});
+                         .lane = {.params = vase_params_default(vase_policy_full(), rows)}});
       continue;
     }
     for (const std::string &text : arguments.budgets) {

@@ -13,6 +13,7 @@
 #include "cli/interrupt.hpp"
 #include "cli/memory.hpp"
 #include "cli/output.hpp"
+#include "cli/policy_list.hpp"
 #include "cli/prompt.hpp"
 #include "cli/status_line.hpp"
 #include "cli/table.hpp"
@@ -33,7 +34,7 @@ struct InspectArguments {
   bool json = false;
   bool force = false;
 
-  InspectArguments() { policy.policy = "vase"; }  // the default policy protects no rows
+  InspectArguments() { policy.policy = protecting_policy(); }  // the default protects no rows
 };
 
 // What the heads of one layer hold.

@@ -65,7 +65,7 @@ Plans make_plans(const PlanArguments &arguments) {
   const MemoryPlanner planner(arguments.model.file().string(), arguments.model.llama_params());
   Plans plans{.bounded = bounded_plan(planner, arguments), .full = {}};
   BoundedOptions full = options_of(arguments);
-  full.policy = vase_params_default(vase_policy_find("full"), arguments.n_ctx);
+  full.policy = vase_params_default(vase_policy_full(), arguments.n_ctx);
   full.n_sequences = plans.bounded.n_sequences;
   plans.full = planner.plan(full);
   return plans;

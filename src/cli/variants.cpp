@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 
+#include "cli/policy_list.hpp"
 #include "cli/settings_text.hpp"
 
 namespace vase::cli {
@@ -20,6 +22,14 @@ bool take_suffix(std::string &name, std::string_view suffix) {
   return true;
 }
 
+// "random+prompt:sinks=0": random.
+std::string policy_of(const std::string &text) {
+  std::string name = split_settings(text).name;
+  take_suffix(name, kGuardSuffix);
+  take_suffix(name, kPinSuffix);
+  return name;
+}
+
 eval::Variant parse_variant(const std::string &text, PolicyArguments arguments,
                             std::uint64_t seed) {
   NamedSettings settings = split_settings(text);
@@ -28,7 +38,7 @@ eval::Variant parse_variant(const std::string &text, PolicyArguments arguments,
   if (take_suffix(arguments.policy, kPinSuffix) && arguments.pin_prompt.value_or(0.0f) == 0.0f) {
     arguments.pin_prompt = kDefaultPin;
   }
-  arguments.drop_attention();  // what is common may be for others; what is its own may not
+  arguments.drop_unused();  // what is common may be for others; what is its own may not
   settings.settings.insert(settings.settings.begin(), "policy=" + arguments.policy);
   CLI::App parser;
   arguments.add_to(parser);
@@ -38,8 +48,9 @@ eval::Variant parse_variant(const std::string &text, PolicyArguments arguments,
   if (!evicts && text != arguments.policy) {
     throw Error(fmt::format("\"{}\": the full cache has no parameters", text));
   }
-  arguments.check_attention();
-  const auto params = [arguments, seed](std::int32_t budget) mutable {
+  arguments.check_parameters();
+  const auto params = [arguments, evicts, seed](std::int32_t budget) mutable {
+    if (!evicts) return vase_params_default(vase_policy_full(), budget);
     arguments.budget = budget;
     return arguments.params(seed);
   };
@@ -48,6 +59,20 @@ eval::Variant parse_variant(const std::string &text, PolicyArguments arguments,
           .pin_prompt = arguments.pinned_share(),
           .loop_guard = arguments.loop_guard,
           .params = params};
+}
+
+// What is said for all policies must matter to one of them.
+void check_common(const PolicyArguments &common, const std::vector<std::string> &texts) {
+  for (const PolicyArguments::Given &one : common.given()) {
+    const bool looked_at = std::ranges::any_of(texts, [&](const std::string &text) {
+      return vase_policy_looks_at(vase_policy_find(policy_of(text).c_str()), one.parameter) != 0;
+    });
+    if (looked_at) continue;
+    throw Error(
+        fmt::format("none of these policies looks at {}: leave it out, or add one that "
+                    "does: {}",
+                    one.option, fmt::join(policies_that_look_at(one.parameter), ", ")));
+  }
 }
 
 }  // namespace
@@ -60,6 +85,7 @@ std::vector<eval::Variant> parse_variants(const std::vector<std::string> &texts,
     variants.push_back(parse_variant(text, common, seed));
     if (!labels.insert(text).second) throw Error(fmt::format("policy \"{}\" is there twice", text));
   }
+  check_common(common, texts);
   return variants;
 }
 

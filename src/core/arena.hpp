@@ -2,12 +2,18 @@
 #ifndef VASE_CORE_ARENA_HPP
 #define VASE_CORE_ARENA_HPP
 
-#include <cassert>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <span>
 
 namespace vase {
+
+/// More was taken than the workspace holds: a bug of ours, since bytes_of sized it.
+class ArenaFull final : public std::exception {
+ public:
+  const char* what() const noexcept override { return "workspace too small"; }
+};
 
 class Arena {
  public:
@@ -18,13 +24,14 @@ class Arena {
       : next_(align(reinterpret_cast<uintptr_t>(memory))),
         end_(reinterpret_cast<uintptr_t>(memory) + bytes) {}
 
-  /// `count` uninitialised elements, valid as long as the workspace. The caller sized the workspace
-  /// with bytes_of, so running out is a bug of ours, not of the user.
+  /// `count` uninitialised elements, valid as long as the workspace. Throws ArenaFull rather than
+  /// write behind it.
   template <typename T>
   std::span<T> take(size_t count) {
+    const uintptr_t end = next_ + count * sizeof(T);
+    if (end > end_) throw ArenaFull();
     T* first = reinterpret_cast<T*>(next_);
-    next_ = align(next_ + count * sizeof(T));
-    assert(next_ <= end_ && "workspace smaller than vase_workspace_size said");
+    next_ = align(end);
     return {first, count};
   }
 

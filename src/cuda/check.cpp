@@ -132,7 +132,7 @@ vase_status check_policy(const vase_cuda_limits& limits, const vase_params* para
   if (!recipe)
     return fail(VASE_INVALID_ARGUMENT, "policy %s has no CUDA kernels (vase_cuda_supports)",
                 policy_of(*params).name());
-  if (recipe->score == Score::kLeverage && params->projections > kMostProjections)
+  if (recipe->score == DeviceScore::kLeverage && params->projections > kMostProjections)
     return fail(VASE_INVALID_ARGUMENT, "projections is %d; the CUDA kernels take at most %d",
                 params->projections, kMostProjections);
   for (size_t i = 0; i < items.size(); ++i) {

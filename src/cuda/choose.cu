@@ -49,21 +49,21 @@ struct Candidates {
 
   __device__ float score(int i) const {
     switch (call.recipe.score) {
-      case Score::kEqual:
+      case DeviceScore::kEqual:
         return 1;
-      case Score::kAge:
+      case DeviceScore::kAge:
         return static_cast<float>(i) / static_cast<float>(n);
-      case Score::kValueRange:
+      case DeviceScore::kValueRange:
         return second[order[i]];
-      case Score::kAttention:
+      case DeviceScore::kAttention:
         return pooled(i);
-      case Score::kRedundancy: {
+      case DeviceScore::kRedundancy: {
         const float e = expf(second[order[i]] - redundancy_maximum);
         const auto share = static_cast<float>(static_cast<double>(e) / redundancy_sum);
         return call.lambda * pooled(i) - (1.0f - call.lambda) * share;
       }
-      case Score::kLeverage:
-      case Score::kNovelty:
+      case DeviceScore::kLeverage:
+      case DeviceScore::kNovelty:
         return first[order[i]] * second[order[i]];
     }
     return 0;
@@ -192,13 +192,13 @@ __device__ void normalise_redundancy(Candidates& c, Shared& shared) {
 __device__ void choose_by_score(const Candidates& c, const PhiloxStream& random, int room, int kept,
                                 RadixSelect::Shared& shared) {
   switch (c.call.recipe.choose) {
-    case Choose::kHighest:
+    case Choice::kHighest:
       choose_lowest(c, room, kept, shared, [&](int i) { return order_key(-c.score(i)); });
       break;
-    case Choose::kLowest:
+    case Choice::kLowest:
       choose_lowest(c, room, kept, shared, [&](int i) { return order_key(c.score(i)); });
       break;
-    case Choose::kDraw:
+    case Choice::kDraw:
       choose_lowest(c, room, kept, shared,
                     [&](int i) { return order_key(c.ring_time(random, c.score(i), i)); });
       break;
@@ -236,7 +236,7 @@ __global__ __launch_bounds__(kChoosers,
   const int quota = min(call.budget - call.recency, c.n);
   int kept = keep_fixed(c, quota, shared.select);
   kept += protect(c, random, quota - kept, kept, shared.select);
-  if (call.recipe.score == Score::kRedundancy) normalise_redundancy(c, shared);
+  if (call.recipe.score == DeviceScore::kRedundancy) normalise_redundancy(c, shared);
   if (keep != nullptr) choose_by_score(c, random, quota - kept, kept, shared.select);
 
   for (int i = static_cast<int>(threadIdx.x); i < item.n_rows; i += kChoosers) {

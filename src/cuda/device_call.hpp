@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "policy/traits.hpp"
 #include "vase/vase.h"
 
 namespace vase::cuda {
@@ -57,30 +58,15 @@ struct RopeShape {
   int32_t stride;
 };
 
-/// What a policy protects before it scores.
-enum class Protect : int32_t { kNothing, kWidestValues, kRandom };
-/// What it scores by.
-enum class Score : int32_t {
-  kEqual,       ///< 1
-  kAge,         ///< rank in token order
-  kValueRange,  ///< max - min of the value
-  kAttention,   ///< pooled attention of the newest queries
-  kRedundancy,  ///< R-KV: attention against redundancy
-  kLeverage,    ///< CUR
-  kNovelty,     ///< vase-plus: novelty of the key, times distance of the value from the mean
-};
-/// What it keeps of the others.
-enum class Choose : int32_t { kHighest, kLowest, kDraw };
-
 /// A policy of the registry in terms of the kernels here.
 struct Recipe {
   Protect protect;
-  Score score;
-  Choose choose;
+  DeviceScore score;
+  Choice choose;
   bool evicts;
 
   constexpr bool attends() const {
-    return score == Score::kAttention || score == Score::kRedundancy;
+    return score == DeviceScore::kAttention || score == DeviceScore::kRedundancy;
   }
 };
 
@@ -107,7 +93,7 @@ struct DeviceCall {
   constexpr int32_t units() const { return n_items * n_heads; }
   /// Value ranges are looked at: ranked, or the wide ones counted.
   constexpr bool ranges() const {
-    return recipe.protect == Protect::kWidestValues || recipe.score == Score::kValueRange ||
+    return recipe.protect == Protect::kWidestValues || recipe.score == DeviceScore::kValueRange ||
            (recipe.protect == Protect::kRandom && protect == VASE_PROTECT_AUTO);
   }
 };

@@ -1,4 +1,4 @@
-// How each policy of the registry is made of the kernels here.
+// How a policy is made of the kernels here.
 #ifndef VASE_CUDA_RECIPE_HPP
 #define VASE_CUDA_RECIPE_HPP
 
@@ -8,7 +8,7 @@
 
 namespace vase::cuda {
 
-/// The recipe of `policy`; nothing if no kernels were written for it.
+/// The recipe of `policy` (not null); nothing if no kernels were written for it.
 std::optional<Recipe> recipe_of(const vase_policy* policy);
 
 }  // namespace vase::cuda

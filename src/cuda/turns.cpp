@@ -173,9 +173,9 @@ void score(const DeviceCall& call, const Step& step) {
     step("attention", attention_sums);
   }
   if (call.ranges()) step("ranges", value_ranges);
-  if (call.recipe.score == Score::kRedundancy) step("similarities", similarities);
-  if (call.recipe.score == Score::kLeverage) step("energies", projected_energies);
-  if (call.recipe.score == Score::kNovelty) {
+  if (call.recipe.score == DeviceScore::kRedundancy) step("similarities", similarities);
+  if (call.recipe.score == DeviceScore::kLeverage) step("energies", projected_energies);
+  if (call.recipe.score == DeviceScore::kNovelty) {
     step("novelty", novelties);
     step("distances", value_distances);
   }

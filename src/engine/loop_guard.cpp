@@ -30,14 +30,14 @@ std::int64_t LoopGuard::push(llama_token token) {
 }
 
 void LoopGuard::choose_otherwise() {
-  const vase_policy *novelty = vase_policy_find("vase-plus");
-  if (params_.policy == novelty) {
+  const vase_policy *other = vase_policy_default();
+  if (params_.policy == other) {
     params_.recency =
         std::max(params_.recency - kRecencyStep, std::min(params_.recency, kRecencyStep));
   } else {
-    params_.policy = novelty;
+    params_.policy = other;
     params_.recency =
-        std::min(params_.recency, vase_params_default(novelty, params_.budget).recency);
+        std::min(params_.recency, vase_params_default(other, params_.budget).recency);
   }
 }
 

@@ -33,8 +33,8 @@ class LoopGuard {
   /// many of its newest tokens to forget before the rest is read again with params(). May be more
   /// than were generated.
   std::int64_t push(llama_token token);
-  /// Of the sequence from the last alarm on: vase-plus with the budget and interval that it had.
-  /// Each time that it loops under vase-plus itself, the recency window is 16 rows shorter, down to
+  /// Of the sequence from the last alarm on: the default policy with the budget and interval that it had.
+  /// Each time that it loops under that itself, the recency window is 16 rows shorter, down to
   /// 16, since the same choice would lead into the same loop.
   const vase_params &params() const { return params_; }
   /// How many times push() found a loop.

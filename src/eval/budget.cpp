@@ -35,7 +35,7 @@ Budget parse_budget(const std::string &text) {
 MeanLengths mean_full_lengths(const std::vector<Record> &records) {
   std::map<std::string, std::pair<double, double>> sums;
   for (const Record &record : records) {
-    if (record.policy != "full") continue;
+    if (record.policy != vase_policy_name(vase_policy_full())) continue;
     auto &[tokens, count] = sums[group_of(record.task, record.tier)];
     tokens += static_cast<double>(record.prompt_tokens + record.tokens);
     ++count;

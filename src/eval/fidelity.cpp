@@ -69,7 +69,7 @@ std::vector<Group> make_groups(const FidelityPlan &plan) {
 Lanes make_reference(const FidelityPlan &plan) {
   LaneHost host = plan.host;
   host.context.type_k = host.context.type_v = GGML_TYPE_F16;
-  return {host, {{.params = vase_params_default(vase_policy_find("full"), 1)}}};
+  return {host, {{.params = vase_params_default(vase_policy_full(), 1)}}};
 }
 
 void set_peaks(const std::vector<Group> &groups,

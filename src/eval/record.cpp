@@ -97,7 +97,7 @@ Record record_from_json(const json &line, const std::string &cache_types) {
   line.at("share_seconds").get_to(record.share_seconds);
   line.at("seed").get_to(record.seed);
   line.at("temperature").get_to(record.temperature);
-  record.params = vase_params_default(vase_policy_find("full"), 1);
+  record.params = vase_params_default(vase_policy_full(), 1);
   if (line.contains("params")) read_params(line.at("params"), record);
   if (line.contains("text")) record.text = line.at("text").get<std::string>();
   return record;

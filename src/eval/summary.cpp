@@ -12,7 +12,7 @@ namespace vase::eval {
 namespace {
 
 constexpr const char *kAll = "all";
-constexpr const char *kFull = "full";
+const std::string kFull = vase_policy_name(vase_policy_full());
 
 // Tables read in this order: short tiers first; cache types by name; the full cache, then ever
 // smaller ones; policies as the registry lists them.
@@ -200,7 +200,9 @@ Summary summarise(const std::vector<Record> &records, const std::string &base) {
 }
 
 std::string usual_base(const std::vector<Record> &records) {
-  for (std::string base : {"vase", vase_policy_name(vase_policy_default())}) {
+  // The first of all policies is VaSE as published.
+  for (const vase_policy *policy : {vase_policy_at(0), vase_policy_default()}) {
+    std::string base = vase_policy_name(policy);
     if (std::ranges::find(records, base, &Record::policy) != records.end()) return base;
   }
   return {};

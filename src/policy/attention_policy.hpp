@@ -9,8 +9,6 @@ namespace vase {
 
 class AttentionPolicy : public Policy {
  public:
-  bool needs_queries() const override { return true; }
-
   /// w_i, the pooled attention weight of candidate i.
   void score(const Head& head, const Workbench& bench, std::span<float> out) const override {
     const DenseRows keys = dense_keys(head, bench.kernels, bench.arena);

@@ -1,7 +1,7 @@
 // Policies that look at little or nothing: what every other one must beat.
 #include <algorithm>
 
-#include "policy/policies.hpp"
+#include "policy/policy.hpp"
 #include "score/value_range.hpp"
 
 namespace vase {
@@ -11,7 +11,7 @@ class Streaming final : public Policy {
  public:
   const char* name() const override { return "streaming"; }
   const char* summary() const override { return "keeps sinks and the newest rows (StreamingLLM)"; }
-  Choice choice() const override { return Choice::kHighest; }
+  Traits traits() const override { return {.device_score = DeviceScore::kAge}; }
 
   void score(const Head& head, const Workbench& /*bench*/, std::span<float> out) const override {
     // The rank in token order, not the position: exact in f32 for any length of text.
@@ -25,7 +25,9 @@ class Random final : public Policy {
  public:
   const char* name() const override { return "random"; }
   const char* summary() const override { return "keeps sinks and draws the rest uniformly"; }
-  Choice choice() const override { return Choice::kDraw; }
+  Traits traits() const override {
+    return {.choice = Choice::kDraw, .device_score = DeviceScore::kEqual};
+  }
 
   void score(const Head& /*head*/, const Workbench& /*bench*/,
              std::span<float> out) const override {
@@ -40,7 +42,9 @@ class EvictLarge final : public Policy {
   const char* summary() const override {
     return "ablation: gives up the outlier values that VaSE protects";
   }
-  Choice choice() const override { return Choice::kLowest; }
+  Traits traits() const override {
+    return {.ablation = true, .choice = Choice::kLowest, .device_score = DeviceScore::kValueRange};
+  }
 
   void score(const Head& head, const Workbench& bench, std::span<float> out) const override {
     value_range(head, bench.kernels, bench.arena, out);
@@ -54,8 +58,7 @@ class Full final : public Policy {
  public:
   const char* name() const override { return "full"; }
   const char* summary() const override { return "keeps everything: plain llama.cpp"; }
-  Choice choice() const override { return Choice::kHighest; }
-  bool evicts() const override { return false; }
+  Traits traits() const override { return {.evicts = false, .device_score = DeviceScore::kEqual}; }
 
   void score(const Head& /*head*/, const Workbench& /*bench*/,
              std::span<float> out) const override {

@@ -2,7 +2,7 @@
 // needs no queries.
 #include "score/cur.hpp"
 
-#include "policy/policies.hpp"
+#include "policy/policy.hpp"
 
 namespace vase {
 namespace {
@@ -13,7 +13,9 @@ class VaseCur final : public Policy {
   const char* summary() const override {
     return "keeps the highest leverage of a random projection (VaSE+CUR)";
   }
-  Choice choice() const override { return Choice::kHighest; }
+  Traits traits() const override {
+    return {.parameters = kProjections | kResample, .device_score = DeviceScore::kLeverage};
+  }
 
   void score(const Head& head, const Workbench& bench, std::span<float> out) const override {
     cur_leverage(head, bench.params, bench.kernels, bench.arena, out);

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 
 #include "core/token_order.hpp"
+#include "score/value_range.hpp"
 
 namespace vase {
 namespace {
@@ -99,17 +101,17 @@ ScoredHead protect_and_score(const Policy& policy, const vase_params& params,
 void select_head(const Policy& policy, const vase_params& params, const vase_layer& layer,
                  int32_t head, const Kernels& kernels, Arena arena, std::span<uint8_t> keep) {
   std::fill(keep.begin(), keep.end(), uint8_t{1});
-  if (!policy.evicts() || layer.n_rows <= params.budget) return;
+  if (!policy.traits().evicts || layer.n_rows <= params.budget) return;
 
   ScoredHead scored = protect_and_score(policy, params, layer, head, kernels, arena);
-  choose(policy.choice(), scored.ordered.candidates, params, scored.scores, scored.kept);
+  choose(policy.traits().choice, scored.ordered.candidates, params, scored.scores, scored.kept);
   scored.for_others([&](size_t row, int32_t) { keep[row] = 0; });
 }
 
 void score_head(const Policy& policy, const vase_params& params, const vase_layer& layer,
                 int32_t head, const Kernels& kernels, Arena arena, std::span<float> scores) {
   std::fill(scores.begin(), scores.end(), std::numeric_limits<float>::infinity());
-  if (!policy.evicts()) return;
+  if (!policy.traits().evicts) return;
 
   const ScoredHead scored = protect_and_score(policy, params, layer, head, kernels, arena);
   scored.for_others([&](size_t row, int32_t candidate) {
@@ -127,12 +129,21 @@ int32_t protected_in_head(const Policy& policy, const vase_params& params, const
   return kept.kept() - fixed;
 }
 
+void value_ranges_of_head(const vase_layer& layer, int32_t head, const Kernels& kernels,
+                          Arena arena, std::span<float> ranges) {
+  const std::span<int32_t> rows = arena.take<int32_t>(ranges.size());
+  std::iota(rows.begin(), rows.end(), 0);
+  std::span<const int32_t> cells = rows;
+  if (layer.cells != nullptr) cells = {layer.cells, ranges.size()};
+  value_range({&layer, head, rows, cells, rows}, kernels, arena, ranges);
+}
+
 size_t eviction_workspace(const Policy& policy, const vase_params& params,
                           const vase_layer& layer) {
   const auto n = static_cast<size_t>(layer.n_rows);
   return Arena::kAlignment + 3 * Arena::bytes_of<int32_t>(n) + token_order_bytes(layer.n_rows) +
          Arena::bytes_of<uint8_t>(n) + KeepSet::bytes(layer.n_rows) + Arena::bytes_of<float>(n) +
-         policy.workspace(params, layer, layer.n_rows);
+         std::max(policy.workspace(params, layer, layer.n_rows), value_range_bytes(layer));
 }
 
 }  // namespace vase

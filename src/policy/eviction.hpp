@@ -25,6 +25,10 @@ void score_head(const Policy& policy, const vase_params& params, const vase_laye
 int32_t protected_in_head(const Policy& policy, const vase_params& params, const vase_layer& layer,
                           int32_t head, const Kernels& kernels, Arena arena);
 
+/// Writes ranges[n_rows]: the value range of each row, in the order of rows.
+void value_ranges_of_head(const vase_layer& layer, int32_t head, const Kernels& kernels,
+                          Arena arena, std::span<float> ranges);
+
 /// Bytes of workspace that one call of any of these takes.
 size_t eviction_workspace(const Policy& policy, const vase_params& params, const vase_layer& layer);
 

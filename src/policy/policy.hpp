@@ -9,16 +9,11 @@
 #include "core/arena.hpp"
 #include "core/head.hpp"
 #include "core/keep_set.hpp"
+#include "policy/traits.hpp"
 #include "score/kernels.hpp"
 #include "vase/vase.h"
 
 namespace vase {
-
-enum class Choice {
-  kHighest,  ///< keep the highest scores
-  kLowest,   ///< keep the lowest
-  kDraw,     ///< draw without replacement, with probability proportional to the score
-};
 
 /// What a policy works with besides the head.
 struct Workbench {
@@ -26,13 +21,6 @@ struct Workbench {
   const Kernels& kernels;
   Arena& arena;
 };
-
-/// Counts of rows that go with a budget.
-struct Pace {
-  int32_t recency;   ///< newest rows, always kept
-  int32_t interval;  ///< rows between two evictions
-};
-inline constexpr Pace kPublishedPace{64, 64};
 
 /// A policy has no state of its own; its parameters come with each call. It is called with a head
 /// whose sinks and pinned rows are kept already.
@@ -43,14 +31,7 @@ class Policy {
   virtual const char* name() const = 0;
   /// One line for a table.
   virtual const char* summary() const = 0;
-  virtual Choice choice() const = 0;
-  virtual bool needs_queries() const { return false; }
-  virtual bool evicts() const { return true; }
-  /// What holds where the user says nothing: the share of the budget up to which the prompt is
-  /// pinned.
-  virtual float default_pin() const { return 0.0f; }
-  /// Likewise the pace.
-  virtual Pace default_pace(int32_t /*budget*/) const { return kPublishedPace; }
+  virtual Traits traits() const = 0;
 
   /// Adds to `keep` the candidates that are safe from the choice by score.
   virtual void protect(const Head& /*head*/, const Workbench& /*bench*/, KeepSet& /*keep*/) const {}

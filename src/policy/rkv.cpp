@@ -1,6 +1,5 @@
 // R-KV (arXiv 2505.24133): keep what is attended to and not said twice.
 #include "policy/attention_policy.hpp"
-#include "policy/policies.hpp"
 #include "score/redundancy.hpp"
 
 namespace vase {
@@ -12,7 +11,11 @@ class RKv final : public AttentionPolicy {
   const char* summary() const override {
     return "keeps high attention with little redundancy (R-KV)";
   }
-  Choice choice() const override { return Choice::kHighest; }
+  Traits traits() const override {
+    return {.queries = true,
+            .parameters = kAttentionParameters | kLambda,
+            .device_score = DeviceScore::kRedundancy};
+  }
 
   /// lambda * w_i - (1 - lambda) * redundancy_i.
   void score(const Head& head, const Workbench& bench, std::span<float> out) const override {

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "policy/attention_policy.hpp"
-#include "policy/policies.hpp"
 #include "policy/protection.hpp"
 #include "score/value_range.hpp"
 
@@ -14,7 +13,11 @@ class SnapKv final : public AttentionPolicy {
  public:
   const char* name() const override { return "snapkv"; }
   const char* summary() const override { return "keeps the highest attention (SnapKV)"; }
-  Choice choice() const override { return Choice::kHighest; }
+  Traits traits() const override {
+    return {.queries = true,
+            .parameters = kAttentionParameters,
+            .device_score = DeviceScore::kAttention};
+  }
 };
 
 class AttentionRandom final : public AttentionPolicy {
@@ -23,7 +26,13 @@ class AttentionRandom final : public AttentionPolicy {
   const char* summary() const override {
     return "ablation: protects random rows, then the highest attention";
   }
-  Choice choice() const override { return Choice::kHighest; }
+  Traits traits() const override {
+    return {.ablation = true,
+            .queries = true,
+            .parameters = kAttentionParameters | kProtect,
+            .protect = Protect::kRandom,
+            .device_score = DeviceScore::kAttention};
+  }
 
   void protect(const Head& head, const Workbench& bench, KeepSet& keep) const override {
     const std::span<float> weight = bench.arena.take<float>(static_cast<size_t>(head.size()));

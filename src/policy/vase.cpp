@@ -1,6 +1,5 @@
 // VaSE (arXiv 2606.03928): protect the rows with outlier values, draw the others by attention.
 #include "policy/attention_policy.hpp"
-#include "policy/policies.hpp"
 #include "policy/protection.hpp"
 #include "score/value_range.hpp"
 
@@ -13,7 +12,13 @@ class Vase final : public AttentionPolicy {
   const char* summary() const override {
     return "protects outlier values, draws the rest by attention (VaSE)";
   }
-  Choice choice() const override { return Choice::kDraw; }
+  Traits traits() const override {
+    return {.queries = true,
+            .parameters = kAttentionParameters | kProtect,
+            .protect = Protect::kWidestValues,
+            .choice = Choice::kDraw,
+            .device_score = DeviceScore::kAttention};
+  }
 
   /// The P candidates of the widest value range stay. Sinks have narrow values and are needed all
   /// the same: they count as the widest of all, so they are among the P (and are kept before this

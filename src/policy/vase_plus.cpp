@@ -2,7 +2,7 @@
 // newer keys are near theirs, all taken as they were before RoPE.
 #include <algorithm>
 
-#include "policy/policies.hpp"
+#include "policy/policy.hpp"
 #include "score/distance.hpp"
 #include "score/novelty.hpp"
 
@@ -15,13 +15,14 @@ class VasePlus final : public Policy {
   const char* summary() const override {
     return "keeps values far from the mean whose keys (before RoPE) no newer one resembles";
   }
-  Choice choice() const override { return Choice::kHighest; }
-  float default_pin() const override { return 0.5f; }
+  Traits traits() const override {
+    return {.rope = true, .pin = 0.5f, .pace = pace, .device_score = DeviceScore::kNovelty};
+  }
 
   /// A small budget can spare less for the newest rows (docs/results.md). From 4,096 rows on, where
   /// an eviction takes longer, they come less often, so that a token's share in them stays the
   /// same.
-  Pace default_pace(int32_t budget) const override {
+  static Pace pace(int32_t budget) {
     return {std::clamp(budget / 16 * 3, 16, 64), std::clamp(budget / 2048 * 64, 64, 256)};
   }
 

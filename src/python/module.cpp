@@ -136,6 +136,7 @@ nb::dict parameters(const std::string& policy, nb::handle budget, const nb::dict
   result["lambda_"] = params.lambda;
   result["seed"] = params.seed;
   result["needs_queries"] = vase_policy_needs_queries(params.policy) != 0;
+  result["uses_rope"] = vase_policy_uses_rope(params.policy) != 0;
   result["pin_prompt"] = vase_policy_default_pin(params.policy);
   result["evicts"] = vase_policy_evicts(params.policy) != 0;
   return result;

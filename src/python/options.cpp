@@ -2,6 +2,7 @@
 
 #include <nanobind/stl/string.h>
 
+#include <cstring>
 #include <limits>
 
 namespace vase::python {
@@ -77,10 +78,31 @@ const vase_policy* find_policy(const std::string& name) {
   throw nb::value_error(("policy is '" + name + "'; known are " + known).c_str());
 }
 
+/// Throws ValueError if `options` sets a parameter that the policy does not look at.
+void refuse_unused(const vase_policy* policy, const nb::dict& options) {
+  for (const char* name :
+       {"window", "protect", "pooling", "projections", "resample", "temperature", "lambda_"}) {
+    if (!options.contains(name) || nb::object(options[name]).is_none()) continue;
+    const std::string field(name, std::strcspn(name, "_"));
+    if (vase_policy_looks_at(policy, field.c_str()) != 0) continue;
+    std::string others;
+    for (int32_t i = 0; i < vase_policy_count(); ++i) {
+      const vase_policy* other = vase_policy_at(i);
+      if (vase_policy_looks_at(other, field.c_str()) != 0)
+        others += (others.empty() ? "" : ", ") + std::string(vase_policy_name(other));
+    }
+    throw nb::value_error(("policy '" + std::string(vase_policy_name(policy)) +
+                           "' does not look at " + name +
+                           ": leave it out, or take one that does: " + others)
+                              .c_str());
+  }
+}
+
 }  // namespace
 
 vase_params take_params(const std::string& policy, nb::handle budget, const nb::dict& options) {
   vase_params params = vase_params_default(find_policy(policy), integer<int32_t>("budget", budget));
+  refuse_unused(params.policy, options);
   take_integer(options, "recency", params.recency);
   take_integer(options, "interval", params.interval);
   take_integer(options, "window", params.window);

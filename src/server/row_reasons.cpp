@@ -1,14 +1,9 @@
 #include "server/row_reasons.hpp"
 
 #include <algorithm>
-#include <string_view>
 
 namespace vase::server {
 namespace {
-
-bool protects_by_range(const vase_params &policy) {
-  return std::string_view(vase_policy_name(policy.policy)) == "vase";
-}
 
 // Rows that came after the last eviction, and its recency window.
 std::ptrdiff_t undecided(std::ptrdiff_t rows, const vase_params &policy, std::int64_t evictions) {
@@ -68,7 +63,7 @@ std::vector<ExplainedRow> explain_rows(const HeadRows &rows, const vase_params &
       row.reason = Reason::recent;
     }
   }
-  if (protects_by_range(policy)) {
+  if (vase_policy_protects_widest(policy.policy) != 0) {
     mark_protected(std::span(explained).first(static_cast<std::size_t>(first_undecided)),
                    rows.n_protected);
   }

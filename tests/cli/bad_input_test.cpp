@@ -77,15 +77,33 @@ TEST_F(BadInput, BudgetTooSmall) {
 }
 
 TEST_F(BadInput, OptionsThatThePolicyDoesNotLookAt) {
-  const std::vector<std::vector<std::string>> options = {
-      {"--window", "32"}, {"--protect", "25%"}, {"--temperature-attn", "2"}, {"--lambda", "0.1"}};
-  for (const std::vector<std::string> &option : options) {
-    std::vector<std::string> arguments = {"run", "-p", "x"};
-    arguments.insert(arguments.end(), option.begin(), option.end());
-    expect_one_line(arguments, kFailed,
-                    option[0] + " is for policies that score rows by attention, and vase-plus");
-    arguments.insert(arguments.end(), {"--policy", "rkv", "-m", folder_ + "/none.gguf"});
-    expect_one_line(arguments, kFailed, "none.gguf");
+  struct Case {
+    std::vector<std::string> option;
+    std::vector<const char *> looks_at_it, does_not;
+  };
+  const std::vector<Case> cases = {
+      {{"--window", "32"}, {"vase", "snapkv", "rkv", "attn-random"}, {"vase-plus", "random"}},
+      {{"--temperature-attn", "2"}, {"vase", "snapkv", "rkv"}, {"vase-plus", "vase-cur"}},
+      {{"--protect", "25%"}, {"vase", "attn-random"}, {"vase-plus", "snapkv", "rkv", "random"}},
+      {{"--lambda", "0.1"}, {"rkv"}, {"vase-plus", "snapkv", "vase", "streaming"}},
+      {{"--recency", "32"}, {"vase", "vase-plus", "random"}, {"full"}},
+      {{"--pin-prompt", "0.3"}, {"vase", "vase-plus", "random"}, {"full"}},
+      {{"--budget", "512"}, {"vase", "vase-plus", "random"}, {"full"}}};
+  for (const Case &one : cases) {
+    std::vector<std::string> arguments = {"run", "-p", "x", "-m", folder_ + "/none.gguf"};
+    arguments.insert(arguments.end(), one.option.begin(), one.option.end());
+    for (const char *policy : one.looks_at_it) {
+      std::vector<std::string> with = arguments;
+      with.insert(with.end(), {"--policy", policy});
+      expect_one_line(with, kFailed, "none.gguf");
+    }
+    for (const char *policy : one.does_not) {
+      std::vector<std::string> with = arguments;
+      with.insert(with.end(), {"--policy", policy});
+      expect_one_line(
+          with, kFailed,
+          std::string(policy) + " does not look at " + one.option[0] + ": leave it out");
+    }
   }
 }
 

@@ -152,7 +152,8 @@ TEST_F(EvalCommand, RefusesWhatCannotWork) {
   EXPECT_THAT(error_of({"--policies", "vase,vase"}), HasSubstr("there twice"));
   EXPECT_THAT(error_of({"--policies", "vase:protect=x"}), HasSubstr("in \"vase:protect=x\""));
   EXPECT_THAT(error_of({"--policies", "full+guard"}), HasSubstr("no parameters"));
-  EXPECT_THAT(error_of({"--policies", "vase-plus:protect=50%"}), HasSubstr("--protect is for"));
+  EXPECT_THAT(error_of({"--policies", "vase-plus:protect=50%"}),
+              HasSubstr("vase-plus does not look at --protect"));
   EXPECT_THAT(error_of({"--policies", "full+prompt"}), HasSubstr("no parameters"));
   EXPECT_THAT(error_of({"--budgets", "4y"}), HasSubstr("is not a budget"));
   EXPECT_THAT(error_of({"--policies", "vase", "--budgets", "32"}), HasSubstr("budget"));

@@ -17,7 +17,7 @@ from vase.hf.layer import SequenceRows, VaseLayer
 from vase.hf.rope import RopeUnknownError, rope_of
 from vase.options import PolicyOptions
 from vase.policies import DEFAULT_POLICY, parameters
-from vase.rope import USED_BY, Rope, dense_rope
+from vase.rope import Rope, dense_rope
 
 ATTENTION = ("vase_sdpa", "vase_fa2")
 
@@ -66,13 +66,13 @@ class VaseCache(Cache):
             config: of the model that will use the cache, ``model.config``.
             budget: rows that each head keeps at an eviction.
             policy: a name from vase.policies().
-            pin_prompt: share of the budget (0 to 0.9) up to which the prompt's rows are never evicted (default: 0.5 under
-                vase-plus, else 0); of a longer prompt the newest rows are pinned. The prompt is what comes in forwards of more
+            pin_prompt: share of the budget (0 to 0.9) up to which the prompt's rows are never evicted (default: the
+                policy's own); of a longer prompt the newest rows are pinned. The prompt is what comes in forwards of more
                 than one token, before the first token that comes alone.
             draw_streams: the stream of random numbers that each sequence of the batch draws from (default: its index), so that a
                 sequence's outcome need not depend on its place in the batch.
-            rope: how the model rotates the keys of its full-attention layers, which vase-plus needs to know (default: found out
-                from the model at the first forward; where that fails, a warning says so, and vase-plus keeps worse rows).
+            rope: how the model rotates the keys of its full-attention layers, which policies that compare keys need to know (default: found out
+                from the model at the first forward; where that fails, a warning says so, and such a policy keeps worse rows).
             options: see PolicyOptions.
 
         Raises:
@@ -105,7 +105,7 @@ class VaseCache(Cache):
         capacity = budget + self.parameters["interval"] if self.parameters["evicts"] else None
         window = self.parameters["window"] if self.parameters["needs_queries"] else 0
         layers = DynamicCache(config=config).layers
-        find_rope = self._find_rope if policy in USED_BY else None
+        find_rope = self._find_rope if self.parameters["uses_rope"] else None
         layers = [
             VaseLayer(capacity, window, self._evict, find_rope) if type(layer) is DynamicLayer else layer for layer in layers
         ]

@@ -184,18 +184,11 @@ ValueReport look_at_values(const CacheLayer &cache, int32_t head, const Eviction
   described.keys = described.values;  // not looked at
   described.rope = {};
 
-  // The policy that ranks by value range, with nobody exempt from the ranking, knows them all.
-  vase_params ranking = vase_params_default(vase_policy_find("evict-large"), rows.rows());
-  ranking.recency = ranking.sinks = ranking.protect = 0;
-  vase_layer unpinned = described;
-  unpinned.pinned_begin = unpinned.pinned_end = 0;
-
   ValueReport report;
   report.ranges.resize(positions.size());
-  std::vector<std::byte> workspace(std::max(vase_workspace_size(&ranking, &unpinned),
-                                            vase_workspace_size(&eviction.params, &described)));
-  if (vase_scores(&ranking, &unpinned, 0, 1, report.ranges.data(), workspace.data(),
-                  workspace.size()) != VASE_OK ||
+  std::vector<std::byte> workspace(vase_workspace_size(&eviction.params, &described));
+  if (vase_value_ranges(&described, 0, 1, report.ranges.data(), workspace.data(),
+                        workspace.size()) != VASE_OK ||
       vase_protected(&eviction.params, &described, 0, 1, &report.n_protected, workspace.data(),
                      workspace.size()) != VASE_OK)
     throw Error(vase_last_error());

@@ -10,8 +10,11 @@ namespace vase {
 std::unique_ptr<Evictor> make_evictor(const vase_params &params, std::span<const CacheLayer> layers,
                                       int32_t cells, int32_t n_sequences, int n_threads) {
 #ifdef VASE_CUDA
-  if (CudaEvictor::reaches(layers))
-    return std::make_unique<CudaEvictor>(params, layers, cells, n_sequences);
+  if (CudaEvictor::reaches(layers)) {
+    if (vase_cuda_supports(params.policy) != 0)
+      return std::make_unique<CudaEvictor>(params, layers, cells, n_sequences);
+    warn_of_missing_kernels(params.policy);
+  }
 #endif
   auto evictor = std::make_unique<HostEvictor>(params, layers, cells, n_sequences, n_threads);
   if (evictor->works_on_copies())

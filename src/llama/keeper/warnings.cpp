@@ -1,7 +1,7 @@
 #include "llama/keeper/warnings.hpp"
 
 #include <algorithm>
-#include <string_view>
+#include <string>
 
 #include "llama.h"
 
@@ -15,14 +15,21 @@ void warn(const char *text) {
 }
 
 bool misses_rope(const vase_params &params, std::span<const CacheLayer> layers) {
-  return std::string_view(vase_policy_name(params.policy)) == "vase-plus" &&
+  return vase_policy_uses_rope(params.policy) != 0 &&
          std::ranges::any_of(layers, [](const CacheLayer &layer) { return layer.rope.unknown; });
 }
 
-void warn_of_missing_rope() {
-  warn(
-      "vase: this model rotates its keys in a way that is not known here; vase-plus compares them "
-      "as they are stored and keeps worse rows\n");
+void warn_of_missing_rope(const vase_policy *policy) {
+  const std::string text =
+      std::string("vase: this model rotates its keys in a way that is not known here; ") +
+      vase_policy_name(policy) + " compares them as they are stored and keeps worse rows\n";
+  warn(text.c_str());
+}
+
+void warn_of_missing_kernels(const vase_policy *policy) {
+  const std::string text = std::string("vase: ") + vase_policy_name(policy) +
+                           " has no CUDA kernels; it evicts on the host\n";
+  warn(text.c_str());
 }
 
 }  // namespace vase

@@ -11,10 +11,12 @@ namespace vase {
 
 void warn(const char *text);
 
-/// Whether the policy compares keys as they were before RoPE (vase-plus) and nobody knows how this
+/// Whether the policy compares keys as they were before RoPE and nobody knows how this
 /// model turned those of some layer.
 bool misses_rope(const vase_params &params, std::span<const CacheLayer> layers);
-void warn_of_missing_rope();
+void warn_of_missing_rope(const vase_policy *policy);
+/// The policy was not written for CUDA devices, where this cache lies.
+void warn_of_missing_kernels(const vase_policy *policy);
 
 }  // namespace vase
 

@@ -88,7 +88,7 @@ void ContextState::find_layers(const llama_model *model) {
 void ContextState::look_at_rope(const vase_params &params) {
   if (warned_of_rope_ || !misses_rope(params, watcher->layers())) return;
   warned_of_rope_ = true;
-  warn_of_missing_rope();
+  warn_of_missing_rope(params.policy);
 }
 
 Sequence &ContextState::sequence(int32_t index) {

@@ -232,7 +232,7 @@ size_t MemoryPlanner::full_cache_kv_at(int64_t n_tokens, const BoundedOptions &o
   if (n_tokens < 1 || n_tokens > INT32_MAX)
     throw Error("a context of " + std::to_string(n_tokens) + " tokens cannot be planned");
   BoundedOptions full = options;
-  full.policy = vase_params_default(vase_policy_find("full"), kPublishedBudget);
+  full.policy = vase_params_default(vase_policy_full(), kPublishedBudget);
   full.context.n_ctx = static_cast<uint32_t>(n_tokens);
   return state_->plan(full).kv;
 }
