@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "cli/eval_tables.hpp"
@@ -10,6 +11,7 @@
 #include "cli/variants.hpp"
 #include "eval/cache_rows.hpp"
 #include "eval/fingerprint.hpp"
+#include "eval/packing.hpp"
 #include "eval/run_file.hpp"
 
 namespace vase::cli {
@@ -86,10 +88,24 @@ void EvalArguments::add_to(CLI::App &app) {
       "MATH-500, GSM8K or GPQA; a task is called as its file")
       ->type_name("FILE")
       ->group(kQuestionGroup);
+  option("--pack", pack,
+         "this many questions in one prompt, each graded by itself; --count is the number of "
+         "prompts of each task")
+      ->check(at_least(2, 256))
+      ->group(kQuestionGroup);
+  option("--turns", turns,
+         "this many questions one after the other in one conversation, then look-backs at the "
+         "first half of them; --count is the number of conversations, -n the limit of each answer "
+         "(default: 512)")
+      ->check(at_least(2, 256))
+      ->excludes("--pack")
+      ->group(kQuestionGroup);
   option("--grader", grader, "for --problems: number, latex or choice (default: as they call for)")
       ->group(kQuestionGroup);
   list("--policies", policies, "policies to compare");
-  list("--budgets", budgets, "rows, or 4x for a quarter of the task's mean full-cache length");
+  list("--budgets", budgets,
+       "rows, 4x for a quarter of the task's mean full-cache length, or prompt for that of its "
+       "prompt");
   option("--lengths", lengths, "take full-cache lengths from this run, instead of running full")
       ->type_name("FILE");
   add_asking(app, sampling, samples, n_predict);
@@ -146,15 +162,24 @@ eval::EvaluationPlan EvalArguments::plan() const {
   for (const std::string &file : problems) {
     std::ranges::move(eval::read_questions(file, chosen), std::back_inserter(plan.questions));
   }
-  plan.questions = problems.empty() ? eval::make_questions(selection)
-                                    : eval::select(std::move(plan.questions), selection);
+  eval::TaskSelection wanted = selection;
+  const int together = pack + turns;  // one of both is 0
+  if (together > 0) wanted.count = std::numeric_limits<int>::max();
+  if (together > 0 && problems.empty()) {
+    throw Error("--pack and --turns put questions of a file together: name it with --problems");
+  }
+  plan.questions = problems.empty() ? eval::make_questions(wanted)
+                                    : eval::select(std::move(plan.questions), wanted);
+  const eval::Packing packing{.size = together, .count = selection.count, .seed = selection.seed};
+  if (pack > 0) plan.questions = eval::pack(plan.questions, packing);
+  if (turns > 0) plan.questions = eval::take_in_turns(plan.questions, packing);
 
-  const bool multiples =
-      std::ranges::any_of(plan.budgets, [](const eval::Budget &b) { return b.divisor > 0; });
+  const bool multiples = std::ranges::any_of(plan.budgets, &eval::Budget::needs_lengths);
   const bool evicts = std::ranges::any_of(plan.variants, &eval::Variant::evicts);
   if (evicts && multiples && plan.lengths.empty() && !plan.has_full()) {
     throw Error(
-        "budgets like 4x are shares of the full cache's mean length: add full to --policies, name "
+        "budgets like 4x or prompt are shares of the full cache's mean length: add full to "
+        "--policies, name "
         "a run that has it with --lengths FILE, or give budgets in rows");
   }
   return plan;
@@ -171,26 +196,30 @@ nlohmann::ordered_json EvalArguments::settings() const {
   const nlohmann::ordered_json pinned =
       policy.pin_prompt == 0.0f ? nlohmann::ordered_json("off")
                                 : nlohmann::ordered_json(policy.pin_prompt.value_or(0.0f));
-  return {{"model", named_file(options.path)},
-          {"adapters", adapters},
-          {"cache_types", eval::cache_types(context.params())},
-          {"seed", sampling.seed},
-          {"temperature", greedy ? 0.0f : sampling.options.temperature},
-          {"top_k", sampling.options.top_k},
-          {"top_p", sampling.options.top_p},
-          {"min_p", sampling.options.min_p},
-          {"n_predict", n_predict},
-          {"ask", ask},
-          {"chat_template", chat_template},
-          {"system", system},
-          {"recency", or_default(policy.recency)},
-          {"interval", or_default(policy.interval)},
-          {"window", or_default(policy.window)},
-          {"sinks", or_default(policy.sinks)},
-          {"protect", or_default(policy.protect)},
-          {"temperature_attn", or_default(policy.temperature)},
-          {"lambda", or_default(policy.lambda)},
-          {"pin_prompt", pinned}};
+  nlohmann::ordered_json settings = {{"model", named_file(options.path)},
+                                     {"adapters", adapters},
+                                     {"cache_types", eval::cache_types(context.params())},
+                                     {"seed", sampling.seed},
+                                     {"temperature", greedy ? 0.0f : sampling.options.temperature},
+                                     {"top_k", sampling.options.top_k},
+                                     {"top_p", sampling.options.top_p},
+                                     {"min_p", sampling.options.min_p},
+                                     {"n_predict", n_predict},
+                                     {"ask", ask},
+                                     {"chat_template", chat_template},
+                                     {"system", system},
+                                     {"recency", or_default(policy.recency)},
+                                     {"interval", or_default(policy.interval)},
+                                     {"window", or_default(policy.window)},
+                                     {"sinks", or_default(policy.sinks)},
+                                     {"protect", or_default(policy.protect)},
+                                     {"temperature_attn", or_default(policy.temperature)},
+                                     {"lambda", or_default(policy.lambda)},
+                                     {"pin_prompt", pinned}};
+  // Run files from before these were there lack them.
+  if (pack > 0) settings["pack"] = pack;
+  if (turns > 0) settings["turns"] = turns;
+  return settings;
 }
 
 std::filesystem::path EvalArguments::run_path() const {

@@ -22,6 +22,8 @@ struct EvalArguments {
   SamplingArguments sampling;
   eval::TaskSelection selection;
   std::vector<std::string> problems;
+  int pack = 0;   // questions in one prompt; 0: one
+  int turns = 0;  // questions in one conversation; 0: one
   std::string grader;
   std::vector<std::string> policies = {vase_policy_name(vase_policy_full()),
                                        vase_policy_name(vase_policy_default())};

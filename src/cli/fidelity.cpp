@@ -74,7 +74,7 @@ void read_text(const FidelityArguments &arguments, const engine::Model &model,
 // "4x": a quarter of the text, as for a task of that length.
 std::vector<eval::FidelityEntry> entries_of(const FidelityArguments &arguments,
                                             std::size_t n_tokens) {
-  const eval::MeanLengths lengths = {{"text", static_cast<double>(n_tokens)}};
+  const eval::MeanLengths lengths = {{"text", {.all = static_cast<double>(n_tokens)}}};
   const auto seed = static_cast<std::uint64_t>(arguments.seed);
   std::vector<eval::FidelityEntry> entries;
   for (const eval::Variant &variant : parse_variants(arguments.policies, arguments.policy, seed)) {

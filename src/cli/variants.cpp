@@ -12,6 +12,7 @@ namespace vase::cli {
 namespace {
 
 constexpr std::string_view kPinSuffix = "+prompt";
+constexpr std::string_view kNoPinSuffix = "+noprompt";
 constexpr std::string_view kGuardSuffix = "+guard";
 constexpr float kDefaultPin = 0.5f;
 
@@ -27,6 +28,7 @@ std::string policy_of(const std::string &text) {
   std::string name = split_settings(text).name;
   take_suffix(name, kGuardSuffix);
   take_suffix(name, kPinSuffix);
+  take_suffix(name, kNoPinSuffix);
   return name;
 }
 
@@ -38,6 +40,7 @@ eval::Variant parse_variant(const std::string &text, PolicyArguments arguments,
   if (take_suffix(arguments.policy, kPinSuffix) && arguments.pin_prompt.value_or(0.0f) == 0.0f) {
     arguments.pin_prompt = kDefaultPin;
   }
+  if (take_suffix(arguments.policy, kNoPinSuffix)) arguments.pin_prompt = 0.0f;
   arguments.drop_unused();  // what is common may be for others; what is its own may not
   settings.settings.insert(settings.settings.begin(), "policy=" + arguments.policy);
   CLI::App parser;

@@ -63,6 +63,7 @@ void Generator::start(std::int32_t sequence, Request request) {
   s.prompt_end = s.tokens.size();
   s.busy = true;
   s.in_prompt = true;
+  if (request.pins) s.pin_end = s.prompt_end;
   s.n_predict = request.n_predict;
   s.n_logprobs = request.n_logprobs;
   s.text = request.text;
@@ -155,7 +156,9 @@ bool Generator::add_input(std::int32_t sequence, std::int32_t share,
   const std::size_t done = s.tokens.size() - s.n_unread;
   // A piece ends where the prompt does, also of a text that is read again, so that it can be
   // pinned.
-  const std::size_t end = done < s.prompt_end ? s.prompt_end : s.tokens.size();
+  const std::size_t end = done < s.pin_end      ? s.pin_end
+                          : done < s.prompt_end ? s.prompt_end
+                                                : s.tokens.size();
   const auto unread = static_cast<std::int32_t>(end - done);
   const std::int32_t room = fill ? context_.prompt_room(sequence) : context_.room(sequence);
   if (room <= 0) {
@@ -182,7 +185,7 @@ void Generator::after_decode(std::int32_t sequence, Clock::time_point now) {
     s.statistics.prompt_seconds = seconds(now - s.started);
   }
   // What was read of the prompt can be pinned from here on.
-  if (s.tokens.size() - s.n_unread <= s.prompt_end) context_.set_prompt_end(sequence);
+  if (s.tokens.size() - s.n_unread <= s.pin_end) context_.set_prompt_end(sequence);
   if (s.n_unread > 0) return;
   s.rereads = false;
   ready_.push_back(sequence);

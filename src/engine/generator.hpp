@@ -38,6 +38,9 @@ struct Request {
   /// When the text begins to repeat itself, go back and read it again (LoopGuard). What was said
   /// is not taken back, nor does it count less: the next token goes on from before the loop.
   bool loop_guard = false;
+  /// The prompt may be pinned (BoundedContext::set_prompt_end). False: what was pinned before stays
+  /// so, as for a turn of a conversation whose first one is to be kept.
+  bool pins = true;
 };
 
 /// A token and the logarithm of its probability before any sampling option applies.
@@ -123,7 +126,8 @@ class Generator {
     std::size_t n_read = 0;           // of these, how many this step decodes
     std::size_t prompt_end = 0;       // of `tokens`
     bool in_prompt = false;
-    bool rereads = false;  // what was read before; no token comes of it until all is read
+    std::size_t pin_end = 0;  // of `tokens`: what is pinned ends here
+    bool rereads = false;     // what was read before; no token comes of it until all is read
     std::int64_t evictions_undone = 0;  // evictions of what was read before
     std::int64_t n_predict = -1;
     std::int32_t n_logprobs = -1;

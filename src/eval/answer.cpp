@@ -265,4 +265,27 @@ std::optional<std::string> choice_in(std::string_view reply) {
   return alone.size() <= 4 ? label_of(alone) : std::nullopt;
 }
 
+std::optional<std::string> words_in(std::string_view reply) {
+  const std::string_view said = after_thinking(reply);
+  std::string answer(said);
+  if (const auto boxed = last_boxed(said)) {
+    answer = *boxed;
+  } else if (const auto tagged = last_tagged(said)) {
+    answer = *tagged;
+  }
+  std::string words;
+  for (std::size_t i = 0; i < answer.size(); ++i) {
+    if (answer[i] == '\\') {  // "\text{Tom}"
+      while (i + 1 < answer.size() && is_letter(answer[i + 1])) ++i;
+    } else if (is_alnum(answer[i]) || static_cast<unsigned char>(answer[i]) >= 0x80) {
+      words += answer[i];
+    } else if (!words.empty() && words.back() != ' ') {
+      words += ' ';
+    }
+  }
+  if (words.ends_with(' ')) words.pop_back();
+  if (words.empty()) return std::nullopt;
+  return lower_case(words);
+}
+
 }  // namespace vase::eval

@@ -29,6 +29,10 @@ std::optional<std::string> parse_number(std::string_view text);
 /// the last number after the thinking.
 std::optional<std::string> number_in(std::string_view reply);
 
+/// The answer as words in small letters, without marks around them: of the box, else of the answer
+/// tag, else the whole reply after the thinking. Nothing if no word is there.
+std::optional<std::string> words_in(std::string_view reply);
+
 /// The answer as a letter or digit that names a choice: of the box, else of the answer tag, else of
 /// the last "answer is (C)", else the whole reply.
 std::optional<std::string> choice_in(std::string_view reply);

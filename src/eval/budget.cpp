@@ -17,6 +17,7 @@ constexpr std::int32_t kSmallest = 128;
 }  // namespace
 
 Budget parse_budget(const std::string &text) {
+  if (text == "prompt") return {.label = text, .of_prompt = true};
   double number = 0;
   const char *end = text.data() + text.size();
   const auto [rest, error] = std::from_chars(text.data(), end, number);
@@ -28,25 +29,32 @@ Budget parse_budget(const std::string &text) {
       number == std::floor(number)) {
     return {.label = text, .rows = static_cast<std::int32_t>(number)};
   }
-  throw Error(fmt::format(
-      "\"{}\" is not a budget: write 4x for a quarter of the full cache's length, or rows", text));
+  throw Error(
+      fmt::format("\"{}\" is not a budget: write 4x for a quarter of the full cache's length, "
+                  "prompt for that of "
+                  "the prompt, or rows",
+                  text));
 }
 
 MeanLengths mean_full_lengths(const std::vector<Record> &records) {
-  std::map<std::string, std::pair<double, double>> sums;
+  MeanLengths lengths;
+  std::map<std::string, double> counts;
   for (const Record &record : records) {
     if (record.policy != vase_policy_name(vase_policy_full())) continue;
-    auto &[tokens, count] = sums[group_of(record.task, record.tier)];
-    tokens += static_cast<double>(record.prompt_tokens + record.tokens);
-    ++count;
+    const std::string group = group_of(record.task, record.tier);
+    lengths[group].all += static_cast<double>(record.prompt_tokens + record.tokens);
+    lengths[group].prompt += static_cast<double>(record.prompt_tokens);
+    ++counts[group];
   }
-  MeanLengths lengths;
-  for (const auto &[group, sum] : sums) lengths[group] = sum.first / sum.second;
+  for (auto &[group, mean] : lengths) {
+    mean.all /= counts[group];
+    mean.prompt /= counts[group];
+  }
   return lengths;
 }
 
 std::int32_t rows_of(const Budget &budget, const MeanLengths &lengths, const std::string &group) {
-  if (budget.divisor == 0) return budget.rows;
+  if (!budget.needs_lengths()) return budget.rows;
   const auto length = lengths.find(group);
   if (length == lengths.end()) {
     throw Error(fmt::format(
@@ -54,8 +62,12 @@ std::int32_t rows_of(const Budget &budget, const MeanLengths &lengths, const std
         "that has it with --lengths FILE",
         budget.label, group));
   }
-  const auto blocks = static_cast<std::int32_t>(
-      std::lround(length->second / budget.divisor / static_cast<double>(kBlock)));
+  const MeanLength &mean = length->second;
+  if (budget.of_prompt && mean.prompt <= 0) {
+    throw Error(fmt::format("budget prompt: there is no prompt in {}", group));
+  }
+  const double rows = budget.of_prompt ? mean.prompt : mean.all / budget.divisor;
+  const auto blocks = static_cast<std::int32_t>(std::lround(rows / static_cast<double>(kBlock)));
   return std::max(kSmallest, blocks * kBlock);
 }
 

@@ -9,15 +9,18 @@
 #include <thread>
 #include <utility>
 
-#include "engine/utf8.hpp"
 #include "eval/cache_rows.hpp"
+#include "eval/dialogue.hpp"
+#include "eval/packing.hpp"
 #include "eval/repetition.hpp"
-#include "eval/thought.hpp"
 
 namespace vase::eval {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+constexpr const char *kTurnMark =
+    "\n\n--- next turn ---\n\n";  // in the kept text of a conversation
 
 // The jobs of a phase in parts of one length, each with long and short ones: as many as fill a
 // context, at most one for each context. A step of few sequences takes hardly less time than one of
@@ -32,43 +35,22 @@ std::vector<Phase> deal(const Phase &phase, const EvaluationHost &host) {
   return parts;
 }
 
-// Control tokens are no text, but for those that begin or end a thought.
-std::string text_of(const engine::Model &model, const std::vector<llama_token> &tokens) {
-  engine::Utf8Assembler utf8;
-  std::string text;
-  for (const llama_token token : tokens) {
-    std::string piece = model.piece(token);
-    if (piece.empty()) {
-      piece = model.piece(token, true);
-      if (!is_thought_mark(piece)) continue;
-    }
-    text += utf8.push(piece);
-  }
-  return text + utf8.finish();
-}
-
 }  // namespace
 
 Evaluation::Evaluation(const engine::Model &model, const engine::ChatTemplate &chat_template,
                        const EvaluationPlan &plan, const EvaluationHost &host, GradingDesk &desk,
                        RunFile &file)
-    : model_(model), plan_(plan), host_(host), desk_(desk), file_(file), start_(Clock::now()) {
+    : model_(model),
+      chat_template_(chat_template),
+      plan_(plan),
+      host_(host),
+      desk_(desk),
+      file_(file),
+      start_(Clock::now()) {
   for (const Question &question : plan.questions) {
-    engine::Conversation conversation(chat_template, host.system);
-    const std::string text = conversation.ask(question.text);
-    prompts_.push_back(model.tokenize(text));
-    opened_thoughts_.emplace_back(thought_opened_by(text));
-    prompt_tokens_.push_back(std::ssize(prompts_.back()));
+    prompt_tokens_.push_back(Dialogue::prompt_tokens(model, chat_template, host.system, question));
   }
   for (const Record &record : file.records()) recorded_tokens_ += record.tokens;
-}
-
-std::size_t Evaluation::index_of(const Question &question) const {
-  return static_cast<std::size_t>(&question - plan_.questions.data());
-}
-
-const std::vector<llama_token> &Evaluation::prompt_of(const Question &question) const {
-  return prompts_[index_of(question)];
 }
 
 std::set<std::string> Evaluation::done() const {
@@ -120,12 +102,13 @@ void Evaluation::run_parts(std::vector<Phase> &parts) {
   }
 }
 
-engine::Request Evaluation::request_for(const Job &job) const {
-  engine::SamplingOptions sampling = plan_.asking_of(job.question->task).sampling;
-  sampling.seed = stream_of(job.question->id, job.sample, plan_.seed);
-  return {.prompt = prompt_of(*job.question),
-          .sampling = sampling,
-          .n_predict = job.limit,
+engine::Request Evaluation::request_for(const Job &job, const Question &turn) const {
+  const Asking &asking = plan_.asking_of(job.question->task);
+  engine::SamplingOptions sampling = asking.sampling;
+  const std::string &id = job.question->turns.empty() ? job.question->id : turn.id;
+  sampling.seed = stream_of(id, job.sample, plan_.seed);
+  return {.sampling = sampling,
+          .n_predict = job.question->turns.empty() ? job.limit : limit_of_turn(turn, asking),
           .text = false,
           .loop_guard = job.variant->loop_guard};
 }
@@ -144,8 +127,13 @@ void Evaluation::run_part(const Phase &part) {
     const std::string doing = part.jobs.front().variant->evicts
                                   ? fmt::format("caches of {} cells", context.cells_per_sequence())
                                   : "full caches";
-    const PhaseRun::RequestOf request_of = [this](const Job &job) { return request_for(job); };
-    PhaseRun run(model_, context, part, request_of, host_.prompt_chunk);
+    const PhaseRun::DialogueOf dialogue_of = [this](const Job &job) {
+      return Dialogue(model_, chat_template_, host_.system, *job.question);
+    };
+    const PhaseRun::RequestOf request_of = [this](const Job &job, const Question &turn) {
+      return request_for(job, turn);
+    };
+    PhaseRun run(model_, context, part, dialogue_of, request_of, host_.prompt_chunk);
     while (run.busy() && !stopped_) {
       const std::int32_t active = run.active();
       active_ += active;
@@ -164,11 +152,40 @@ void Evaluation::run_part(const Phase &part) {
   }
 }
 
+// Each of what a turn asked, graded by itself.
+std::vector<RecordedItem> Evaluation::grade(const Answer &answer, const Question &turn,
+                                            const std::string &reply,
+                                            const std::vector<RecordedItem> &before) {
+  const auto item_of = [&](const Question &question, const std::string &text) {
+    const Grade grade = desk_.grade(question, text);
+    return RecordedItem{.id = question.id,
+                        .kind = question.kind,
+                        .expected = question.expected,
+                        .answer = grade.answer,
+                        .correct = grade.correct};
+  };
+  if (turn.repeats >= 0) {
+    // The turns before are of one item each. What was never answered, or cut off before its end,
+    // cannot be repeated.
+    Question question = turn;
+    const std::optional<std::string> &said =
+        before.at(static_cast<std::size_t>(turn.repeats)).answer;
+    question.expected = said.value_or("");
+    RecordedItem item = item_of(question, reply);
+    if (!said || !answer.replies.at(static_cast<std::size_t>(turn.repeats)).ended)
+      item.correct.reset();
+    return {item};
+  }
+  if (turn.packed.empty()) return {item_of(turn, reply)};
+  std::vector<RecordedItem> items;
+  const std::vector<std::string> parts = parts_of(reply, turn.packed.size());
+  for (std::size_t i = 0; i < parts.size(); ++i) items.push_back(item_of(turn.packed[i], parts[i]));
+  return items;
+}
+
 void Evaluation::record(const Answer &answer, double bytes_per_row) {
   const Job &job = *answer.job;
   const Question &question = *job.question;
-  std::string text = text_of(model_, answer.tokens);
-  const Grade grade = desk_.grade(question, opened_thoughts_[index_of(question)] + text);
   Record record;
   record.task = question.task;
   record.tier = question.tier;
@@ -181,19 +198,39 @@ void Evaluation::record(const Answer &answer, double bytes_per_row) {
   record.temperature = plan_.asking_of(question.task).sampling.temperature;
   record.params = job.params;
   record.pin_prompt = job.variant->pin_prompt;
-  record.prompt_tokens = std::ssize(prompt_of(question));
-  record.tokens = std::ssize(answer.tokens);
-  record.correct = grade.correct;
-  record.answer = grade.answer;
-  record.expected = question.expected;
-  record.finish = answer.ended ? "end" : "length";
-  if (!answer.ended) record.loop = find_loop(answer.tokens);
+  record.prompt_tokens = answer.prompt_tokens;
+  record.finish = "end";
+  std::string texts;
+  for (const Reply &reply : answer.replies) {
+    const std::string text = text_of(model_, reply.tokens);
+    std::ranges::move(grade(answer, *reply.turn, reply.opened_thought + text, record.items),
+                      std::back_inserter(record.items));
+    record.tokens += std::ssize(reply.tokens);
+    if (!reply.ended) record.finish = "length";
+    if (!reply.ended && !record.loop) record.loop = find_loop(reply.tokens);
+    texts += (texts.empty() ? "" : kTurnMark) + text;
+  }
+  // Turns that the cache had no room for.
+  for (const Question *item : items_of(question)) {
+    const auto asked = std::ranges::find(record.items, item->id, &RecordedItem::id);
+    if (asked == record.items.end()) {
+      record.items.push_back(
+          {.id = item->id, .kind = item->kind, .expected = item->expected, .correct = false});
+    }
+  }
+  record.correct = std::ranges::all_of(
+      record.items, [](const RecordedItem &item) { return item.correct.value_or(true); });
+  if (question.turns.empty() && question.packed.empty()) {
+    record.answer = record.items.at(0).answer;
+    record.expected = question.expected;
+    record.items.clear();
+  }
   record.evictions = answer.evictions;
   record.loop_alarms = answer.loop_alarms;
   record.peak_kv_bytes = std::llround(answer.most_rows * bytes_per_row);
   record.seconds = answer.seconds;
   record.share_seconds = answer.share_seconds;
-  if (host_.keep_text) record.text = std::move(text);
+  if (host_.keep_text) record.text = std::move(texts);
   file_.append(record);
   recorded_tokens_ += record.tokens;
 }

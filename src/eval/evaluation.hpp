@@ -60,19 +60,19 @@ class Evaluation {
   bool run_phases(std::vector<Job> jobs);
   void run_parts(std::vector<Phase> &parts);
   void run_part(const Phase &part);
-  engine::Request request_for(const Job &job) const;
+  engine::Request request_for(const Job &job, const Question &turn) const;
+  std::vector<RecordedItem> grade(const Answer &answer, const Question &turn,
+                                  const std::string &reply,
+                                  const std::vector<RecordedItem> &before);
   void record(const Answer &answer, double bytes_per_row);
   bool report(const std::string &doing);
   std::set<std::string> done() const;
-  std::size_t index_of(const Question &question) const;
-  const std::vector<llama_token> &prompt_of(const Question &question) const;
 
   const engine::Model &model_;
+  const engine::ChatTemplate &chat_template_;
   const EvaluationPlan &plan_;
   const EvaluationHost &host_;
-  std::vector<std::vector<llama_token>> prompts_;  // of each question
-  std::vector<std::int64_t> prompt_tokens_;
-  std::vector<std::string> opened_thoughts_;  // by the prompt of each question: the mark, or ""
+  std::vector<std::int64_t> prompt_tokens_;  // of each question, all its turns
 
   std::mutex mutex_;  // held for all below, and for calls of the host's functions
   GradingDesk &desk_;

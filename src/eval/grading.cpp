@@ -20,6 +20,15 @@ Grade compare(std::optional<std::string> answer, const std::optional<std::string
   return {.correct = correct, .answer = std::move(answer)};
 }
 
+// The expected words, or a sentence that has them: a model that is asked for a name may well quote
+// where it stood. Not more than a sentence, so that a list of guesses is no answer.
+Grade compare_words(std::optional<std::string> answer, const std::optional<std::string> &expected) {
+  constexpr std::ptrdiff_t kMostSpaces = 24;
+  const bool correct = answer && expected && std::ranges::count(*answer, ' ') <= kMostSpaces &&
+                       (" " + *answer + " ").find(" " + *expected + " ") != std::string::npos;
+  return {.correct = correct, .answer = std::move(answer)};
+}
+
 }  // namespace
 
 MathVerify::MathVerify(const std::filesystem::path &script)
@@ -47,8 +56,10 @@ Grade MathVerify::grade(const std::string &expected, const std::string &reply) {
 }
 
 bool GradingDesk::needs_script(const std::vector<Question> &questions) {
-  return std::ranges::any_of(
-      questions, [](const Question &question) { return question.grader == Grader::latex; });
+  return std::ranges::any_of(questions, [](const Question &question) {
+    return std::ranges::any_of(items_of(question),
+                               [](const Question *item) { return item->grader == Grader::latex; });
+  });
 }
 
 GradingDesk::GradingDesk(const std::vector<Question> &questions,
@@ -64,6 +75,8 @@ Grade GradingDesk::grade(const Question &question, const std::string &reply) {
       return compare(number_in(reply), parse_number(question.expected));
     case Grader::choice:
       return compare(choice_in(reply), question.expected);
+    case Grader::text:
+      return compare_words(words_in(reply), words_in(question.expected));
     case Grader::latex:
       break;
   }

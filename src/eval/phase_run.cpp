@@ -14,9 +14,11 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 }  // namespace
 
 PhaseRun::PhaseRun(const engine::Model &model, BoundedContext &context, const Phase &phase,
-                   const RequestOf &request_of, std::int32_t prompt_chunk)
+                   const DialogueOf &dialogue_of, const RequestOf &request_of,
+                   std::int32_t prompt_chunk)
     : context_(context),
       phase_(phase),
+      dialogue_of_(dialogue_of),
       request_of_(request_of),
       generator_(model, context, prompt_chunk, context.options().context.n_threads),
       slots_(static_cast<std::size_t>(context.options().n_sequences)),
@@ -34,8 +36,22 @@ void PhaseRun::start_next(std::int32_t sequence) {
   slot.started = Clock::now();
   if (job.variant->evicts) context_.set_params(sequence, job.params, job.variant->pin_prompt);
   context_.set_draw_stream(sequence, stream_of(job.question->id, job.sample, 0));
-  generator_.start(sequence, request_of_(job));
+  slot.dialogue.emplace(dialogue_of_(job));
+  ask(sequence);
   ++active_;
+}
+
+// What is pinned, if anything, is the first turn with the system message: later ones are as much a
+// part of the text as the answers.
+void PhaseRun::ask(std::int32_t sequence) {
+  Slot &slot = slots_[static_cast<std::size_t>(sequence)];
+  const Question &turn = slot.dialogue->turn();
+  engine::Request request = request_of_(*slot.answer.job, turn);
+  request.prompt = slot.dialogue->ask();
+  request.pins = slot.answer.replies.empty();
+  slot.answer.prompt_tokens += std::ssize(request.prompt);
+  slot.answer.replies.push_back({.turn = &turn, .opened_thought = slot.dialogue->opened_thought()});
+  generator_.start(sequence, std::move(request));
 }
 
 std::vector<Answer> PhaseRun::step() {
@@ -46,12 +62,19 @@ std::vector<Answer> PhaseRun::step() {
 
   std::vector<Answer> finished;
   for (const engine::Event &event : events) {
-    Answer &answer = slots_[static_cast<std::size_t>(event.sequence)].answer;
-    answer.ended = event.finish == engine::Finish::end_of_text;
-    if (!answer.ended && event.finish != engine::Finish::cache_full) {
-      answer.tokens.push_back(event.token);
-    }
+    Slot &slot = slots_[static_cast<std::size_t>(event.sequence)];
+    Reply &reply = slot.answer.replies.back();
+    const bool full = event.finish == engine::Finish::cache_full;
+    reply.ended = event.finish == engine::Finish::end_of_text;
+    if (!reply.ended && !full) reply.tokens.push_back(event.token);
     if (event.finish == engine::Finish::none) continue;
+    slot.answer.evictions = generator_.evictions(event.sequence);
+    slot.answer.loop_alarms += generator_.statistics(event.sequence).loop_alarms;
+    if (slot.dialogue->more() && !full) {
+      slot.dialogue->answered(reply.tokens);
+      ask(event.sequence);
+      continue;
+    }
     finished.push_back(finish(event.sequence));
     start_next(event.sequence);
   }
@@ -68,8 +91,6 @@ void PhaseRun::count(std::int32_t sequence, double seconds) {
 Answer PhaseRun::finish(std::int32_t sequence) {
   Slot &slot = slots_[static_cast<std::size_t>(sequence)];
   slot.answer.seconds = seconds_since(slot.started);
-  slot.answer.evictions = generator_.evictions(sequence);
-  slot.answer.loop_alarms = generator_.statistics(sequence).loop_alarms;
   --active_;
   return std::move(slot.answer);
 }

@@ -5,19 +5,30 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "engine/generator.hpp"
+#include "eval/dialogue.hpp"
 #include "eval/schedule.hpp"
 #include "vase/llama.hpp"
 
 namespace vase::eval {
 
+/// What the model said to one turn.
+struct Reply {
+  const Question *turn = nullptr;
+  std::string opened_thought = {};       ///< by the prompt: to be read before the reply
+  std::vector<llama_token> tokens = {};  ///< generated, without the one that ended them
+  bool ended = false;                    ///< the model ended it, not the limit
+};
+
 /// What became of a job.
 struct Answer {
   const Job *job = nullptr;
-  std::vector<llama_token> tokens = {};  ///< generated, without the one that ended them
-  bool ended = false;                    ///< the model ended it, not the limit
+  std::vector<Reply> replies = {};  ///< one a turn; fewer if the cache was full before the last
+  std::int64_t prompt_tokens = 0;   ///< of all turns, with what closes the answers before
   std::int64_t evictions = 0;
   std::int64_t loop_alarms = 0;  ///< times that the loop guard acted
   std::int32_t most_rows = 0;    ///< of a head, at any time
@@ -27,12 +38,14 @@ struct Answer {
 
 class PhaseRun {
  public:
-  /// The request of a job, prompt included.
-  using RequestOf = std::function<engine::Request(const Job &)>;
+  /// The request of a turn of a job, without its prompt.
+  using RequestOf = std::function<engine::Request(const Job &, const Question &turn)>;
+  /// The conversation of a job, from its beginning.
+  using DialogueOf = std::function<Dialogue(const Job &)>;
 
   /// All references must outlive this. `prompt_chunk`: prompt tokens in one step, at most.
   PhaseRun(const engine::Model &model, BoundedContext &context, const Phase &phase,
-           const RequestOf &request_of, std::int32_t prompt_chunk);
+           const DialogueOf &dialogue_of, const RequestOf &request_of, std::int32_t prompt_chunk);
 
   bool busy() const { return generator_.busy(); }
   /// Sequences at work.
@@ -45,15 +58,18 @@ class PhaseRun {
 
   struct Slot {
     Answer answer;
+    std::optional<Dialogue> dialogue;
     Clock::time_point started;
   };
 
   void start_next(std::int32_t sequence);
+  void ask(std::int32_t sequence);
   void count(std::int32_t sequence, double seconds);
   Answer finish(std::int32_t sequence);
 
   BoundedContext &context_;
   const Phase &phase_;
+  const DialogueOf &dialogue_of_;
   const RequestOf &request_of_;
   engine::Generator generator_;
   std::vector<Slot> slots_;

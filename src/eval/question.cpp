@@ -10,11 +10,12 @@
 namespace vase::eval {
 namespace {
 
-constexpr std::array<std::pair<Grader, const char *>, 4> kGraders = {
+constexpr std::array<std::pair<Grader, const char *>, 5> kGraders = {
     {{Grader::reasoner, "reasoner"},
      {Grader::number, "number"},
      {Grader::latex, "latex"},
-     {Grader::choice, "choice"}}};
+     {Grader::choice, "choice"},
+     {Grader::text, "text"}}};
 
 }  // namespace
 
@@ -29,7 +30,20 @@ Grader grader_from_name(const std::string &name) {
   for (const auto &[grader, known] : kGraders) {
     if (name == known) return grader;
   }
-  throw Error(fmt::format("unknown grader \"{}\": reasoner, number, latex or choice", name));
+  throw Error(fmt::format("unknown grader \"{}\": reasoner, number, latex, choice or text", name));
+}
+
+std::span<const Question> turns_of(const Question &question) {
+  return question.turns.empty() ? std::span(&question, 1) : std::span(question.turns);
+}
+
+std::vector<const Question *> items_of(const Question &question) {
+  std::vector<const Question *> items;
+  for (const Question &turn : turns_of(question)) {
+    if (turn.packed.empty()) items.push_back(&turn);
+    for (const Question &part : turn.packed) items.push_back(&part);
+  }
+  return items;
 }
 
 std::string group_of(const std::string &task, const std::string &tier) {

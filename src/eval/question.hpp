@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -11,7 +12,8 @@ enum class Grader {
   reasoner,  ///< our tasks: the text in the last \boxed{} after </think>
   number,    ///< the same number
   latex,     ///< an equal mathematical expression, by math-verify
-  choice     ///< the same letter
+  choice,    ///< the same letter
+  text       ///< the same words in whatever case, alone or in a sentence
 };
 
 const char *name_of(Grader grader);
@@ -26,7 +28,23 @@ struct Question {
   std::string expected;  ///< the right answer
   Grader grader = Grader::reasoner;
   std::int64_t limit = 0;  ///< tokens to generate at most; 0: as many as the model was trained on
+
+  /// Not empty: `text` asks all of these at once, in this order, and each is graded by itself.
+  std::vector<Question> packed = {};
+  /// Not empty: a conversation, whose turns these are. `text` is not said.
+  std::vector<Question> turns = {};
+  /// Of a turn that looks back at an earlier one: what it asks for ("result", "number", "name").
+  /// "" for a question.
+  std::string kind = {};
+  /// Of a look-back whose answer is what the model said in an earlier turn: the index of that turn.
+  /// -1: `expected` is.
+  int repeats = -1;
 };
+
+/// What the user says in one conversation: the turns, or the question alone.
+std::span<const Question> turns_of(const Question &question);
+/// What is graded in one conversation, each by itself: packed questions, turns, or the question.
+std::vector<const Question *> items_of(const Question &question);
 
 /// "tracking/4k", or "aime" without a tier: what budgets and lengths are counted over.
 std::string group_of(const std::string &task, const std::string &tier);

@@ -39,6 +39,31 @@ void read_params(const json &params, Record &record) {
   record.pin_prompt = params.at("pin_prompt");
 }
 
+ordered_json items_json(const std::vector<RecordedItem> &items) {
+  ordered_json array = ordered_json::array();
+  for (const RecordedItem &item : items) {
+    ordered_json object = {
+        {"id", item.id}, {"expected", item.expected}, {"answer", nullptr}, {"correct", nullptr}};
+    if (!item.kind.empty()) object["kind"] = item.kind;
+    if (item.answer) object["answer"] = *item.answer;
+    if (item.correct) object["correct"] = *item.correct;
+    array.push_back(std::move(object));
+  }
+  return array;
+}
+
+std::vector<RecordedItem> items_from_json(const json &array) {
+  std::vector<RecordedItem> items;
+  for (const json &object : array) {
+    RecordedItem item{
+        .id = object.at("id"), .kind = object.value("kind", ""), .expected = object.at("expected")};
+    if (!object.at("answer").is_null()) item.answer = object.at("answer").get<std::string>();
+    if (!object.at("correct").is_null()) item.correct = object.at("correct").get<bool>();
+    items.push_back(std::move(item));
+  }
+  return items;
+}
+
 }  // namespace
 
 ordered_json to_json(const Record &record) {
@@ -68,6 +93,7 @@ ordered_json to_json(const Record &record) {
     line["loop"] = {{"period", record.loop->period}, {"tokens", record.loop->tokens}};
   }
   if (vase_policy_evicts(record.params.policy) != 0) line["params"] = params_json(record);
+  if (!record.items.empty()) line["items"] = items_json(record.items);
   if (record.text) line["text"] = *record.text;
   return line;
 }
@@ -99,6 +125,7 @@ Record record_from_json(const json &line, const std::string &cache_types) {
   line.at("temperature").get_to(record.temperature);
   record.params = vase_params_default(vase_policy_full(), 1);
   if (line.contains("params")) read_params(line.at("params"), record);
+  if (line.contains("items")) record.items = items_from_json(line.at("items"));
   if (line.contains("text")) record.text = line.at("text").get<std::string>();
   return record;
 }

@@ -5,12 +5,22 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "eval/question.hpp"
 #include "eval/repetition.hpp"
 #include "vase/vase.h"
 
 namespace vase::eval {
+
+/// One of several things that were asked in one conversation.
+struct RecordedItem {
+  std::string id;
+  std::string kind;  ///< "" for a question; what a look-back asks for: "result", "number", "name"
+  std::string expected;
+  std::optional<std::string> answer = {};  ///< nothing: none was found
+  std::optional<bool> correct = {};        ///< nothing: it does not count, see look_back.hpp
+};
 
 struct Record {
   std::string task, tier, id;
@@ -24,9 +34,10 @@ struct Record {
   float pin_prompt = 0;
 
   std::int64_t prompt_tokens = 0;
-  std::int64_t tokens = 0;  ///< generated
-  bool correct = false;
-  std::optional<std::string> answer;  ///< nothing: none was found
+  std::int64_t tokens = 0;            ///< generated
+  bool correct = false;               ///< all that was asked
+  std::vector<RecordedItem> items;    ///< empty if one thing was asked
+  std::optional<std::string> answer;  ///< nothing: none was found, or there are items
   std::string expected;
   std::string finish;  ///< "end": the model ended; "length": it hit the limit
   std::optional<Loop> loop;

@@ -54,6 +54,11 @@ void for_each_sample(const EvaluationPlan &plan, const std::vector<std::int64_t>
       job.sample = sample;
       job.limit = limit;
       job.need = prompt_tokens[i] + limit;
+      if (!question.turns.empty()) {
+        job.limit = 0;
+        for (const Question &turn : question.turns) job.limit += limit_of_turn(turn, asking);
+        job.need = prompt_tokens[i] + job.limit;
+      }
       visit(std::move(job));
     }
   }
@@ -80,6 +85,11 @@ std::int64_t limit_of(const Question &question, const Asking &asking, std::int64
   if (asking.limit) return *asking.limit;
   const std::int64_t room = std::max<std::int64_t>(n_ctx_train - prompt_tokens, 1);
   return question.limit > 0 ? std::min(question.limit, room) : room;
+}
+
+std::int64_t limit_of_turn(const Question &turn, const Asking &asking) {
+  const std::int64_t asked = asking.limit.value_or(turn.limit);
+  return turn.kind.empty() ? asked : std::min(asked, turn.limit);
 }
 
 std::vector<Job> full_jobs(const EvaluationPlan &plan,

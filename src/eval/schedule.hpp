@@ -69,6 +69,10 @@ struct Phase {
 std::int64_t limit_of(const Question &question, const Asking &asking, std::int64_t prompt_tokens,
                       std::int64_t n_ctx_train);
 
+/// Tokens that the answer to a turn of a conversation may have: what is asked for, or the turn's
+/// own limit; a look-back never has more than its own.
+std::int64_t limit_of_turn(const Question &turn, const Asking &asking);
+
 /// The jobs of the full cache, and those of the policies that evict. `prompt_tokens`: of each
 /// question of the plan. `done`: keys of what needs not be done again (key_of).
 std::vector<Job> full_jobs(const EvaluationPlan &plan,

@@ -130,6 +130,7 @@ std::string instruction_for(Grader grader) {
       return "\n\nThink step by step, and put the letter of your final answer within \\boxed{}.";
     case Grader::number:
     case Grader::latex:
+    case Grader::text:
       break;
   }
   return "\n\nThink step by step, and put your final answer within \\boxed{}.";

@@ -44,6 +44,26 @@ Interval wilson_interval(double right, double total) {
   return {std::max(0.0, centre - half), std::min(1.0, centre + half)};
 }
 
+double sign_flip_test(std::span<const double> differences) {
+  constexpr int kDraws = 10000;
+  double observed = 0;
+  for (const double difference : differences) observed += difference;
+  observed = std::abs(observed);
+  tasks::Rng random(kSeed);
+  int as_far = 0;
+  for (int i = 0; i < kDraws; ++i) {
+    double sum = 0;
+    for (std::size_t j = 0; j < differences.size(); j += 64) {
+      std::uint64_t signs = random.next();
+      for (std::size_t k = j; k < std::min(j + 64, differences.size()); ++k, signs >>= 1U) {
+        sum += (signs & 1U) != 0 ? differences[k] : -differences[k];
+      }
+    }
+    if (std::abs(sum) >= observed - 1e-9) ++as_far;
+  }
+  return (as_far + 1.0) / (kDraws + 1.0);  // what was observed is one of the possible draws
+}
+
 double mcnemar_exact(std::int64_t only_first, std::int64_t only_second) {
   const std::int64_t n = only_first + only_second;
   const std::int64_t k = std::min(only_first, only_second);

@@ -12,6 +12,7 @@ namespace vase::eval {
 namespace {
 
 constexpr const char *kAll = "all";
+constexpr const char *kLookBack = " look-back";
 const std::string kFull = vase_policy_name(vase_policy_full());
 
 // Tables read in this order: short tiers first; cache types by name; the full cache, then ever
@@ -23,6 +24,7 @@ std::int64_t tier_order(const std::string &tier) { return std::atoll(tier.c_str(
 double budget_order(const std::string &label) {
   if (label == kFull) return 0;
   const Budget budget = parse_budget(label);
+  if (budget.of_prompt) return 1e3;  // behind the multiples
   return budget.divisor > 0 ? budget.divisor : 2e9 - budget.rows;
 }
 
@@ -45,15 +47,23 @@ struct Place {
   bool operator<(const Place &other) const { return order() < other.order(); }
 };
 
-using Group = std::vector<const Record *>;
+// A record, and what of it is looked at: the answer, or in a conversation all questions, or all
+// look-backs of a kind.
+struct Part {
+  const Record *record;
+  double right = 0;
+  double total = 1;
+};
 
-// Share of right samples of each question.
+using Group = std::vector<Part>;
+
+// Share of right answers of each prompt or conversation.
 std::map<std::string, double> pass_rates(const Group &group) {
   std::map<std::string, std::pair<double, double>> counts;
-  for (const Record *record : group) {
-    auto &[right, total] = counts[record->id];
-    right += record->correct ? 1 : 0;
-    ++total;
+  for (const Part &part : group) {
+    auto &[right, total] = counts[part.record->id];
+    right += part.right;
+    total += part.total;
   }
   std::map<std::string, double> rates;
   for (const auto &[id, count] : counts) rates[id] = count.first / count.second;
@@ -63,7 +73,7 @@ std::map<std::string, double> pass_rates(const Group &group) {
 template <typename Value>
 double mean_of(const Group &group, const Value &value) {
   double sum = 0;
-  for (const Record *record : group) sum += static_cast<double>(value(*record));
+  for (const Part &part : group) sum += static_cast<double>(value(*part.record));
   return sum / static_cast<double>(group.size());
 }
 
@@ -92,9 +102,10 @@ Cell cell_of(const Place &place, const std::string &task, const Group &group) {
     cell.mean_rows = mean_of(group, [](const Record &r) { return r.params.budget; });
   }
   double seconds = 0;
-  for (const Record *record : group) {
-    cell.peak_kv_bytes = std::max(cell.peak_kv_bytes, record->peak_kv_bytes);
-    seconds += record->share_seconds;
+  for (const Part &part : group) {
+    cell.peak_kv_bytes = std::max(cell.peak_kv_bytes, part.record->peak_kv_bytes);
+    seconds += part.record->share_seconds;
+    cell.answers += part.total;
   }
   if (seconds > 0) {
     cell.tokens_per_second = cell.mean_tokens * static_cast<double>(cell.samples) / seconds;
@@ -123,10 +134,14 @@ Comparison compare(const Place &place, const std::string &base, const Group &gro
   for (const double difference : differences) result.difference += difference;
   result.difference /= static_cast<double>(differences.size());
   result.interval = bootstrap_interval(differences);
-  const auto first_sample = [](const Record *record) { return record->sample == 0; };
-  if (std::ranges::all_of(group, first_sample) && std::ranges::all_of(base_group, first_sample)) {
-    result.p_value = mcnemar_exact(result.only_policy, result.only_base);
+  const auto first_sample = [](const Part &part) { return part.record->sample == 0; };
+  const auto one_answer = [](const Part &part) { return part.record->items.empty(); };
+  if (!std::ranges::all_of(group, first_sample) || !std::ranges::all_of(base_group, first_sample)) {
+    return result;
   }
+  result.p_value = std::ranges::all_of(group, one_answer)
+                       ? mcnemar_exact(result.only_policy, result.only_base)
+                       : sign_flip_test(differences);
   return result;
 }
 
@@ -138,6 +153,7 @@ nlohmann::ordered_json to_json(const Cell &cell) {
           {"task", cell.task},
           {"questions", cell.questions},
           {"samples", cell.samples},
+          {"answers", cell.answers},
           {"accuracy", cell.accuracy},
           {"low", cell.interval.low},
           {"high", cell.interval.high},
@@ -170,30 +186,76 @@ nlohmann::ordered_json to_json(const Comparison &comparison) {
 
 }  // namespace
 
-Summary summarise(const std::vector<Record> &records, const std::string &base) {
-  std::map<Place, Group> groups;
-  for (const Record &record : records) {
-    groups[{record.tier, record.cache_types, record.budget, record.policy}].push_back(&record);
+namespace {
+
+// What a record adds to: its tier and task, and of a conversation with look-backs those of a tier
+// of their own, all of a task and by kind.
+struct Share {
+  std::string tier, task;
+  double right = 0, total = 0;
+};
+
+std::vector<Share> shares_of(const Record &record) {
+  if (record.items.empty()) return {{record.tier, record.task, record.correct ? 1.0 : 0.0, 1}};
+  Share questions{record.tier, record.task};
+  std::map<std::string, Share> by_kind;
+  for (const RecordedItem &item : record.items) {
+    if (!item.correct) continue;
+    Share *share = &questions;
+    if (!item.kind.empty()) {
+      const auto first = by_kind.try_emplace(
+          item.kind, Share{record.tier + kLookBack, record.task + ": " + item.kind});
+      share = &first.first->second;
+    }
+    share->right += *item.correct ? 1 : 0;
+    ++share->total;
   }
-  Summary summary;
-  for (const auto &[place, group] : groups) {
+  std::vector<Share> shares = {questions};
+  for (const auto &[kind, share] : by_kind) shares.push_back(share);
+  return shares;
+}
+
+}  // namespace
+
+Summary summarise(const std::vector<Record> &records, const std::string &base) {
+  struct Groups {
     std::map<std::string, Group> by_task;
-    for (const Record *record : group) by_task[record->task].push_back(record);
-    for (const auto &[task, part] : by_task) summary.cells.push_back(cell_of(place, task, part));
+    std::map<const Record *, Part> whole;  // all that a record adds to this place
+  };
+  std::map<Place, Groups> places;
+  for (const Record &record : records) {
+    for (const Share &share : shares_of(record)) {
+      Groups &groups = places[{share.tier, record.cache_types, record.budget, record.policy}];
+      groups.by_task[share.task].push_back({&record, share.right, share.total});
+      Part &whole = groups.whole.try_emplace(&record, Part{&record, 0, 0}).first->second;
+      whole.right += share.right;
+      whole.total += share.total;
+    }
+  }
+  const auto all_of = [](const Groups &groups) {
+    Group all;
+    for (const auto &[record, part] : groups.whole) all.push_back(part);
+    return all;
+  };
+  Summary summary;
+  for (const auto &[place, groups] : places) {
+    const Group group = all_of(groups);
+    for (const auto &[task, part] : groups.by_task)
+      summary.cells.push_back(cell_of(place, task, part));
     summary.cells.push_back(cell_of(place, kAll, group));
 
     if (base.empty() || place.policy == base) continue;
-    auto base_group = groups.find({place.tier, place.cache_types, place.budget, base});
-    if (base_group != groups.end()) {
-      summary.comparisons.push_back(compare(place, base, group, base_group->second));
+    auto base_groups = places.find({place.tier, place.cache_types, place.budget, base});
+    if (base_groups != places.end()) {
+      summary.comparisons.push_back(compare(place, base, group, all_of(base_groups->second)));
       continue;
     }
     // The full cache has no budget: it is compared at every budget that the base was run with.
-    for (const auto &[other, records_of_base] : groups) {
+    for (const auto &[other, groups_of_base] : places) {
       const bool beside = other.tier == place.tier && other.cache_types == place.cache_types;
       if (place.policy != kFull || other.policy != base || !beside) continue;
       const Place at{place.tier, place.cache_types, other.budget, place.policy};
-      summary.comparisons.push_back(compare(at, base, group, records_of_base));
+      summary.comparisons.push_back(compare(at, base, group, all_of(groups_of_base)));
     }
   }
   return summary;

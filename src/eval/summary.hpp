@@ -18,10 +18,11 @@ struct Cell {
   std::string cache_types;  ///< of keys and values: "q8_0/q8_0"
   std::string budget;       ///< as asked for; "full"
   std::string policy;
-  std::string task;  ///< "all": every question of the tier
-  std::int64_t questions = 0;
+  std::string task;            ///< "all": every question of the tier
+  std::int64_t questions = 0;  ///< prompts or conversations
   std::int64_t samples = 0;
-  double accuracy = 0;  ///< pass@1: the mean over questions of the share of right samples
+  double answers = 0;   ///< that were graded: several in a conversation
+  double accuracy = 0;  ///< pass@1: the mean over questions of the share of right answers
   /// 95%, bootstrap by question; Wilson's if all or none are right, where a bootstrap has no width.
   Interval interval = {};
   double mean_tokens = 0;          ///< generated
@@ -43,8 +44,8 @@ struct Comparison {
   Interval interval = {};        ///< 95%, paired bootstrap by question
   std::int64_t only_policy = 0;  ///< questions that it alone got right; with one sample each
   std::int64_t only_base = 0;
-  std::optional<double> p_value =
-      {};  ///< exact McNemar; nothing with several samples of a question
+  /// Exact McNemar; of conversations a sign-flip test over them; nothing with several samples.
+  std::optional<double> p_value = {};
 };
 
 struct Summary {

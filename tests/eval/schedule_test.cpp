@@ -54,7 +54,7 @@ TEST(Budgets, AreRowsOrShares) {
 TEST(Budgets, ComeFromTheMeanLengthOfTheTask) {
   const MeanLengths lengths = mean_full_lengths(
       {full_record("a", 100, 1900), full_record("a", 100, 2300), full_record("b", 50, 300)});
-  EXPECT_DOUBLE_EQ(lengths.at("a/2k"), 2200);
+  EXPECT_DOUBLE_EQ(lengths.at("a/2k").all, 2200);
   EXPECT_EQ(rows_of(parse_budget("4x"), lengths, "a/2k"), 576);  // 550 is nearer to 576 than 512
   EXPECT_EQ(rows_of(parse_budget("2x"), lengths, "a/2k"), 1088);
   EXPECT_EQ(rows_of(parse_budget("8x"), lengths, "b/2k"), 128) << "the smallest";
@@ -76,7 +76,7 @@ TEST(Jobs, EveryCombinationOnceAndNothingTwice) {
   plan.asking.samples = 2;
   plan.asking_by_task["b"].samples = 3;
   EXPECT_EQ(full_jobs(plan, kPrompts, 8192, {}).size(), 2U + 2 + 3);
-  const MeanLengths lengths = {{"a/2k", 2000}, {"b/2k", 1000}};
+  const MeanLengths lengths = {{"a/2k", {.all = 2000}}, {"b/2k", {.all = 1000}}};
   const auto jobs = evicting_jobs(plan, lengths, kPrompts, 8192, {});
   EXPECT_EQ(jobs.size(), 2U * 2 * 7);
   EXPECT_EQ(jobs[0].params.budget, 1024);

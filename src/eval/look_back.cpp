@@ -1,0 +1,186 @@
+#include "eval/look_back.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "tasks/random.hpp"
+
+namespace vase::eval {
+namespace {
+
+constexpr int kOfEachKind = 2;
+constexpr std::int64_t kLimit = 96;  // tokens: the answer alone is asked for
+constexpr const char *kGap = "____";
+
+bool is_digit(char c) { return std::isdigit(static_cast<unsigned char>(c)) != 0; }
+bool is_upper(char c) { return std::isupper(static_cast<unsigned char>(c)) != 0; }
+bool is_letter(char c) { return std::isalpha(static_cast<unsigned char>(c)) != 0; }
+
+/// A sentence with a gap, and what stood there.
+struct Gap {
+  std::string sentence;
+  std::string word;
+};
+
+// Sentences end at ". ", "? ", "! " or a line's end.
+std::vector<std::string> sentences_of(std::string_view text) {
+  std::vector<std::string> sentences;
+  std::string sentence;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const bool line = text[i] == '\n';
+    if (!line) sentence += text[i];
+    const bool stop = text[i] == '.' || text[i] == '?' || text[i] == '!';
+    const bool ends = line || i + 1 == text.size() || (stop && text[i + 1] == ' ');
+    if (!ends) continue;
+    sentence.erase(0, std::min(sentence.find_first_not_of(' '), sentence.size()));
+    if (!sentence.empty()) sentences.push_back(std::exchange(sentence, {}));
+  }
+  return sentences;
+}
+
+std::size_t occurrences(std::string_view text, std::string_view word) {
+  std::size_t count = 0;
+  for (auto at = text.find(word); at != text.npos; at = text.find(word, at + word.size())) ++count;
+  return count;
+}
+
+std::string without(std::string sentence, const std::string &word) {
+  for (auto at = sentence.find(word); at != sentence.npos; at = sentence.find(word, at)) {
+    sentence.replace(at, word.size(), kGap);
+  }
+  return sentence;
+}
+
+// A whole number of two digits or more that the text has once: what the sentence says does not tell
+// it.
+std::optional<Gap> number_gap(std::string_view text) {
+  for (const std::string &sentence : sentences_of(text)) {
+    for (std::size_t i = 0; i < sentence.size();) {
+      if (!is_digit(sentence[i])) {
+        ++i;
+        continue;
+      }
+      std::size_t end = i;
+      while (end < sentence.size() && is_digit(sentence[end])) ++end;
+      const bool inside = (i > 0 && (is_letter(sentence[i - 1]) || sentence[i - 1] == '.' ||
+                                     sentence[i - 1] == ',' || sentence[i - 1] == '/')) ||
+                          (end + 1 < sentence.size() &&
+                           (sentence[end] == '.' || sentence[end] == ',' || sentence[end] == '/') &&
+                           is_digit(sentence[end + 1])) ||
+                          (end < sentence.size() && is_letter(sentence[end]));
+      const std::string word = sentence.substr(i, end - i);
+      if (!inside && word.size() >= 2 && occurrences(text, word) == 1) {
+        return Gap{without(sentence, word), word};
+      }
+      i = end;
+    }
+  }
+  return std::nullopt;
+}
+
+bool is_calendar_word(std::string_view word) {
+  static constexpr std::array<std::string_view, 19> kWords = {
+      "Monday",  "Tuesday",   "Wednesday", "Thursday", "Friday",  "Saturday", "Sunday",
+      "January", "February",  "March",     "April",    "May",     "June",     "July",
+      "August",  "September", "October",   "November", "December"};
+  return std::ranges::find(kWords, word) != kWords.end();
+}
+
+// A word with a capital in the midst of a sentence, or one with which several sentences begin or go
+// on: as good as always a name.
+std::optional<Gap> name_gap(std::string_view text) {
+  for (const std::string &sentence : sentences_of(text)) {
+    for (std::size_t i = 0; i < sentence.size();) {
+      if (!is_letter(sentence[i])) {
+        ++i;
+        continue;
+      }
+      std::size_t end = i;
+      while (end < sentence.size() && is_letter(sentence[end])) ++end;
+      const std::string word = sentence.substr(i, end - i);
+      const bool shape =
+          word.size() >= 3 && is_upper(word[0]) && std::ranges::none_of(word.substr(1), is_upper);
+      const bool follows_word = i >= 2 && sentence[i - 1] == ' ' &&
+                                (is_letter(sentence[i - 2]) || sentence[i - 2] == ',');
+      if (shape && follows_word && !is_calendar_word(word)) {
+        return Gap{without(sentence, word), word};
+      }
+      i = end;
+    }
+  }
+  return std::nullopt;
+}
+
+Question look_back(const Question &conversation, std::size_t turn, const char *kind) {
+  Question question;
+  question.id = fmt::format("{}?{}{}", conversation.id, kind, turn + 1);
+  question.task = conversation.task;
+  question.tier = conversation.tier;
+  question.kind = kind;
+  question.limit = kLimit;
+  return question;
+}
+
+Question gap_question(const Question &conversation, std::size_t turn, const char *kind,
+                      const Gap &gap, Grader grader) {
+  Question question = look_back(conversation, turn, kind);
+  question.text = fmt::format(
+      "Look back at question {}. It had this sentence, with a {} left out: \"{}\" Which {} stood "
+      "at "
+      "{}? Do not work anything out; give that {} alone, within \\boxed{{}}.",
+      turn + 1, kind, gap.sentence, kind, kGap, kind);
+  question.expected = gap.word;
+  question.grader = grader;
+  return question;
+}
+
+}  // namespace
+
+std::vector<Question> look_backs(const Question &conversation,
+                                 const std::vector<std::string> &texts, std::uint64_t seed) {
+  tasks::Rng random(seed);
+  std::vector<std::size_t> early;
+  for (std::size_t i = 0; i < (texts.size() + 1) / 2; ++i) early.push_back(i);
+  std::vector<Question> found;
+  const auto take = [&](const auto &question_for) {
+    random.shuffle(early);
+    int taken = 0;
+    for (const std::size_t turn : early) {
+      if (taken == kOfEachKind) return;
+      if (std::optional<Question> question = question_for(turn)) {
+        found.push_back(std::move(*question));
+        ++taken;
+      }
+    }
+  };
+  take([&](std::size_t turn) -> std::optional<Question> {
+    Question question = look_back(conversation, turn, "result");
+    question.text = fmt::format(
+        "Look back at question {}. What final answer did you give to it? Do not solve it again; "
+        "repeat that answer alone, within \\boxed{{}}.",
+        turn + 1);
+    question.grader = conversation.turns.at(turn).grader;
+    question.repeats = static_cast<int>(turn);
+    return question;
+  });
+  take([&](std::size_t turn) -> std::optional<Question> {
+    const auto gap = number_gap(texts[turn]);
+    if (!gap) return std::nullopt;
+    return gap_question(conversation, turn, "number", *gap, Grader::number);
+  });
+  take([&](std::size_t turn) -> std::optional<Question> {
+    const auto gap = name_gap(texts[turn]);
+    if (!gap) return std::nullopt;
+    return gap_question(conversation, turn, "name", *gap, Grader::text);
+  });
+  random.shuffle(found);
+  return found;
+}
+
+}  // namespace vase::eval
