@@ -83,13 +83,13 @@ void print_summary(const EvalArguments &arguments, const std::vector<eval::Recor
 }
 
 void summarise(const EvalArguments &arguments) {
-  std::vector<eval::Record> records;
+  eval::RunCollection runs;
   for (const std::string &path : arguments.summary) {
     eval::Run run = eval::read_run(path);
     if (run.torn) fmt::print(stderr, "vase: {}: its last line is not whole, left out\n", path);
-    std::ranges::move(run.records, std::back_inserter(records));
+    say_twice(path, runs.add(std::move(run)));
   }
-  print_summary(arguments, records);
+  print_summary(arguments, runs.records());
 }
 
 eval::EvaluationHost host_of(const EvalArguments &arguments, const engine::Model &model,
@@ -139,6 +139,10 @@ void evaluate(const EvalArguments &arguments) {
   const bool complete = evaluation.run();
   line.clear();
   print_summary(arguments, file.records());
+  if (desk.given_up() > 0) {
+    fmt::print(stderr, "vase: math-verify gave up on {} answers; they count as wrong\n",
+               desk.given_up());
+  }
   if (complete) return;
   fmt::print(stderr, "vase: stopped; {} answers are in {}, the same command goes on from there\n",
              with_commas(std::ssize(file.records())), path.string());

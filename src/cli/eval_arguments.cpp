@@ -222,10 +222,6 @@ nlohmann::ordered_json EvalArguments::settings() const {
   return settings;
 }
 
-std::filesystem::path EvalArguments::run_path() const {
-  const std::filesystem::path path = out;
-  const bool folder = std::filesystem::is_directory(path) || out.ends_with('/');
-  return folder ? path / "results.jsonl" : path;
-}
+std::filesystem::path EvalArguments::run_path() const { return eval::run_path_of(out); }
 
 }  // namespace vase::cli

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <map>
 #include <tuple>
 #include <utility>
@@ -113,6 +114,11 @@ std::string as_tables(const eval::Summary &summary) {
             comparison_table(summary.comparisons);
   }
   return text;
+}
+
+void say_twice(const std::string &path, std::size_t count) {
+  if (count == 0) return;
+  fmt::print(stderr, "vase: {}: {} answers were there already and count once\n", path, count);
 }
 
 }  // namespace vase::cli

@@ -1,6 +1,7 @@
 // The tables of an evaluation as text.
 #pragma once
 
+#include <cstddef>
 #include <string>
 
 #include "eval/summary.hpp"
@@ -14,5 +15,8 @@ inline constexpr const char *kBaseHelp =
 
 /// One table for each tier and budget, tasks as columns, then the comparisons.
 std::string as_tables(const eval::Summary &summary);
+
+/// Says on stderr that so many answers of a file were in another one already. Nothing if none.
+void say_twice(const std::string &path, std::size_t count);
 
 }  // namespace vase::cli

@@ -2,10 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -23,6 +19,7 @@
 #include "eval/fidelity.hpp"
 #include "eval/run_file.hpp"
 #include "eval/summary.hpp"
+#include "eval/text_file.hpp"
 #include "vase/llama.hpp"
 
 namespace vase::cli {
@@ -42,16 +39,10 @@ struct PageArguments {
 // with one type of cache belong together, so that the full cache may be in another file than the
 // policies.
 struct Sources {
-  std::map<std::string, std::vector<eval::Record>> evaluations;  // by title_of
+  std::map<std::string, eval::RunCollection> evaluations;  // by title_of
   std::vector<ordered_json> fidelity;
   std::vector<ordered_json> benches;
 };
-
-std::string content_of(const std::string &path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw Error(fmt::format("cannot read {}: {}", path, std::strerror(errno)));
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 // The model without the fingerprint, which says nothing to a reader, and the cache's types.
 std::string name_of(const ordered_json &settings, const std::string &path) {
@@ -100,12 +91,14 @@ bool read_benches(const std::string &text, std::vector<ordered_json> &benches) {
   return any;
 }
 
-void read_source(const std::string &path, Sources &sources) {
-  const std::string text = content_of(path);
+void read_source(const std::string &file_or_folder, Sources &sources) {
+  const std::string path = eval::run_path_of(file_or_folder).string();
+  const std::string text = eval::read_text_file(path);
   const json first = json::parse(text.substr(0, text.find('\n')), nullptr, false);
   if (first.is_object() && first.contains("vase_eval")) {
     eval::Run run = eval::read_run(path);
-    std::ranges::move(run.records, std::back_inserter(sources.evaluations[title_of(run, path)]));
+    eval::RunCollection &runs = sources.evaluations[title_of(run, path)];
+    say_twice(path, runs.add(std::move(run)));
     return;
   }
   if (first.is_object() && first.contains("vase_fidelity")) {
@@ -143,7 +136,8 @@ ordered_json numbers_of(const Sources &sources, const PageArguments &arguments) 
                           {"evaluations", ordered_json::array()},
                           {"fidelity", sources.fidelity},
                           {"benches", sources.benches}};
-  for (const auto &[title, records] : sources.evaluations) {
+  for (const auto &[title, runs] : sources.evaluations) {
+    const std::vector<eval::Record> &records = runs.records();
     const eval::Summary summary =
         eval::summarise(records, arguments.base.value_or(eval::usual_base(records)));
     ordered_json run = to_json(summary);

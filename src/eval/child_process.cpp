@@ -2,12 +2,16 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 
@@ -77,12 +81,23 @@ bool ChildProcess::write(std::string_view text) {
   return true;
 }
 
-bool ChildProcess::read_line(std::string &line) {
+bool ChildProcess::read_line(std::string &line, std::chrono::milliseconds patience) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point start = Clock::now();
   for (;;) {
     if (const auto end = unread_.find('\n'); end != unread_.npos) {
       line = unread_.substr(0, end);
       unread_.erase(0, end + 1);
       return true;
+    }
+    if (patience != std::chrono::milliseconds::max()) {
+      const auto spent =
+          std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - start);
+      const auto left = std::max<std::int64_t>((patience - spent).count(), 0);
+      pollfd wanted{.fd = from_child_, .events = POLLIN, .revents = 0};
+      const int ready = ::poll(&wanted, 1, static_cast<int>(left));
+      if (ready < 0 && errno == EINTR) continue;
+      if (ready <= 0) return false;
     }
     std::array<char, 4096> buffer;
     const ssize_t count = ::read(from_child_, buffer.data(), buffer.size());
@@ -90,6 +105,10 @@ bool ChildProcess::read_line(std::string &line) {
     if (count <= 0) return false;
     unread_.append(buffer.data(), static_cast<std::size_t>(count));
   }
+}
+
+void ChildProcess::kill() {
+  if (pid_ >= 0) ::kill(-pid_, SIGKILL);  // the group, of which it is the first
 }
 
 void ChildProcess::close_input() { close_end(to_child_); }

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,10 +21,13 @@ class ChildProcess {
 
   /// False if the child does not read any more.
   bool write(std::string_view text);
-  /// A line without its newline; false if the child has ended.
-  bool read_line(std::string &line);
+  /// A line without its newline; false if the child has ended, or says nothing for that long.
+  bool read_line(std::string &line,
+                 std::chrono::milliseconds patience = std::chrono::milliseconds::max());
   /// Tells the child that there is no more to read.
   void close_input();
+  /// Ends the child, and what it started, at once.
+  void kill();
   /// Closes the child's input and waits. Returns the exit code, 128 + n after signal n.
   int finish();
 

@@ -33,16 +33,4 @@ void Dialogue::answered(const std::vector<llama_token> &tokens) {
   conversation_.answered(text_of(*model_, tokens));
 }
 
-std::int64_t Dialogue::prompt_tokens(const engine::Model &model,
-                                     const engine::ChatTemplate &chat_template,
-                                     const std::string &system, const Question &question) {
-  Dialogue dialogue(model, chat_template, system, question);
-  std::int64_t tokens = 0;
-  while (dialogue.more()) {
-    tokens += std::ssize(dialogue.ask());
-    dialogue.answered({});
-  }
-  return tokens;
-}
-
 }  // namespace vase::eval

@@ -34,10 +34,6 @@ class Dialogue {
   const std::string &opened_thought() const { return opened_thought_; }
   /// What the model answered to the turn that was asked last, without the token that ended it.
   void answered(const std::vector<llama_token> &tokens);
-  /// Prompt tokens of all turns, their answers not counted.
-  static std::int64_t prompt_tokens(const engine::Model &model,
-                                    const engine::ChatTemplate &chat_template,
-                                    const std::string &system, const Question &question);
 
  private:
   const engine::Model *model_;

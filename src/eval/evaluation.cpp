@@ -48,9 +48,20 @@ Evaluation::Evaluation(const engine::Model &model, const engine::ChatTemplate &c
       file_(file),
       start_(Clock::now()) {
   for (const Question &question : plan.questions) {
-    prompt_tokens_.push_back(Dialogue::prompt_tokens(model, chat_template, host.system, question));
+    Dialogue dialogue(model, chat_template, host.system, question);
+    std::int64_t tokens = 0;
+    while (dialogue.more()) {
+      tokens += std::ssize(dialogue.ask());
+      dialogue.answered({});
+    }
+    prompt_tokens_.push_back(tokens);
+    opened_thoughts_.push_back(dialogue.opened_thought());
   }
   for (const Record &record : file.records()) recorded_tokens_ += record.tokens;
+}
+
+std::size_t Evaluation::index_of(const Question &question) const {
+  return static_cast<std::size_t>(&question - plan_.questions.data());
 }
 
 std::set<std::string> Evaluation::done() const {
@@ -60,6 +71,7 @@ std::set<std::string> Evaluation::done() const {
 }
 
 bool Evaluation::run() {
+  grade_the_ungraded();
   const std::int64_t n_ctx_train = model_.n_ctx_train();
   std::vector<Job> jobs = full_jobs(plan_, prompt_tokens_, n_ctx_train, done());
   MeanLengths lengths = plan_.lengths;
@@ -138,10 +150,15 @@ void Evaluation::run_part(const Phase &part) {
       const std::int32_t active = run.active();
       active_ += active;
       lock.unlock();
-      const std::vector<Answer> answers = run.step();
+      std::vector<Record> records;
+      for (const Answer &answer : run.step()) records.push_back(record_of(answer, row));
       lock.lock();
       tokens_ += active;  // nearly: a step that reads a prompt gives that sequence no token
-      for (const Answer &answer : answers) record(answer, row);
+      for (const Record &record : records) file_.hold(record);
+      lock.unlock();
+      for (Record &record : records) grade(record);  // may take long
+      lock.lock();
+      for (const Record &record : records) append(record);
       if (!report(doing)) stopped_ = true;
       active_ -= active;
     }
@@ -152,38 +169,8 @@ void Evaluation::run_part(const Phase &part) {
   }
 }
 
-// Each of what a turn asked, graded by itself.
-std::vector<RecordedItem> Evaluation::grade(const Answer &answer, const Question &turn,
-                                            const std::string &reply,
-                                            const std::vector<RecordedItem> &before) {
-  const auto item_of = [&](const Question &question, const std::string &text) {
-    const Grade grade = desk_.grade(question, text);
-    return RecordedItem{.id = question.id,
-                        .kind = question.kind,
-                        .expected = question.expected,
-                        .answer = grade.answer,
-                        .correct = grade.correct};
-  };
-  if (turn.repeats >= 0) {
-    // The turns before are of one item each. What was never answered, or cut off before its end,
-    // cannot be repeated.
-    Question question = turn;
-    const std::optional<std::string> &said =
-        before.at(static_cast<std::size_t>(turn.repeats)).answer;
-    question.expected = said.value_or("");
-    RecordedItem item = item_of(question, reply);
-    if (!said || !answer.replies.at(static_cast<std::size_t>(turn.repeats)).ended)
-      item.correct.reset();
-    return {item};
-  }
-  if (turn.packed.empty()) return {item_of(turn, reply)};
-  std::vector<RecordedItem> items;
-  const std::vector<std::string> parts = parts_of(reply, turn.packed.size());
-  for (std::size_t i = 0; i < parts.size(); ++i) items.push_back(item_of(turn.packed[i], parts[i]));
-  return items;
-}
-
-void Evaluation::record(const Answer &answer, double bytes_per_row) {
+// Not graded yet, and with its replies whatever the host keeps.
+Record Evaluation::record_of(const Answer &answer, double bytes_per_row) const {
   const Job &job = *answer.job;
   const Question &question = *job.question;
   Record record;
@@ -199,40 +186,88 @@ void Evaluation::record(const Answer &answer, double bytes_per_row) {
   record.params = job.params;
   record.pin_prompt = job.variant->pin_prompt;
   record.prompt_tokens = answer.prompt_tokens;
+  record.expected = question.expected;
   record.finish = "end";
-  std::string texts;
   for (const Reply &reply : answer.replies) {
-    const std::string text = text_of(model_, reply.tokens);
-    std::ranges::move(grade(answer, *reply.turn, reply.opened_thought + text, record.items),
-                      std::back_inserter(record.items));
+    record.replies.push_back({text_of(model_, reply.tokens), reply.ended});
     record.tokens += std::ssize(reply.tokens);
     if (!reply.ended) record.finish = "length";
     if (!reply.ended && !record.loop) record.loop = find_loop(reply.tokens);
-    texts += (texts.empty() ? "" : kTurnMark) + text;
-  }
-  // Turns that the cache had no room for.
-  for (const Question *item : items_of(question)) {
-    const auto asked = std::ranges::find(record.items, item->id, &RecordedItem::id);
-    if (asked == record.items.end()) {
-      record.items.push_back(
-          {.id = item->id, .kind = item->kind, .expected = item->expected, .correct = false});
-    }
-  }
-  record.correct = std::ranges::all_of(
-      record.items, [](const RecordedItem &item) { return item.correct.value_or(true); });
-  if (question.turns.empty() && question.packed.empty()) {
-    record.answer = record.items.at(0).answer;
-    record.expected = question.expected;
-    record.items.clear();
   }
   record.evictions = answer.evictions;
   record.loop_alarms = answer.loop_alarms;
   record.peak_kv_bytes = std::llround(answer.most_rows * bytes_per_row);
   record.seconds = answer.seconds;
   record.share_seconds = answer.share_seconds;
-  if (host_.keep_text) record.text = std::move(texts);
+  return record;
+}
+
+const Question *Evaluation::question_of(const Record &record) const {
+  const auto asked = [&](const Question &q) { return q.id == record.id && q.task == record.task; };
+  const auto question = std::ranges::find_if(plan_.questions, asked);
+  return question == plan_.questions.end() ? nullptr : &*question;
+}
+
+// Each of what a turn asked, graded by itself. `items`: of the turns before, one of each.
+std::vector<RecordedItem> Evaluation::grade(const Question &turn, const std::string &reply,
+                                            const Record &record) {
+  const auto item_of = [&](const Question &question, const std::string &text) {
+    const Grade grade = desk_.grade(question, text);
+    return RecordedItem{.id = question.id,
+                        .kind = question.kind,
+                        .expected = question.expected,
+                        .answer = grade.answer,
+                        .correct = grade.correct};
+  };
+  if (turn.repeats >= 0) {
+    // The turns before are of one item each. What was never answered, or cut off before its end,
+    // cannot be repeated.
+    const auto before = static_cast<std::size_t>(turn.repeats);
+    const std::optional<std::string> &said = record.items.at(before).answer;
+    Question question = turn;
+    question.expected = said.value_or("");
+    RecordedItem item = item_of(question, reply);
+    if (!said || !record.replies.at(before).ended) item.correct.reset();
+    return {item};
+  }
+  if (turn.packed.empty()) return {item_of(turn, reply)};
+  std::vector<RecordedItem> items;
+  const std::vector<std::string> parts = parts_of(reply, turn.packed.size());
+  for (std::size_t i = 0; i < parts.size(); ++i) items.push_back(item_of(turn.packed[i], parts[i]));
+  return items;
+}
+
+void Evaluation::grade(Record &record) {
+  const Question &question = *question_of(record);
+  const std::string &opened_thought = opened_thoughts_[index_of(question)];
+  const std::span<const Question> turns = turns_of(question);
+  for (std::size_t i = 0; i < turns.size(); ++i) {
+    // A turn that the cache had no room for has no reply.
+    const std::string reply = i < record.replies.size() ? record.replies[i].text : "";
+    std::ranges::move(grade(turns[i], opened_thought + reply, record),
+                      std::back_inserter(record.items));
+  }
+  record.correct = std::ranges::all_of(
+      record.items, [](const RecordedItem &item) { return item.correct.value_or(true); });
+  if (question.turns.empty() && question.packed.empty()) {
+    record.answer = std::move(record.items.at(0).answer);
+    record.items.clear();
+  }
+  if (!host_.keep_text) record.replies.clear();
+}
+
+void Evaluation::append(const Record &record) {
   file_.append(record);
   recorded_tokens_ += record.tokens;
+}
+
+// What an earlier start wrote down and could not grade.
+void Evaluation::grade_the_ungraded() {
+  for (Record record : file_.ungraded()) {
+    if (question_of(record) == nullptr) continue;  // of questions that are not asked now
+    grade(record);
+    append(record);
+  }
 }
 
 bool Evaluation::report(const std::string &doing) {

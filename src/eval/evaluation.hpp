@@ -61,21 +61,27 @@ class Evaluation {
   void run_parts(std::vector<Phase> &parts);
   void run_part(const Phase &part);
   engine::Request request_for(const Job &job, const Question &turn) const;
-  std::vector<RecordedItem> grade(const Answer &answer, const Question &turn,
-                                  const std::string &reply,
-                                  const std::vector<RecordedItem> &before);
-  void record(const Answer &answer, double bytes_per_row);
+  Record record_of(const Answer &answer, double bytes_per_row) const;
+  const Question *question_of(const Record &record) const;
+  std::vector<RecordedItem> grade(const Question &turn, const std::string &reply,
+                                  const Record &record);
+  void grade(Record &record);
+  void append(const Record &record);
+  void grade_the_ungraded();
   bool report(const std::string &doing);
   std::set<std::string> done() const;
+  std::size_t index_of(const Question &question) const;
 
   const engine::Model &model_;
   const engine::ChatTemplate &chat_template_;
   const EvaluationPlan &plan_;
   const EvaluationHost &host_;
-  std::vector<std::int64_t> prompt_tokens_;  // of each question, all its turns
+  std::vector<std::int64_t> prompt_tokens_;   // of each question, all its turns
+  std::vector<std::string> opened_thoughts_;  // by each question's prompts: the mark, or ""
+
+  GradingDesk &desk_;
 
   std::mutex mutex_;  // held for all below, and for calls of the host's functions
-  GradingDesk &desk_;
   RunFile &file_;
   std::size_t total_ = 0;
   std::int32_t active_ = 0;           // sequences at work in all contexts

@@ -15,6 +15,9 @@ namespace {
 
 constexpr const char *kReady = "ready";
 
+// Bytes of a reply that are looked at for an expression, from its end. What loops is longer.
+constexpr std::size_t kLongest = 16384;
+
 Grade compare(std::optional<std::string> answer, const std::optional<std::string> &expected) {
   const bool correct = answer && answer == expected;
   return {.correct = correct, .answer = std::move(answer)};
@@ -31,24 +34,38 @@ Grade compare_words(std::optional<std::string> answer, const std::optional<std::
 
 }  // namespace
 
-MathVerify::MathVerify(const std::filesystem::path &script)
-    : process_({python_program(), script.string()}) {
+MathVerify::MathVerify(const std::filesystem::path &script, std::chrono::seconds patience)
+    : script_(script), patience_(patience) {
+  start();
+}
+
+void MathVerify::start() {
+  process_.reset();
+  process_ =
+      std::make_unique<ChildProcess>(std::vector<std::string>{python_program(), script_.string()});
   std::string line;
-  if (process_.read_line(line) && line == kReady) return;
+  if (process_->read_line(line) && line == kReady) return;
   throw Error(fmt::format(
       "answers in LaTeX are compared by the Python package math-verify, and {} cannot load it: "
       "`{} -m pip install math-verify`, or name another Python with VASE_PYTHON",
       python_program(), python_program()));
 }
 
-Grade MathVerify::grade(const std::string &expected, const std::string &reply) {
-  const nlohmann::json question = {{"expected", expected}, {"reply", reply}};
+Grade MathVerify::grade(const std::string &expected, std::string_view reply) {
+  if (reply.size() > kLongest) reply.remove_prefix(reply.size() - kLongest);
+  const nlohmann::json question = {{"expected", expected}, {"reply", std::string(reply)}};
+  const std::lock_guard lock(mutex_);
   std::string line;
   const bool answered =
-      process_.write(question.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) +
-                     "\n") &&
-      process_.read_line(line);
-  if (!answered) throw Error("the helper that grades LaTeX answers has ended; start again");
+      process_->write(question.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) +
+                      "\n") &&
+      process_->read_line(line, patience_);
+  if (!answered) {  // this answer is too much for it; others need not be
+    process_->kill();
+    start();
+    ++given_up_;
+    return {};
+  }
   const nlohmann::json grade = nlohmann::json::parse(line);
   Grade result{.correct = grade.at("correct")};
   if (!grade.at("answer").is_null()) result.answer = grade.at("answer").get<std::string>();
@@ -80,7 +97,8 @@ Grade GradingDesk::grade(const Question &question, const std::string &reply) {
     case Grader::latex:
       break;
   }
-  return math_->grade(question.expected, std::string(after_thinking(reply)));
+  const std::string_view said = after_thinking(reply);
+  return said.empty() ? Grade{} : math_->grade(question.expected, said);
 }
 
 }  // namespace vase::eval

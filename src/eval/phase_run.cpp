@@ -50,7 +50,7 @@ void PhaseRun::ask(std::int32_t sequence) {
   request.prompt = slot.dialogue->ask();
   request.pins = slot.answer.replies.empty();
   slot.answer.prompt_tokens += std::ssize(request.prompt);
-  slot.answer.replies.push_back({.turn = &turn, .opened_thought = slot.dialogue->opened_thought()});
+  slot.answer.replies.push_back({.turn = &turn});
   generator_.start(sequence, std::move(request));
 }
 

@@ -19,7 +19,6 @@ namespace vase::eval {
 /// What the model said to one turn.
 struct Reply {
   const Question *turn = nullptr;
-  std::string opened_thought = {};       ///< by the prompt: to be read before the reply
   std::vector<llama_token> tokens = {};  ///< generated, without the one that ended them
   bool ended = false;                    ///< the model ended it, not the limit
 };

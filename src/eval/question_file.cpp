@@ -3,14 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
 
 #include "eval/shared_format.hpp"
+#include "eval/text_file.hpp"
 #include "tasks/problem_file.hpp"
 #include "tasks/registry.hpp"
 #include "vase/llama.hpp"
@@ -137,9 +136,7 @@ std::vector<Question> make_questions(const TaskSelection &selection) {
 
 std::vector<Question> read_questions(const std::filesystem::path &path,
                                      std::optional<Grader> grader) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw Error(fmt::format("cannot read {}", path.string()));
-  const std::string text((std::istreambuf_iterator<char>(file)), {});
+  const std::string text = read_text_file(path);
   std::vector<Question> questions;
   try {
     for (const auto &[number, object] : objects_of(text)) {

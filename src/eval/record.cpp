@@ -64,6 +64,23 @@ std::vector<RecordedItem> items_from_json(const json &array) {
   return items;
 }
 
+// One reply is the text of the line; those of a conversation are a list.
+void write_replies(const Record &record, ordered_json &line) {
+  if (record.replies.size() == 1) line["text"] = record.replies[0].text;
+  if (record.replies.size() < 2) return;
+  for (const RecordedReply &reply : record.replies) {
+    line["replies"].push_back({{"text", reply.text}, {"ended", reply.ended}});
+  }
+}
+
+void read_replies(const json &line, Record &record) {
+  if (line.contains("text")) record.replies = {{line.at("text"), record.finish == "end"}};
+  if (!line.contains("replies")) return;
+  for (const json &reply : line.at("replies")) {
+    record.replies.push_back({reply.at("text"), reply.at("ended")});
+  }
+}
+
 }  // namespace
 
 ordered_json to_json(const Record &record) {
@@ -94,7 +111,7 @@ ordered_json to_json(const Record &record) {
   }
   if (vase_policy_evicts(record.params.policy) != 0) line["params"] = params_json(record);
   if (!record.items.empty()) line["items"] = items_json(record.items);
-  if (record.text) line["text"] = *record.text;
+  write_replies(record, line);
   return line;
 }
 
@@ -126,7 +143,7 @@ Record record_from_json(const json &line, const std::string &cache_types) {
   record.params = vase_params_default(vase_policy_full(), 1);
   if (line.contains("params")) read_params(line.at("params"), record);
   if (line.contains("items")) record.items = items_from_json(line.at("items"));
-  if (line.contains("text")) record.text = line.at("text").get<std::string>();
+  read_replies(line, record);
   return record;
 }
 

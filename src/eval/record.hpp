@@ -22,6 +22,12 @@ struct RecordedItem {
   std::optional<bool> correct = {};        ///< nothing: it does not count, see look_back.hpp
 };
 
+/// What the model said to one turn.
+struct RecordedReply {
+  std::string text;
+  bool ended = true;  ///< by the model, not at the limit
+};
+
 struct Record {
   std::string task, tier, id;
   std::string policy;  ///< as asked for: "full", "vase", "random+prompt", "vase:protect=50%"
@@ -47,7 +53,7 @@ struct Record {
   double seconds = 0;              ///< from its start to its end, beside the others
   double share_seconds = 0;        ///< its part of the machine's time: each step's time is split
                                    ///< evenly among the sequences in it
-  std::optional<std::string> text;
+  std::vector<RecordedReply> replies;  ///< one a turn; empty: not kept
 };
 
 nlohmann::ordered_json to_json(const Record &record);

@@ -1,14 +1,9 @@
 #include "eval/run_file.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <iterator>
+#include <set>
+#include <utility>
 
 #include "vase/llama.hpp"
 
@@ -20,12 +15,6 @@ using nlohmann::ordered_json;
 
 constexpr const char *kMark = "vase_eval";  // in the first line: the version of the format
 constexpr int kVersion = 1;
-
-std::string content_of(const std::filesystem::path &path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw Error(fmt::format("cannot read {}: {}", path.string(), std::strerror(errno)));
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 // Bytes of `text` up to the end of its last whole line. A line is whole if its newline is there.
 std::size_t whole_lines(const std::string &text) {
@@ -93,64 +82,58 @@ void check_same(const std::filesystem::path &path, const json &there, const orde
 
 }  // namespace
 
-Run read_run(const std::filesystem::path &path) {
-  Run run = parse_run_at(path, content_of(path));
+std::filesystem::path run_path_of(const std::filesystem::path &path) {
+  const bool folder = std::filesystem::is_directory(path) || path.string().ends_with('/');
+  return folder ? path / "results.jsonl" : path;
+}
+
+Run read_run(const std::filesystem::path &file_or_folder) {
+  const std::filesystem::path path = run_path_of(file_or_folder);
+  Run run = parse_run_at(path, read_text_file(path));
   if (run.settings.is_null()) {
     throw Error(fmt::format("{}: this is no run of `vase eval`", path.string()));
   }
   return run;
 }
 
-RunFile::RunFile(const std::filesystem::path &path, const ordered_json &settings) : path_(path) {
-  if (path.has_parent_path()) {
-    std::error_code error;
-    std::filesystem::create_directories(path.parent_path(), error);
-  }
-  file_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-  if (file_ < 0) {
-    throw Error(fmt::format("cannot write {}: {}", path.string(), std::strerror(errno)));
-  }
-  if (::flock(file_, LOCK_EX | LOCK_NB) != 0) {
-    ::close(file_);
-    throw Error(fmt::format("another process is writing to {}", path.string()));
-  }
-  try {
-    const std::string text = content_of(path);
-    run_ = parse_run_at(path, text);
-    if (run_.torn && ::ftruncate(file_, static_cast<off_t>(whole_lines(text))) != 0) {
-      throw Error(
-          fmt::format("cannot cut the torn line off {}: {}", path.string(), std::strerror(errno)));
+std::size_t RunCollection::add(Run run) {
+  // The same settings, question, policy, budget and sample: the same answer.
+  const std::string made = run.settings.dump();
+  std::size_t twice = 0;
+  for (Record &record : run.records) {
+    if (seen_.insert(made + key_of(record)).second) {
+      records_.push_back(std::move(record));
+    } else {
+      ++twice;
     }
-    if (run_.settings.is_null()) {
-      run_.settings = settings;
-      write(ordered_json({{kMark, kVersion}, {"settings", settings}}).dump());
-    }
-    check_same(path, run_.settings, settings);
-  } catch (...) {
-    ::close(file_);
-    throw;
+  }
+  return twice;
+}
+
+RunFile::RunFile(const std::filesystem::path &path, const ordered_json &settings)
+    : file_(path), ungraded_(path.string() + ".ungraded") {
+  const std::string text = read_text_file(path);
+  run_ = parse_run_at(path, text);
+  if (run_.torn) file_.cut(whole_lines(text));
+  if (run_.settings.is_null()) {
+    run_.settings = settings;
+    file_.append(ordered_json({{kMark, kVersion}, {"settings", settings}}).dump());
+  }
+  check_same(path, run_.settings, settings);
+  std::set<std::string> graded;
+  for (const Record &record : run_.records) graded.insert(key_of(record));
+  for (const Record &record : ungraded_.left()) {
+    if (graded.contains(key_of(record))) ungraded_.remove(record);
   }
 }
 
-RunFile::~RunFile() { ::close(file_); }
+void RunFile::hold(const Record &record) { ungraded_.add(record); }
 
 void RunFile::append(const Record &record) {
   // Replies of broken models may be cut inside a character.
-  write(to_json(record).dump(-1, ' ', false, ordered_json::error_handler_t::replace));
+  file_.append(to_json(record).dump(-1, ' ', false, ordered_json::error_handler_t::replace));
   run_.records.push_back(record);
-}
-
-void RunFile::write(const std::string &line) {
-  const std::string bytes = line + "\n";
-  std::size_t done = 0;
-  while (done < bytes.size()) {
-    const ssize_t count = ::write(file_, bytes.data() + done, bytes.size() - done);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) {
-      throw Error(fmt::format("cannot write {}: {}", path_.string(), std::strerror(errno)));
-    }
-    done += static_cast<std::size_t>(count);
-  }
+  ungraded_.remove(record);
 }
 
 }  // namespace vase::eval

@@ -4,10 +4,13 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "eval/record.hpp"
+#include "eval/text_file.hpp"
+#include "eval/ungraded_answers.hpp"
 
 namespace vase::eval {
 
@@ -19,32 +22,48 @@ struct Run {
   bool torn = false;  ///< the last line was not whole, as after a power cut; it is left out
 };
 
-/// Throws Error if the file cannot be read, is no run of `vase eval`, or a line but the last is
-/// damaged.
-Run read_run(const std::filesystem::path &path);
+/// The file of a run that is named by its file or by its folder: results.jsonl there.
+std::filesystem::path run_path_of(const std::filesystem::path &path);
+
+/// Reads a run by its file or folder. Throws Error if the file cannot be read, is no run of `vase
+/// eval`, or a line but the last is damaged.
+Run read_run(const std::filesystem::path &file_or_folder);
+
+/// The answers of several runs. One that is there twice, as in a copy of a file, counts once.
+class RunCollection {
+ public:
+  /// Returns how many of its answers were there already.
+  std::size_t add(Run run);
+  const std::vector<Record> &records() const { return records_; }
+
+ private:
+  std::vector<Record> records_;
+  std::set<std::string> seen_;
+};
 
 class RunFile {
  public:
   /// Starts a run, or goes on with the one that is there: a torn last line is cut off. Throws Error
   /// if that run was made with other settings (naming both values), if another process writes to
-  /// it, or if it cannot be written. `settings`: an object of all that the results depend on.
+  /// it, or if it cannot be written or is no ordinary file. `settings`: an object of all that the
+  /// results depend on.
   RunFile(const std::filesystem::path &path, const nlohmann::ordered_json &settings);
-  ~RunFile();
-  RunFile(const RunFile &) = delete;
-  RunFile &operator=(const RunFile &) = delete;
-
   /// Those that were there, and those that were appended.
   const std::vector<Record> &records() const { return run_.records; }
   /// True if a torn line was cut off.
   bool was_torn() const { return run_.torn; }
-  /// Writes one line and hands it to the system at once. Throws Error if that fails.
+  /// Answers that an earlier process has held and not appended.
+  std::vector<Record> ungraded() const { return ungraded_.left(); }
+  /// Writes an answer down before it is graded, text included, in a file beside the run. Throws
+  /// Error if that fails.
+  void hold(const Record &record);
+  /// Writes one line and hands it to the system at once. If it was held, it is no more. Throws
+  /// Error if that fails.
   void append(const Record &record);
 
  private:
-  void write(const std::string &line);
-
-  std::filesystem::path path_;
-  int file_ = -1;
+  LineFile file_;
+  UngradedAnswers ungraded_;
   Run run_;
 };
 

@@ -142,8 +142,29 @@ TEST_F(EvalCommand, CommonParametersAreForThePoliciesThatLookAtThem) {
 
 TEST_F(EvalCommand, WritesIntoAFolder) {
   std::filesystem::create_directory(path("runs"));
-  ASSERT_EQ(run_vase(command("runs", {"--policies", "full"})).exit_code, 0);
+  const Outcome made = run_vase(command("runs", {"--policies", "full"}));
+  ASSERT_EQ(made.exit_code, 0);
   EXPECT_TRUE(std::filesystem::exists(path("runs/results.jsonl")));
+  EXPECT_EQ(run_vase({"eval", "--summary", path("runs")}).out, made.out);
+  const Outcome twice = run_vase({"eval", "--summary", path("runs"), path("runs/results.jsonl")});
+  EXPECT_EQ(twice.out, made.out);
+  EXPECT_THAT(twice.err, HasSubstr("2 answers were there already and count once"));
+}
+
+TEST_F(EvalCommand, SaysThatAFileIsNone) {
+  for (const std::string out : {"/dev/full", "/dev/null"}) {
+    const Outcome outcome = run_vase({"eval", "-m", path("text.gguf"), "--problems",
+                                      path("sums.jsonl"), "--chat-template", "chatml", "-o", out});
+    EXPECT_EQ(outcome.exit_code, 1);
+    EXPECT_THAT(outcome.err, HasSubstr(out + " is no ordinary file"));
+  }
+  const std::vector<std::vector<std::string>> readers = {{"report", path("")},
+                                                         {"eval", "--summary", path("")}};
+  for (const auto &words : readers) {
+    EXPECT_THAT(run_vase(words).err, HasSubstr("cannot read " + path("") + "results.jsonl"));
+  }
+  const Outcome problems = run_vase({"eval", "-m", path("text.gguf"), "--problems", path("")});
+  EXPECT_THAT(problems.err, HasSubstr("is a folder"));
 }
 
 TEST_F(EvalCommand, RefusesWhatCannotWork) {

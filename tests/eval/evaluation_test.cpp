@@ -6,6 +6,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <fstream>
 #include <map>
 
 #include "../engine/text_model.hpp"
@@ -64,7 +66,8 @@ class EvaluationTest : public ::testing::Test {
 
   // Runs until `stop_after` answers are there.
   bool run(const EvaluationPlan &plan, const std::string &name, std::int32_t parallel,
-           std::size_t stop_after = 1000, std::int32_t contexts = 1) {
+           std::size_t stop_after = 1000, std::int32_t contexts = 1,
+           const std::filesystem::path &script = "") {
     EvaluationHost host;
     host.parallel = parallel;
     host.contexts = contexts;
@@ -77,7 +80,7 @@ class EvaluationTest : public ::testing::Test {
       EXPECT_LE(progress.done, progress.total);
       return progress.done < stop_after;
     };
-    GradingDesk desk(plan.questions, "");
+    GradingDesk desk(plan.questions, script);
     RunFile file(folder_ / name, {{"model", "tiny"}});
     Evaluation evaluation(*model_, engine::ChatTemplate("chatml"), plan, host, desk, file);
     return evaluation.run();
@@ -86,7 +89,7 @@ class EvaluationTest : public ::testing::Test {
   std::map<std::string, std::string> outcomes(const std::string &name) const {
     std::map<std::string, std::string> outcomes;
     for (const Record &record : read_run(folder_ / name).records) {
-      const bool fresh = outcomes.emplace(key_of(record), *record.text).second;
+      const bool fresh = outcomes.emplace(key_of(record), record.replies.at(0).text).second;
       EXPECT_TRUE(fresh) << key_of(record) << " is there twice";
     }
     return outcomes;
@@ -158,6 +161,31 @@ TEST_F(EvaluationTest, GoesOnAfterAnInterruption) {
   EXPECT_EQ(outcomes("parts"), outcomes("whole"));
   EXPECT_TRUE(run(plan(), "parts", 1)) << "nothing is left to do";
   EXPECT_EQ(read_run(folder_ / "parts").records.size(), 18U);
+}
+
+TEST_F(EvaluationTest, NoGraderCanLoseAnAnswer) {
+  ::setenv("VASE_PYTHON", "/bin/sh", 1);
+  EvaluationPlan latex = plan();
+  latex.variants = {variant("full")};
+  for (Question &question : latex.questions) question.grader = Grader::latex;
+  // Starts once, and dies at the first answer.
+  std::ofstream(folder_ / "helper.sh")
+      << "[ -e \"$0.once\" ] && exit 1\ntouch \"$0.once\"\necho ready\nread -r x\n";
+  EXPECT_THROW(run(latex, "run", 2, 1000, 1, folder_ / "helper.sh"), Error);
+  EXPECT_TRUE(read_run(folder_ / "run").records.empty());
+  const std::string waiting = (folder_ / "run.ungraded").string();
+  EXPECT_TRUE(std::filesystem::exists(waiting));
+
+  std::ofstream(folder_ / "helper.sh")
+      << "echo ready\nwhile read -r x; do echo '{\"correct\": true, \"answer\": \"7\"}'; done\n";
+  EXPECT_FALSE(run(latex, "run", 2, 1, 1, folder_ / "helper.sh")) << "stops at the first progress";
+  const std::vector<Record> records = read_run(folder_ / "run").records;
+  EXPECT_GE(records.size(), 2U) << "those that waited are graded first";
+  for (const Record &record : records) EXPECT_TRUE(record.correct);
+  EXPECT_FALSE(std::filesystem::exists(waiting));
+  EXPECT_TRUE(run(latex, "run", 2, 1000, 1, folder_ / "helper.sh"));
+  EXPECT_EQ(outcomes("run").size(), 6U);
+  ::unsetenv("VASE_PYTHON");
 }
 
 TEST_F(EvaluationTest, SamplesDiffer) {

@@ -2,7 +2,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
+#include <csignal>
 #include <fstream>
 #include <iterator>
 
@@ -40,7 +42,7 @@ Record record_of(const std::string &id) {
   record.peak_kv_bytes = 12345;
   record.seconds = 1.5;
   record.share_seconds = 0.25;
-  record.text = "caf\xc3\xa9";
+  record.replies = {{"caf\xc3\xa9"}};
   return record;
 }
 
@@ -144,6 +146,78 @@ TEST_F(RunFileTest, OneWriterAtATime) {
   EXPECT_THAT(error_of([&] { RunFile(path_, settings_); }), HasSubstr("another process"));
 }
 
+TEST_F(RunFileTest, AnAnswerIsWrittenDownBeforeItIsGraded) {
+  const std::filesystem::path beside = path_.string() + ".ungraded";
+  {
+    RunFile file(path_, settings_);
+    file.hold(record_of("a"));
+    file.hold(record_of("b"));
+    EXPECT_TRUE(std::filesystem::exists(beside));
+    file.append(record_of("a"));
+  }  // as if a grader ended the process here
+  std::ofstream(beside, std::ios::app) << "{\"task\": \"torn";
+  RunFile file(path_, settings_);
+  EXPECT_EQ(file.records().size(), 1U);
+  ASSERT_EQ(file.ungraded().size(), 1U);
+  EXPECT_EQ(file.ungraded()[0].id, "b");
+  EXPECT_EQ(file.ungraded()[0].replies.at(0).text, record_of("b").replies.at(0).text);
+  file.append(record_of("b"));
+  EXPECT_TRUE(file.ungraded().empty());
+  EXPECT_FALSE(std::filesystem::exists(beside)) << "nothing waits any more";
+  EXPECT_EQ(read_run(path_).records.size(), 2U);
+}
+
+TEST_F(RunFileTest, WhatIsGradedAlreadyWaitsNoMore) {
+  const std::filesystem::path beside = path_.string() + ".ungraded";
+  RunFile(path_, settings_).append(record_of("a"));
+  std::ofstream(beside) << to_json(record_of("a")).dump() << "\n";  // cut off before it was removed
+  EXPECT_TRUE(RunFile(path_, settings_).ungraded().empty());
+  EXPECT_FALSE(std::filesystem::exists(beside));
+}
+
+TEST_F(RunFileTest, AFullDiskLeavesWholeLines) {
+  RunFile file(path_, settings_);
+  file.append(record_of("a"));
+  const std::string whole = content();
+  std::signal(SIGXFSZ, SIG_IGN);
+  rlimit before = {};
+  getrlimit(RLIMIT_FSIZE, &before);
+  rlimit full = before;
+  full.rlim_cur = whole.size() + 50;  // room for the beginning of a line
+  setrlimit(RLIMIT_FSIZE, &full);
+  const std::string message = error_of([&] { file.append(record_of("b")); });
+  setrlimit(RLIMIT_FSIZE, &before);
+  EXPECT_THAT(message, HasSubstr("cannot write " + path_.string() + ": File too large"));
+  EXPECT_EQ(content(), whole);
+  file.append(record_of("b"));  // there is room again
+  EXPECT_EQ(read_run(path_).records.size(), 2U);
+}
+
+TEST_F(RunFileTest, OnlyOrdinaryFilesAreWritten) {
+  EXPECT_THAT(error_of([&] { RunFile("/dev/full", settings_); }), HasSubstr("no ordinary file"));
+  EXPECT_THAT(error_of([&] { RunFile("/dev/null", settings_); }), HasSubstr("no ordinary file"));
+  EXPECT_THAT(error_of([&] { read_run("/dev/zero"); }), HasSubstr("is a device"));
+  EXPECT_THAT(error_of([&] { read_text_file(path_.parent_path()); }), HasSubstr("is a folder"));
+}
+
+TEST_F(RunFileTest, AFolderStandsForItsRun) {
+  RunFile(path_.parent_path() / "results.jsonl", settings_).append(record_of("a"));
+  EXPECT_EQ(read_run(path_.parent_path()).records.size(), 1U);
+  EXPECT_THAT(error_of([&] { read_run("/proc/self/fd"); }), HasSubstr("fd/results.jsonl"));
+}
+
+TEST_F(RunFileTest, AnAnswerThatIsThereTwiceCountsOnce) {
+  RunFile(path_, settings_).append(record_of("a"));
+  RunCollection runs;
+  EXPECT_EQ(runs.add(read_run(path_)), 0U);
+  EXPECT_EQ(runs.add(read_run(path_)), 1U);
+  settings_["seed"] = 2;
+  const std::filesystem::path other = folder_ / "other.jsonl";
+  RunFile(other, settings_).append(record_of("a"));
+  EXPECT_EQ(runs.add(read_run(other)), 0U);
+  EXPECT_EQ(runs.records().size(), 2U);
+}
+
 TEST_F(RunFileTest, SaysWhatCannotBeWritten) {
   EXPECT_THAT(error_of([&] { RunFile("/proc/none/run.jsonl", settings_); }),
               HasSubstr("cannot write /proc/none/run.jsonl"));
@@ -152,9 +226,9 @@ TEST_F(RunFileTest, SaysWhatCannotBeWritten) {
 
 TEST_F(RunFileTest, BrokenCharactersDoNotStopIt) {
   Record record = record_of("a");
-  record.text = "cut \xc3";
+  record.replies = {{"cut \xc3"}};
   RunFile(path_, settings_).append(record);
-  EXPECT_EQ(read_run(path_).records[0].text, "cut \xef\xbf\xbd");
+  EXPECT_EQ(read_run(path_).records[0].replies.at(0).text, "cut \xef\xbf\xbd");
 }
 
 }  // namespace
