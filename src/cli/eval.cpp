@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <fstream>
@@ -17,12 +18,14 @@
 #include "cli/memory.hpp"
 #include "cli/output.hpp"
 #include "cli/status_line.hpp"
+#include "cli/table.hpp"
 #include "cli/units.hpp"
 #include "cli/variants.hpp"
 #include "engine/chat.hpp"
 #include "engine/cuda_graphs.hpp"
 #include "engine/log.hpp"
 #include "eval/evaluation.hpp"
+#include "eval/question_check.hpp"
 #include "eval/summary.hpp"
 
 namespace vase::cli {
@@ -115,15 +118,36 @@ eval::EvaluationHost host_of(const EvalArguments &arguments, const engine::Model
   return host;
 }
 
+std::filesystem::path math_script(const std::vector<eval::Question> &questions) {
+  return eval::GradingDesk::needs_script(questions) ? eval_script("math_verify_helper.py") : "";
+}
+
+void check_problems(const EvalArguments &arguments) {
+  constexpr std::size_t kShown = 5;
+  const std::vector<eval::Question> questions = arguments.questions();
+  eval::GradingDesk desk(questions, math_script(questions));
+  Table table({"task", "grader", "questions", "right in a box", "right in words"}, 2);
+  std::string wrong;
+  for (const eval::CheckedQuestions &checked : eval::check_questions(questions, desk)) {
+    const auto count = [](std::int64_t n) { return fmt::format("{}", n); };
+    table.add({checked.task, eval::name_of(checked.grader), count(checked.questions),
+               count(checked.boxed_right), count(checked.said_right)});
+    for (std::size_t i = 0; i < std::min(checked.wrong.size(), kShown); ++i) {
+      wrong += fmt::format("wrong in a box: {}, {}\n", checked.task, checked.wrong[i]);
+    }
+  }
+  write_output(table.str() + wrong);
+}
+
 void evaluate(const EvalArguments &arguments) {
   if (!arguments.summary.empty()) return summarise(arguments);
+  if (arguments.check_problems) return check_problems(arguments);
   engine::avoid_cuda_graphs(arguments.contexts, arguments.parallel);
   install_interrupt_handlers();
   engine::init_llama(arguments.model.verbose);
   const eval::EvaluationPlan plan = arguments.plan();
   const std::filesystem::path path = arguments.run_path();
-  const bool with_script = eval::GradingDesk::needs_script(plan.questions);
-  eval::GradingDesk desk(plan.questions, with_script ? eval_script("math_verify_helper.py") : "");
+  eval::GradingDesk desk(plan.questions, math_script(plan.questions));
   eval::RunFile file(path, arguments.settings());
   if (file.was_torn()) {
     fmt::print(stderr, "vase: {}: the last line was not whole; its question is asked again\n",

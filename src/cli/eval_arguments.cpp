@@ -84,10 +84,11 @@ void EvalArguments::add_to(CLI::App &app) {
       ->group(kQuestionGroup);
   option(
       "--problems", problems,
-      "instead of our tasks, JSONL files: of `vase tasks make`, or with the fields of AIME, AMC, "
-      "MATH-500, GSM8K or GPQA; a task is called as its file")
+      "instead of our tasks, files of questions: of `vase tasks make`, or public ones (JSON Lines, "
+      "JSON or CSV: docs/question-sets.md); a task is called as its file")
       ->type_name("FILE")
       ->group(kQuestionGroup);
+<<<<<<< HEAD
   option("--pack", pack,
          "this many questions in one prompt, each graded by itself; --count is the number of "
          "prompts of each task")
@@ -101,6 +102,23 @@ void EvalArguments::add_to(CLI::App &app) {
       ->excludes("--pack")
       ->group(kQuestionGroup);
   option("--grader", grader, "for --problems: number, latex or choice (default: as they call for)")
+=======
+  option("--grader", grader,
+         "for --problems: number, latex, choice, text, assignment or equation (default: as they "
+         "call for)")
+      ->group(kQuestionGroup);
+  option("--where", where,
+         "for --problems: only questions whose field has one of these values: level=1,2,3")
+      ->type_name("FIELD=VALUE[,VALUE]")
+      ->group(kQuestionGroup);
+  option("--instruction", instruction,
+         "for --problems: written behind each question (default: to think, and to put the answer "
+         "within \\boxed{})")
+      ->group(kQuestionGroup);
+  app.add_flag("--check-problems", check_problems,
+               "only read --problems, and say what they hold and whether their own answers are "
+               "graded right; nothing is run")
+>>>>>>> c5cb672 (Public question files are read as they come, each kind of answer with a grader of its own)
       ->group(kQuestionGroup);
   list("--policies", policies, "policies to compare");
   list("--budgets", budgets,
@@ -157,6 +175,7 @@ eval::EvaluationPlan EvalArguments::plan() const {
   }
   if (!lengths.empty()) plan.lengths = eval::mean_full_lengths(eval::read_run(lengths).records);
 
+<<<<<<< HEAD
   std::optional<eval::Grader> chosen;
   if (!grader.empty()) chosen = eval::grader_from_name(grader);
   for (const std::string &file : problems) {
@@ -175,6 +194,11 @@ eval::EvaluationPlan EvalArguments::plan() const {
   if (turns > 0) plan.questions = eval::take_in_turns(plan.questions, packing);
 
   const bool multiples = std::ranges::any_of(plan.budgets, &eval::Budget::needs_lengths);
+=======
+  plan.questions = questions();
+  const bool multiples =
+      std::ranges::any_of(plan.budgets, [](const eval::Budget &b) { return b.divisor > 0; });
+>>>>>>> c5cb672 (Public question files are read as they come, each kind of answer with a grader of its own)
   const bool evicts = std::ranges::any_of(plan.variants, &eval::Variant::evicts);
   if (evicts && multiples && plan.lengths.empty() && !plan.has_full()) {
     throw Error(
@@ -183,6 +207,26 @@ eval::EvaluationPlan EvalArguments::plan() const {
         "a run that has it with --lengths FILE, or give budgets in rows");
   }
   return plan;
+}
+
+std::vector<eval::Question> EvalArguments::questions() const {
+  if (problems.empty()) {
+    if (!where.empty() || instruction || check_problems) {
+      throw Error("--where, --instruction and --check-problems are for --problems FILE");
+    }
+    return eval::make_questions(selection);
+  }
+  std::vector<eval::Question> read;
+  std::optional<eval::Grader> chosen;
+  if (!grader.empty()) chosen = eval::grader_from_name(grader);
+  std::vector<std::string> notes;
+  const eval::ReadOptions reading{
+      .grader = chosen, .instruction = instruction, .where = where, .notes = &notes};
+  for (const std::string &file : problems) {
+    std::ranges::move(eval::read_questions(file, reading), std::back_inserter(read));
+  }
+  for (const std::string &note : notes) fmt::print(stderr, "vase: {}\n", note);
+  return eval::select(std::move(read), selection);
 }
 
 nlohmann::ordered_json EvalArguments::settings() const {
@@ -216,9 +260,13 @@ nlohmann::ordered_json EvalArguments::settings() const {
                                      {"temperature_attn", or_default(policy.temperature)},
                                      {"lambda", or_default(policy.lambda)},
                                      {"pin_prompt", pinned}};
+<<<<<<< HEAD
   // Run files from before these were there lack them.
   if (pack > 0) settings["pack"] = pack;
   if (turns > 0) settings["turns"] = turns;
+=======
+  if (instruction) settings["instruction"] = *instruction;
+>>>>>>> c5cb672 (Public question files are read as they come, each kind of answer with a grader of its own)
   return settings;
 }
 

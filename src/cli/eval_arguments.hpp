@@ -25,6 +25,9 @@ struct EvalArguments {
   int pack = 0;   // questions in one prompt; 0: one
   int turns = 0;  // questions in one conversation; 0: one
   std::string grader;
+  std::vector<std::string> where;  // of fields of --problems
+  std::optional<std::string> instruction;
+  bool check_problems = false;
   std::vector<std::string> policies = {vase_policy_name(vase_policy_full()),
                                        vase_policy_name(vase_policy_default())};
   std::vector<std::string> budgets = {"4x"};
@@ -48,6 +51,8 @@ struct EvalArguments {
   void add_to(CLI::App &app);
 
   /// Throws Error if something does not fit together.
+  /// Throws Error if they cannot be read.
+  std::vector<eval::Question> questions() const;
   eval::EvaluationPlan plan() const;
   /// All that the results depend on: another run with other settings is another run.
   nlohmann::ordered_json settings() const;

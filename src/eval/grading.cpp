@@ -3,9 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "eval/answer.hpp"
+#include "eval/assignment.hpp"
+#include "eval/equation.hpp"
+#include "eval/exact_text.hpp"
 #include "eval/thought.hpp"
 #include "tasks/grade.hpp"
 #include "vase/llama.hpp"
@@ -30,6 +35,41 @@ Grade compare_words(std::optional<std::string> answer, const std::optional<std::
   const bool correct = answer && expected && std::ranges::count(*answer, ' ') <= kMostSpaces &&
                        (" " + *answer + " ").find(" " + *expected + " ") != std::string::npos;
   return {.correct = correct, .answer = std::move(answer)};
+}
+
+// Some files write a third as 0.3333333333: there what is rounded to two decimals or more, or is
+// the fraction itself, is right too.
+bool is_rounded(double said, int decimals, const std::string &expected) {
+  const auto point = expected.find('.');
+  if (point == expected.npos || expected.size() - point < 7 || decimals < 2) return false;
+  const double off = std::abs(said - std::strtod(expected.c_str(), nullptr));
+  return off <= 0.5000001 * std::pow(10.0, -std::min(decimals, 9));
+}
+
+Grade grade_number(const std::string &reply, const std::string &expected) {
+  const std::optional<std::string> wanted = parse_number(expected);
+  std::optional<std::string> said = number_in(reply);
+  if (said && wanted && said != wanted) {
+    const auto point = said->find('.');
+    const auto decimals = point == said->npos ? 0 : static_cast<int>(said->size() - point - 1);
+    const bool right = is_rounded(std::strtod(said->c_str(), nullptr), decimals, *wanted);
+    return {.correct = right, .answer = said};
+  }
+  const auto boxed = said ? std::nullopt : last_boxed(after_thinking(reply));
+  const auto fraction = boxed ? evaluate(*boxed) : std::nullopt;
+  if (!fraction || !wanted) return compare(std::move(said), wanted);
+  const double value = static_cast<double>(fraction->value.numerator) /
+                       static_cast<double>(fraction->value.denominator);
+  const bool right =
+      is_rounded(value, 9, *wanted) || value == std::strtod(wanted->c_str(), nullptr);
+  return {.correct = right, .answer = boxed};
+}
+
+Grade grade_equation(const std::string &reply, const std::string &expected) {
+  const auto task = parse_equation_task(expected);
+  std::optional<std::string> equation = equation_in(reply);
+  const bool right = task && equation && solves(*equation, *task);
+  return {.correct = right, .answer = std::move(equation)};
 }
 
 }  // namespace
@@ -89,7 +129,13 @@ Grade GradingDesk::grade(const Question &question, const std::string &reply) {
     case Grader::reasoner:
       return compare(tasks::final_answer(reply), question.expected);
     case Grader::number:
-      return compare(number_in(reply), parse_number(question.expected));
+      return grade_number(reply, question.expected);
+    case Grader::exact:
+      return compare(text_in(reply, question.expected), question.expected);
+    case Grader::assignment:
+      return compare(assignment_in(reply, question.expected), question.expected);
+    case Grader::equation:
+      return grade_equation(reply, question.expected);
     case Grader::choice:
       return compare(choice_in(reply), question.expected);
     case Grader::text:

@@ -10,12 +10,15 @@
 namespace vase::eval {
 namespace {
 
-constexpr std::array<std::pair<Grader, const char *>, 5> kGraders = {
+constexpr std::array<std::pair<Grader, const char *>, 8> kGraders = {
     {{Grader::reasoner, "reasoner"},
      {Grader::number, "number"},
      {Grader::latex, "latex"},
      {Grader::choice, "choice"},
-     {Grader::text, "text"}}};
+     {Grader::text, "text"},
+     {Grader::exact, "exact"},
+     {Grader::assignment, "assignment"},
+     {Grader::equation, "equation"}}};
 
 }  // namespace
 
@@ -30,7 +33,9 @@ Grader grader_from_name(const std::string &name) {
   for (const auto &[grader, known] : kGraders) {
     if (name == known) return grader;
   }
-  throw Error(fmt::format("unknown grader \"{}\": reasoner, number, latex, choice or text", name));
+  throw Error(fmt::format(
+      "unknown grader \"{}\": reasoner, number, latex, choice, text, exact, assignment or equation",
+      name));
 }
 
 std::span<const Question> turns_of(const Question &question) {

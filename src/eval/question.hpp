@@ -9,11 +9,14 @@
 namespace vase::eval {
 
 enum class Grader {
-  reasoner,  ///< our tasks: the text in the last \boxed{} after </think>
-  number,    ///< the same number
-  latex,     ///< an equal mathematical expression, by math-verify
-  choice,    ///< the same letter
-  text       ///< the same words in whatever case, alone or in a sentence
+  reasoner,    ///< our tasks: the text in the last \boxed{} after </think>
+  number,      ///< the same number
+  latex,       ///< an equal mathematical expression, by math-verify
+  choice,      ///< the same letter, or number of a choice
+  text,        ///< the same words in whatever case, alone or in a sentence
+  exact,       ///< the same words and no more (eval/exact_text.hpp)
+  assignment,  ///< the same value for every name (eval/assignment.hpp)
+  equation     ///< an equation from these numbers (eval/equation.hpp)
 };
 
 const char *name_of(Grader grader);

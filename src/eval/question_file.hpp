@@ -23,15 +23,20 @@ struct TaskSelection {
 /// Throws Error if there is no such task, tier or split.
 std::vector<Question> make_questions(const TaskSelection &selection);
 
-/// Reads a file of JSON lines, or one JSON array. Lines as `vase tasks make` writes them are our
-/// tasks. Others need a question ("problem", "question", "Question", "prompt") and an answer
-/// ("answer", "expected_answer", "Correct Answer"; after "####" if there is such a mark; else the
-/// \boxed{} of a "solution"), and may have choices ("choices", "options", or "Incorrect Answer 1"
-/// to 3). `grader`: instead of the one that the answers call for: choice if there are choices,
-/// number if all answers of the file are numbers, else latex. Throws Error that names file and line
-/// if one cannot be read.
-std::vector<Question> read_questions(const std::filesystem::path &path,
-                                     std::optional<Grader> grader);
+struct ReadOptions {
+  std::optional<Grader> grader = {};            ///< instead of the one that the answers call for
+  std::optional<std::string> instruction = {};  ///< behind each question, instead of the usual one
+  std::vector<std::string> where = {};  ///< "level=1,2": only questions whose field is one of these
+  std::vector<std::string> *notes = nullptr;  ///< where lines for the user go
+};
+
+/// Reads a file of JSON lines, one JSON array, an object that holds one, or (*.csv) a table with
+/// commas. Lines as `vase tasks make` writes them are our tasks; others are puzzles (read_puzzle)
+/// or have a question and an answer (read_shared). Of the latter the grader is choice if there are
+/// choices, number if all answers of a task are numbers, latex if the file is of mathematics or an
+/// answer is LaTeX, else number or text, as each answer is. Throws Error that names file and line
+/// and the fields that were looked for if one cannot be read.
+std::vector<Question> read_questions(const std::filesystem::path &path, const ReadOptions &options);
 
 /// Keeps the questions of these tasks and tiers ("all": every one), at most `count` of each.
 std::vector<Question> select(std::vector<Question> questions, const TaskSelection &selection);

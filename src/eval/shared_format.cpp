@@ -40,17 +40,43 @@ std::string trimmed(const std::string &text) {
   return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
 }
 
+// " (it has: a, b)"
+std::string fields_of(const json &object) {
+  std::string names;
+  for (const auto &[name, value] : object.items()) names += (names.empty() ? "" : ", ") + name;
+  return fmt::format("; it has {}", names.empty() ? "no fields" : names);
+}
+
+// ASDiv: "9 (apples)".
+std::string without_unit(const std::string &answer) {
+  const auto open = answer.ends_with(')') ? answer.rfind('(') : answer.npos;
+  return open == answer.npos || open == 0 ? answer : trimmed(answer.substr(0, open));
+}
+
 std::string answer_of(const json &object) {
-  const auto answer =
-      first_of(object, {"answer", "expected_answer", "final_answer", "Correct Answer", "Answer"});
+  const auto answer = first_of(object, {"answer", "expected_answer", "final_answer",
+                                        "Correct Answer", "Answer", "target", "correct"});
   if (answer) {
     const auto mark = answer->rfind("####");  // GSM8K: the solution, then the answer
-    return trimmed(mark == answer->npos ? *answer : answer->substr(mark + 4));
+    if (mark != answer->npos) return trimmed(answer->substr(mark + 4));
+    return object.contains("body") ? without_unit(trimmed(*answer)) : trimmed(*answer);
   }
   const auto solution = first_of(object, {"solution"});
   const auto boxed = solution ? last_boxed(*solution) : std::nullopt;
   if (boxed) return *boxed;
-  throw Error("there is no answer (answer, expected_answer, Correct Answer, or solution)");
+  throw Error(
+      "there is no answer (looked for: answer, expected_answer, final_answer, Correct Answer, "
+      "Answer, target, correct, and \\boxed{} in solution)" +
+      fields_of(object));
+}
+
+// "A)5", "(B) 6", "C. 7": without the letter, if it is the choice's own.
+std::string without_label(const std::string &choice, std::size_t index) {
+  const std::string letter(1, static_cast<char>('A' + index));
+  for (const std::string &label : {"(" + letter + ")", letter + ")", letter + ". "}) {
+    if (choice.starts_with(label)) return trimmed(choice.substr(label.size()));
+  }
+  return choice;
 }
 
 std::vector<std::string> choices_of(const json &object) {
@@ -62,7 +88,9 @@ std::vector<std::string> choices_of(const json &object) {
     if (!list.is_array() && !list.is_object()) {
       throw Error(fmt::format("{} is not a list", name));
     }
-    for (const json &choice : list) choices.push_back(trimmed(text_of(choice)));
+    for (const json &choice : list) {
+      choices.push_back(without_label(trimmed(text_of(choice)), choices.size()));
+    }
     return choices;
   }
   if (!object.contains("Incorrect Answer 1")) return {};
@@ -88,10 +116,12 @@ std::size_t right_choice(const std::string &answer, const std::vector<std::strin
   throw Error(fmt::format("the answer \"{}\" is none of the {} choices", answer, choices.size()));
 }
 
-void add_choices(Question &question, const std::vector<std::string> &choices, std::size_t right) {
+// Files whose answer is a letter or a number keep their order: "none of the above" comes last.
+void add_choices(Question &question, const std::vector<std::string> &choices, std::size_t right,
+                 bool shuffled) {
   std::vector<std::size_t> order(choices.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-  tasks::Rng(tasks::hash_text(question.text)).shuffle(order);
+  if (shuffled) tasks::Rng(tasks::hash_text(question.text)).shuffle(order);
   question.text += "\n";
   for (std::size_t i = 0; i < order.size(); ++i) {
     const char letter = static_cast<char>('A' + i);
@@ -100,25 +130,56 @@ void add_choices(Question &question, const std::vector<std::string> &choices, st
   }
 }
 
+// The choices stand in the question: "(A) ..." and the answer is "(A)" (BIG-Bench-Hard), or "1.
+// ..." and the answer is "1" (lineage).
+void find_written_choices(Question &question) {
+  const std::string &answer = question.expected;
+  const auto has = [&](const std::string &what) {
+    return question.text.find(what) != question.text.npos;
+  };
+  const bool letter = answer.size() == 3 && answer[0] == '(' && answer[2] == ')' &&
+                      answer[1] >= 'A' && answer[1] <= 'Z' && has("\n" + answer);
+  const bool number = answer.size() == 1 && answer[0] >= '1' && answer[0] <= '9' &&
+                      has("elect the correct answer") && has("\n1. ") && has("\n" + answer + ". ");
+  if (letter) question.expected = answer.substr(1, 1);
+  if (letter || number) question.grader = Grader::choice;
+}
+
 }  // namespace
+
+bool is_mathematics(const json &object) {
+  return object.contains("problem") || object.contains("Problem");
+}
 
 Question read_shared(const json &object, const std::string &task) {
   Question question;
   question.task = task;
   question.id = first_of(object, {"id", "unique_id", "Record ID", "problem_id"}).value_or("");
   const auto text =
-      first_of(object, {"problem", "question", "Question", "Problem", "prompt", "query"});
-  if (!text) throw Error("there is no question (problem, question, Question or prompt)");
+      first_of(object, {"problem", "question", "Question", "Problem", "prompt", "query", "input"});
+  if (!text) {
+    throw Error(
+        "there is no question (looked for: problem, question, Question, Problem, prompt, query, "
+        "input, and quiz of knights and knaves)" +
+        fields_of(object));
+  }
   question.text = trimmed(*text);
+  if (const auto body = first_of(object, {"body"})) {  // ASDiv
+    question.text = trimmed(*body) + " " + question.text;
+  }
   question.expected = answer_of(object);
   question.grader = Grader::latex;
   const std::vector<std::string> choices = choices_of(object);
-  if (choices.empty()) return question;
+  if (choices.empty()) {
+    find_written_choices(question);
+    return question;
+  }
   if (choices.size() < 2 || choices.size() > 26) {
     throw Error(fmt::format("{} choices: there must be 2 to 26", choices.size()));
   }
   question.grader = Grader::choice;
-  add_choices(question, choices, right_choice(question.expected, choices, object));
+  const bool by_text = std::ranges::find(choices, question.expected) != choices.end();
+  add_choices(question, choices, right_choice(question.expected, choices, object), by_text);
   return question;
 }
 
@@ -128,9 +189,12 @@ std::string instruction_for(Grader grader) {
       return {};
     case Grader::choice:
       return "\n\nThink step by step, and put the letter of your final answer within \\boxed{}.";
+    case Grader::assignment:
+      return "\n\nThink step by step, and put all of your final answer within one \\boxed{}.";
     case Grader::number:
     case Grader::latex:
     case Grader::text:
+    case Grader::equation:
       break;
   }
   return "\n\nThink step by step, and put your final answer within \\boxed{}.";

@@ -8,10 +8,14 @@
 
 namespace vase::eval {
 
-/// Reads one object; the grader is choice if it has choices, else latex. Choices are put into an
-/// order that depends on the question alone (files give the right one first) and written under it
-/// as "A. ...". The id is "" if the object has none. Throws Error that names what is missing.
+/// Reads one object; the grader is choice if it has choices or they stand in the question, else
+/// latex. Choices are written under it as "A. ..."; if the right one is named by its text (files
+/// give it first), in an order that depends on the question alone. The id is "" if the object has
+/// none. Throws Error that names what is missing.
 Question read_shared(const nlohmann::json &object, const std::string &task);
+
+/// Whether its answer may be an expression, and is to be compared as one.
+bool is_mathematics(const nlohmann::json &object);
 
 /// What is written behind a question, so that the model says its answer where a grader looks.
 std::string instruction_for(Grader grader);

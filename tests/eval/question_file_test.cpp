@@ -20,7 +20,7 @@ class QuestionFile : public ::testing::Test {
   std::vector<Question> read(const std::string &content, const std::string &name = "set.jsonl",
                              std::optional<Grader> grader = {}) {
     std::ofstream(folder_ / name) << content;
-    return read_questions(folder_ / name, grader);
+    return read_questions(folder_ / name, {.grader = grader});
   }
   std::string error_of(const std::string &content) {
     try {
