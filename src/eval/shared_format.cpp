@@ -200,6 +200,9 @@ std::string instruction_for(Grader grader) {
   return "\n\nThink step by step, and put your final answer within \\boxed{}.";
 }
 
-bool is_number(const std::string &text) { return parse_number(text).has_value(); }
+bool is_number(const std::string &text) {
+  const bool one = trimmed(text).find_first_of(" \n\t") == text.npos;  // a grid of digits is none
+  return one && parse_number(text).has_value();
+}
 
 }  // namespace vase::eval
