@@ -88,7 +88,6 @@ void EvalArguments::add_to(CLI::App &app) {
       "JSON or CSV: docs/question-sets.md); a task is called as its file")
       ->type_name("FILE")
       ->group(kQuestionGroup);
-<<<<<<< HEAD
   option("--pack", pack,
          "this many questions in one prompt, each graded by itself; --count is the number of "
          "prompts of each task")
@@ -101,8 +100,6 @@ void EvalArguments::add_to(CLI::App &app) {
       ->check(at_least(2, 256))
       ->excludes("--pack")
       ->group(kQuestionGroup);
-  option("--grader", grader, "for --problems: number, latex or choice (default: as they call for)")
-=======
   option("--grader", grader,
          "for --problems: number, latex, choice, text, assignment or equation (default: as they "
          "call for)")
@@ -118,7 +115,6 @@ void EvalArguments::add_to(CLI::App &app) {
   app.add_flag("--check-problems", check_problems,
                "only read --problems, and say what they hold and whether their own answers are "
                "graded right; nothing is run")
->>>>>>> c5cb672 (Public question files are read as they come, each kind of answer with a grader of its own)
       ->group(kQuestionGroup);
   list("--policies", policies, "policies to compare");
   list("--budgets", budgets,
@@ -175,30 +171,8 @@ eval::EvaluationPlan EvalArguments::plan() const {
   }
   if (!lengths.empty()) plan.lengths = eval::mean_full_lengths(eval::read_run(lengths).records);
 
-<<<<<<< HEAD
-  std::optional<eval::Grader> chosen;
-  if (!grader.empty()) chosen = eval::grader_from_name(grader);
-  for (const std::string &file : problems) {
-    std::ranges::move(eval::read_questions(file, chosen), std::back_inserter(plan.questions));
-  }
-  eval::TaskSelection wanted = selection;
-  const int together = pack + turns;  // one of both is 0
-  if (together > 0) wanted.count = std::numeric_limits<int>::max();
-  if (together > 0 && problems.empty()) {
-    throw Error("--pack and --turns put questions of a file together: name it with --problems");
-  }
-  plan.questions = problems.empty() ? eval::make_questions(wanted)
-                                    : eval::select(std::move(plan.questions), wanted);
-  const eval::Packing packing{.size = together, .count = selection.count, .seed = selection.seed};
-  if (pack > 0) plan.questions = eval::pack(plan.questions, packing);
-  if (turns > 0) plan.questions = eval::take_in_turns(plan.questions, packing);
-
-  const bool multiples = std::ranges::any_of(plan.budgets, &eval::Budget::needs_lengths);
-=======
   plan.questions = questions();
-  const bool multiples =
-      std::ranges::any_of(plan.budgets, [](const eval::Budget &b) { return b.divisor > 0; });
->>>>>>> c5cb672 (Public question files are read as they come, each kind of answer with a grader of its own)
+  const bool multiples = std::ranges::any_of(plan.budgets, &eval::Budget::needs_lengths);
   const bool evicts = std::ranges::any_of(plan.variants, &eval::Variant::evicts);
   if (evicts && multiples && plan.lengths.empty() && !plan.has_full()) {
     throw Error(
@@ -210,7 +184,11 @@ eval::EvaluationPlan EvalArguments::plan() const {
 }
 
 std::vector<eval::Question> EvalArguments::questions() const {
+  const int together = pack + turns;  // one of both is 0
   if (problems.empty()) {
+    if (together > 0) {
+      throw Error("--pack and --turns put questions of a file together: name it with --problems");
+    }
     if (!where.empty() || instruction || check_problems) {
       throw Error("--where, --instruction and --check-problems are for --problems FILE");
     }
@@ -221,12 +199,23 @@ std::vector<eval::Question> EvalArguments::questions() const {
   if (!grader.empty()) chosen = eval::grader_from_name(grader);
   std::vector<std::string> notes;
   const eval::ReadOptions reading{
-      .grader = chosen, .instruction = instruction, .where = where, .notes = &notes};
+      .grader = chosen,
+      .instruction = together > 0 ? "" : instruction,  // packing says it
+      .where = where,
+      .notes = &notes};
   for (const std::string &file : problems) {
     std::ranges::move(eval::read_questions(file, reading), std::back_inserter(read));
   }
   for (const std::string &note : notes) fmt::print(stderr, "vase: {}\n", note);
-  return eval::select(std::move(read), selection);
+  if (together == 0) return eval::select(std::move(read), selection);
+  eval::TaskSelection all = selection;
+  all.count = std::numeric_limits<int>::max();
+  read = eval::select(std::move(read), all);
+  const eval::Packing packing{.size = together,
+                              .count = selection.count,
+                              .seed = selection.seed,
+                              .instruction = instruction};
+  return pack > 0 ? eval::pack(read, packing) : eval::take_in_turns(read, packing);
 }
 
 nlohmann::ordered_json EvalArguments::settings() const {
@@ -260,13 +249,10 @@ nlohmann::ordered_json EvalArguments::settings() const {
                                      {"temperature_attn", or_default(policy.temperature)},
                                      {"lambda", or_default(policy.lambda)},
                                      {"pin_prompt", pinned}};
-<<<<<<< HEAD
   // Run files from before these were there lack them.
   if (pack > 0) settings["pack"] = pack;
   if (turns > 0) settings["turns"] = turns;
-=======
   if (instruction) settings["instruction"] = *instruction;
->>>>>>> c5cb672 (Public question files are read as they come, each kind of answer with a grader of its own)
   return settings;
 }
 

@@ -20,14 +20,6 @@ namespace {
 
 constexpr std::int64_t kTurnLimit = 512;  // tokens of an answer, where nobody says otherwise
 
-// A question as it was before it was told where to put its answer.
-std::string bare_text(const Question &question) {
-  const std::string instruction = instruction_for(question.grader);
-  std::string text = question.text;
-  if (text.ends_with(instruction)) text.resize(text.size() - instruction.size());
-  return text;
-}
-
 // The questions of each task in groups of `size`, drawn without replacement.
 std::vector<std::vector<Question>> draw_groups(const std::vector<Question> &questions,
                                                const Packing &packing) {
@@ -100,13 +92,14 @@ std::vector<Question> pack(const std::vector<Question> &questions, const Packing
   std::vector<Question> packs;
   for (std::vector<Question> &group : draw_groups(questions, packing)) {
     Question question = conversation_of(group, tier, numbers);
+    const bool letters = group.front().grader == Grader::choice;
     question.text = fmt::format(
         "Here are {} questions. Answer them one after the other, in this order. For each, write "
-        "its "
-        "number, think step by step, and put its final answer within \\boxed{{}}.",
-        packing.size);
+        "its number, think step by step, and put {} within \\boxed{{}}.",
+        packing.size, letters ? "the letter of its final answer" : "its final answer");
+    if (packing.instruction) question.text += " " + *packing.instruction;
     for (std::size_t i = 0; i < group.size(); ++i) {
-      question.text += fmt::format("\n\nQuestion {}. {}", i + 1, bare_text(group[i]));
+      question.text += fmt::format("\n\nQuestion {}. {}", i + 1, group[i].text);
     }
     question.packed = std::move(group);
     packs.push_back(std::move(question));
@@ -123,10 +116,10 @@ std::vector<Question> take_in_turns(const std::vector<Question> &questions,
     Question conversation = conversation_of(group, tier, numbers);
     std::vector<std::string> texts;
     for (const Question &question : group) {
-      texts.push_back(bare_text(question));
+      texts.push_back(question.text);
       Question turn = question;
       turn.text = fmt::format("Question {}. {}{}", texts.size(), texts.back(),
-                              instruction_for(question.grader));
+                              packing.instruction.value_or(instruction_for(question.grader)));
       if (turn.limit == 0) turn.limit = kTurnLimit;
       conversation.turns.push_back(std::move(turn));
     }

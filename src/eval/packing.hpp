@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,6 +16,8 @@ struct Packing {
   int size = 0;            ///< questions of a conversation
   int count = 0;           ///< conversations of each task, at most
   std::uint64_t seed = 0;  ///< of the order in which questions are drawn, without replacement
+  /// Where to put an answer, instead of what the grader wants. The questions come without one.
+  std::optional<std::string> instruction = {};
 };
 
 /// `size` questions in one prompt, numbered, each with a box of its own. The tier is "pack8".
