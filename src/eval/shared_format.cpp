@@ -194,6 +194,7 @@ std::string instruction_for(Grader grader) {
     case Grader::number:
     case Grader::latex:
     case Grader::text:
+    case Grader::exact:
     case Grader::equation:
       break;
   }
