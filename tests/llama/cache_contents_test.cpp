@@ -19,10 +19,11 @@ namespace {
 
 class HandDriven {
  public:
-  HandDriven(llama_model *model, const BoundedOptions &options)
+  HandDriven(llama_model *model, const BoundedOptions &options,
+             const Compatibility &compatible = compatibility())
       : options_(options),
         shape_(shape_context(model, options)),
-        watcher_(shape_.cells, 1),
+        watcher_(shape_.cells, 1, compatible),
         batch_(1) {
     shape_.params.cb_eval = callback;
     shape_.params.cb_eval_user_data = this;
@@ -37,8 +38,8 @@ class HandDriven {
   }
 
   void append(llama_token token) {
-    watcher_.want_queries_from(0, 0);
-    watcher_.begin_decode(std::vector<llama_seq_id>{0});
+    watcher_.begin_decode(std::vector<llama_seq_id>{0},
+                          std::vector<QueryWish>{{.tokens = rows_.tokens(), .from = 0}});
     run(token, static_cast<llama_pos>(rows_.tokens()));
     watcher_.end_decode(true);
     ASSERT_EQ(watcher_.placements().size(), 1u);
@@ -199,6 +200,20 @@ TEST(Watcher, SeesHowKeysOfALongerContextAreRotated) {
   options.context.yarn_orig_ctx = 256;
   for (const char *architecture : {"llama", "qwen3"})
     expect_upright_keys_to_depend_on_the_token_alone(architecture, options, 0.003f);
+}
+
+// Where ggml notes parameters otherwise, nothing is made of them.
+TEST(Watcher, BelievesNoLayoutThatItDoesNotKnow) {
+  const Model model = tiny_model("qwen3");
+  Compatibility compatible = compatibility();
+  compatible.rope_layout = false;
+  const HandDriven driven(model.get(), options_for("vase-plus", 96), compatible);
+  for (const CacheLayer &layer : driven.watcher().layers()) {
+    EXPECT_TRUE(layer.rope.unknown);
+    EXPECT_TRUE(layer.rope.frequencies.empty());
+  }
+  compatible.attention_layout = false;
+  EXPECT_THROW(HandDriven(model.get(), options_for("vase-plus", 96), compatible), Error);
 }
 
 TEST(Watcher, SeesTheShapeOfALayer) {

@@ -1,8 +1,29 @@
 #include "llama/graph/cache_layer.hpp"
 
+#include <string>
+
 #include "ggml-backend.h"
+#include "vase/llama.hpp"
 
 namespace vase {
+
+vase_type row_type(ggml_type type, const char *what) {
+  switch (type) {
+    case GGML_TYPE_F32:
+      return VASE_F32;
+    case GGML_TYPE_F16:
+      return VASE_F16;
+    case GGML_TYPE_BF16:
+      return VASE_BF16;
+    case GGML_TYPE_Q8_0:
+      return VASE_Q8_0;
+    case GGML_TYPE_Q4_0:
+      return VASE_Q4_0;
+    default:
+      throw Error("cache type " + std::string(ggml_type_name(type)) + " of the " + what +
+                  " cannot be evicted from; use f32, f16, bf16, q8_0 or q4_0");
+  }
+}
 
 bool CacheRows::on_host() const { return ggml_backend_buffer_is_host(tensor->buffer); }
 

@@ -11,6 +11,10 @@
 
 namespace vase {
 
+/// The row type of a ggml type that libvase can read. Throws Error for the others; `what` names
+/// them in the message ("keys", "values").
+vase_type row_type(ggml_type type, const char *what);
+
 /// Rows inside one of llama.cpp's persistent cache tensors [elements of all heads, cells, streams].
 /// The tensor belongs to the llama_context.
 struct CacheRows {

@@ -1,21 +1,12 @@
 #include "llama/graph/callback_switch.hpp"
 
-#include <string_view>
-
 #if defined(__unix__) || defined(__APPLE__)
 #include <dlfcn.h>
 #endif
 
 namespace vase {
-namespace {
-
-constexpr std::string_view kTestedGgml = "0.25.3";  // of llama-cpp-python 0.3.36
-
-}  // namespace
-
 CallbackSwitch::SchedulerOf CallbackSwitch::find_scheduler_of() {
 #if defined(__unix__) || defined(__APPLE__)
-  if (ggml_version() != kTestedGgml) return nullptr;
   Dl_info library{};
   if (dladdr(reinterpret_cast<const void *>(&llama_decode), &library) == 0) return nullptr;
   void *handle = dlopen(library.dli_fname, RTLD_LAZY | RTLD_NOLOAD);

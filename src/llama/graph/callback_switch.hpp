@@ -12,8 +12,8 @@ namespace vase {
 /// does. llama.cpp sets the callback of llama_context_params whenever it builds a graph, and has no
 /// public function to take it away from one that it runs again. Its scheduler has one, but only
 /// llama_context::get_sched() leads to the scheduler: libllama exports it, no public header has it.
-/// So it is looked up at run time, and used only with the version of ggml that this was tested
-/// with. Elsewhere the callback stays, which costs those 0.2 ms.
+/// So it is looked up at run time, and only where Compatibility says so. Elsewhere the callback
+/// stays, which costs those 0.2 ms.
 class CallbackSwitch {
  public:
   CallbackSwitch() = default;  ///< of no context: cannot be turned

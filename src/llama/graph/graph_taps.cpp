@@ -15,6 +15,13 @@ size_t round_up(size_t bytes, size_t multiple) {
 
 }  // namespace
 
+ggml_tensor outliving(const ggml_tensor *tensor) {
+  ggml_tensor copy = *tensor;
+  copy.view_src = nullptr;  // may be gone when this is read
+  copy.view_offs = 0;       // is in the address already
+  return copy;
+}
+
 void GraphTaps::add(const ggml_tensor *tensor) {
   const ggml_tensor *storage = storage_of(tensor);
   taps_.push_back({ggml_backend_buffer_get_type(storage->buffer), ggml_nbytes(storage)});
@@ -51,7 +58,8 @@ size_t GraphTaps::bytes() const {
 }
 
 bool GraphTaps::hold(size_t tap, const ggml_tensor *tensor) const {
-  return taps_[tap].buffer != nullptr && storage_of(tensor)->data == taps_[tap].data;
+  return tap < taps_.size() && taps_[tap].buffer != nullptr &&
+         storage_of(tensor)->data == taps_[tap].data;
 }
 
 void GraphTaps::forget() {

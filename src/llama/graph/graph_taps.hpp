@@ -19,6 +19,9 @@
 
 namespace vase {
 
+/// A copy of `tensor`, which lies in a tap, that can be read when its graph is gone.
+ggml_tensor outliving(const ggml_tensor *tensor);
+
 class GraphTaps {
  public:
   /// Adds a tap, numbered from 0, for what was seen as `tensor` in a graph of one token.
@@ -32,9 +35,14 @@ class GraphTaps {
   bool hold(size_t tap, const ggml_tensor *tensor) const;
 
   /// While a graph runs: a node that may be a view of something that is to be redirected.
-  void see_view(ggml_tensor *view) { views_.push_back(view); }
+  void see_view(ggml_tensor *view) {
+    if (!taps_.empty()) views_.push_back(view);
+  }
   /// The same: a tensor that every run of the graph writes, to be redirected when this one is over.
-  void plan(size_t tap, ggml_tensor *tensor) { planned_.push_back({tap, tensor}); }
+  /// Without taps nothing is.
+  void plan(size_t tap, ggml_tensor *tensor) {
+    if (tap < taps_.size()) planned_.push_back({tap, tensor});
+  }
   /// Before a graph runs, or when it is not the last one: forgets its nodes.
   void forget();
   /// After a graph has run and before anything else is done with its context: points what was

@@ -3,6 +3,7 @@
 #define VASE_LLAMA_GRAPH_OP_PARAMETERS_HPP
 
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 
 #include "ggml.h"
@@ -15,6 +16,31 @@ inline float float_parameter(const ggml_tensor *node, size_t index) {
   std::memcpy(&value, node->op_params + index, sizeof(value));
   return value;
 }
+
+/// What ggml_rope_ext() notes.
+struct RopeParameters {
+  int32_t dims, mode, n_ctx_orig, offset;
+  float base, scale, extrapolation, beta_fast, beta_slow;
+
+  explicit RopeParameters(const ggml_tensor *node)
+      : dims(node->op_params[1]),
+        mode(node->op_params[2]),
+        n_ctx_orig(node->op_params[4]),
+        offset(node->op_params[15]),
+        base(float_parameter(node, 5)),
+        scale(float_parameter(node, 6)),
+        extrapolation(float_parameter(node, 7)),
+        beta_fast(float_parameter(node, 9)),
+        beta_slow(float_parameter(node, 10)) {}
+};
+
+/// What ggml_flash_attn_ext() notes, but for the logit soft cap.
+struct AttentionParameters {
+  float scale, max_alibi_bias;
+
+  explicit AttentionParameters(const ggml_tensor *node)
+      : scale(float_parameter(node, 0)), max_alibi_bias(float_parameter(node, 1)) {}
+};
 
 }  // namespace vase
 

@@ -10,23 +10,6 @@
 namespace vase {
 namespace {
 
-// What ggml_rope_ext() notes in op_params.
-struct RopeParameters {
-  int32_t dims, mode, n_ctx_orig, offset;
-  float base, scale, extrapolation, beta_fast, beta_slow;
-
-  explicit RopeParameters(const ggml_tensor *node)
-      : dims(node->op_params[1]),
-        mode(node->op_params[2]),
-        n_ctx_orig(node->op_params[4]),
-        offset(node->op_params[15]),
-        base(float_parameter(node, 5)),
-        scale(float_parameter(node, 6)),
-        extrapolation(float_parameter(node, 7)),
-        beta_fast(float_parameter(node, 9)),
-        beta_slow(float_parameter(node, 10)) {}
-};
-
 // The node that computes what `node` shows in another shape.
 const ggml_tensor *computed(const ggml_tensor *node) {
   while (node->op == GGML_OP_VIEW || node->op == GGML_OP_RESHAPE || node->op == GGML_OP_CONT)

@@ -7,12 +7,20 @@
 
 namespace vase {
 
-void warn(const char *text) {
+namespace {
+
+void say(ggml_log_level level, const char *text) {
   ggml_log_callback log = nullptr;
   void *data = nullptr;
   llama_log_get(&log, &data);
-  if (log != nullptr) log(GGML_LOG_LEVEL_WARN, text, data);
+  if (log != nullptr) log(level, text, data);
 }
+
+}  // namespace
+
+void warn(const char *text) { say(GGML_LOG_LEVEL_WARN, text); }
+
+void inform(const std::string &text) { say(GGML_LOG_LEVEL_INFO, text.c_str()); }
 
 bool misses_rope(const vase_params &params, std::span<const CacheLayer> layers) {
   return vase_policy_uses_rope(params.policy) != 0 &&

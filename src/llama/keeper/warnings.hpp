@@ -3,6 +3,7 @@
 #define VASE_LLAMA_KEEPER_WARNINGS_HPP
 
 #include <span>
+#include <string>
 
 #include "llama/graph/cache_layer.hpp"
 #include "vase/vase.h"
@@ -10,6 +11,8 @@
 namespace vase {
 
 void warn(const char *text);
+/// Said only to those who ask for the log (-v).
+void inform(const std::string &text);
 
 /// Whether the policy compares keys as they were before RoPE and nobody knows how this
 /// model turned those of some layer.

@@ -71,7 +71,6 @@ void BoundedContext::clear(int32_t sequence) {
   s.rows_moved = 0;
   s.prompt_end = 0;
   s.first_logits = -1;
-  if (state_->watcher) state_->watcher->set_token_count(sequence, 0);
   llama_memory_t memory = llama_get_memory(get());
   // A cleared memory fills its cells from the first one again, which freeing all labels does not
   // promise; so a run on a cleared context repeats to the last bit.

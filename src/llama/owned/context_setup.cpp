@@ -83,6 +83,8 @@ void ContextState::find_layers(const llama_model *model) {
   watcher->capture_queries(evictor->queries());
   watcher->sleep_by({context.get(), shape.params.cb_eval, shape.params.cb_eval_user_data});
   look_at_rope(options.policy);
+  if (const std::string &why = watcher->compatible().why; !why.empty())
+    inform("vase: " + why + "\n");
 }
 
 void ContextState::look_at_rope(const vase_params &params) {

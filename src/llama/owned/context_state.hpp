@@ -92,7 +92,8 @@ class ContextState {
   std::vector<Pending> accept(std::span<const SequenceInput> inputs);
   bool fill_batch(std::vector<Pending> &pending) const;
   void run_batch(std::vector<Pending> &pending, bool last);
-  void want_queries(const Pending &input, const Sequence &s);
+  static QueryWish wish(const Pending &input, const Sequence &s);
+  std::vector<QueryWish> wishes;  // of the coming llama_decode, by sequence
   void bridge(int32_t first, int32_t end, int64_t to_come);
   void take_bridges_back();
   void append_placements();

@@ -16,7 +16,6 @@ void ContextState::copy(int32_t from, int32_t to) {
   target = sequence(from);
   target.draw_stream = draw_stream;
   target.first_logits = -1;
-  if (watcher) watcher->set_token_count(to, target.rows.tokens());
   if (evictor) evictor->copy(from, to);
   llama_memory_seq_cp(llama_get_memory(context.get()), from, to, -1, -1);
 }

@@ -86,6 +86,7 @@ void ContextState::run_batch(std::vector<Pending> &pending, bool last) {
   for (Sequence &s : sequences) s.bridging = false;
   int64_t to_come = 0;  // tokens that the batch must still hold
   for (const Pending &input : pending) to_come += input.now;
+  wishes.assign(sequences.size(), {});
   int32_t previous = -1;  // the sequence before in the batch
   for (Pending &input : pending) {
     Sequence &s = sequence(input.sequence);
@@ -103,7 +104,7 @@ void ContextState::run_batch(std::vector<Pending> &pending, bool last) {
       batch.add(input.tokens[static_cast<size_t>(i)], static_cast<llama_pos>(first + i),
                 input.sequence, logits);
     }
-    if (watcher) want_queries(input, s);
+    if (watcher) wishes[static_cast<size_t>(input.sequence)] = wish(input, s);
   }
 
   const int32_t status = run_llama();
@@ -132,7 +133,6 @@ void ContextState::bridge(int32_t first, int32_t end, int64_t to_come) {
     Sequence &s = sequence(index);
     s.bridging = true;
     batch.add(0, static_cast<llama_pos>(s.rows.tokens()), index, false);
-    if (watcher) watcher->want_queries_from(index, std::numeric_limits<int64_t>::max());
   }
 }
 
@@ -142,7 +142,6 @@ void ContextState::take_bridges_back() {
     if (!s.bridging) continue;
     llama_memory_seq_rm(llama_get_memory(context.get()), index,
                         static_cast<llama_pos>(s.rows.tokens()), -1);
-    if (watcher) watcher->set_token_count(index, s.rows.tokens());
   }
 }
 
@@ -156,7 +155,7 @@ void ContextState::append_placements() {
 
 int32_t ContextState::run_llama() {
   const auto start = std::chrono::steady_clock::now();
-  if (watcher) watcher->begin_decode(batch.sequences());
+  if (watcher) watcher->begin_decode(batch.sequences(), wishes);
   const int32_t status = llama_decode(context.get(), batch.get());
   llama_synchronize(context.get());
   if (watcher) watcher->end_decode(status == 0);
@@ -166,11 +165,11 @@ int32_t ContextState::run_llama() {
 
 // Only the newest queries before an eviction are ever read, and none is due before budget +
 // interval rows are there. So most of a prompt, and all of a short text, needs no capture.
-void ContextState::want_queries(const Pending &input, const Sequence &s) {
+QueryWish ContextState::wish(const Pending &input, const Sequence &s) {
   const vase_params &policy = s.params;
   const int64_t until_due = policy.budget + policy.interval - s.rows.rows();
   const int64_t end = std::max<int64_t>(until_due, input.now);
-  watcher->want_queries_from(input.sequence, s.rows.tokens() + end - policy.window);
+  return {s.rows.tokens(), s.rows.tokens() + end - policy.window};
 }
 
 // Forgets the tokens of a batch that failed, so that every sequence is as it was before it.
@@ -182,7 +181,6 @@ void ContextState::undo_batch(const std::vector<Pending> &pending, int32_t statu
     if (input.now == 0) continue;
     llama_memory_seq_rm(llama_get_memory(context.get()), input.sequence,
                         static_cast<llama_pos>(s.rows.tokens()), -1);
-    if (watcher) watcher->set_token_count(input.sequence, s.rows.tokens());
   }
   throw Error(decode_failure(status));
 }

@@ -4,7 +4,7 @@
 #include <limits>
 #include <string>
 
-#include "ggml.h"
+#include "llama/graph/cache_layer.hpp"
 
 namespace vase {
 namespace {
@@ -72,24 +72,6 @@ void check_model_can_be_bounded(const llama_model *model) {
   }
   throw Error("the model (architecture " + architecture(model) + ") cannot be bounded: it is " +
               kind);
-}
-
-vase_type row_type(ggml_type type, const char *what) {
-  switch (type) {
-    case GGML_TYPE_F32:
-      return VASE_F32;
-    case GGML_TYPE_F16:
-      return VASE_F16;
-    case GGML_TYPE_BF16:
-      return VASE_BF16;
-    case GGML_TYPE_Q8_0:
-      return VASE_Q8_0;
-    case GGML_TYPE_Q4_0:
-      return VASE_Q4_0;
-    default:
-      throw Error("cache type " + std::string(ggml_type_name(type)) + " of the " + what +
-                  " cannot be evicted from; use f32, f16, bf16, q8_0 or q4_0");
-  }
 }
 
 float pin_of(const BoundedOptions &options) {

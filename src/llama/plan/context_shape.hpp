@@ -24,10 +24,6 @@ float pin_of(const BoundedOptions &options);
 /// Throws Error if no policy can bound this model's cache: it has none, or one of another kind.
 void check_model_can_be_bounded(const llama_model *model);
 
-/// The row type of a ggml type that libvase can read. Throws Error for the others; `what` names
-/// them in the message ("keys", "values").
-vase_type row_type(ggml_type type, const char *what);
-
 }  // namespace vase
 
 #endif
