@@ -52,9 +52,11 @@ class HandDriven {
     eviction.number = evictions_++;
     eviction.params = options_.policy;
     eviction.rows = &rows_;
-    evictor_->evict({&eviction, 1});
-    llama_memory_seq_rm(llama_get_memory(context_.get()), 0, static_cast<llama_pos>(oldest),
-                        static_cast<llama_pos>(rows_.oldest_label()));
+    evictor_->evict({&eviction, 1}, [&](const Eviction &, int32_t freed) {
+      return llama_memory_seq_rm(llama_get_memory(context_.get()), 0,
+                                 static_cast<llama_pos>(oldest),
+                                 static_cast<llama_pos>(oldest + freed));
+    });
   }
 
   /// Nodes that the callback was asked about, and times that it stopped the graph.

@@ -105,7 +105,7 @@ Outcome evict(bool latent, int threads, bool always_copy) {
   eviction.number = 3;
   eviction.params = params;
   eviction.rows = &rows;
-  evictor.evict({&eviction, 1});
+  evictor.evict({&eviction, 1}, [](const Eviction &, int32_t) { return true; });
   outcome.moved = eviction.moved;
   outcome.cache = cache.bytes();
   for (int32_t head = 0; head < evictor.survivor_heads(); ++head) {

@@ -151,7 +151,12 @@ size_t CudaEvictor::bytes() const {
 }
 
 // The working memory fits the largest budget, and nothing of it depends on the policy.
-void CudaEvictor::reserve(const vase_params & /*params*/) {}
+// Working memory is there for any policy with kernels.
+void CudaEvictor::reserve(const vase_params &params) {
+  if (vase_cuda_supports(params.policy) == 0)
+    throw Error("policy " + std::string(vase_policy_name(params.policy)) +
+                " has no CUDA kernels, and this context evicts on a CUDA device");
+}
 
 void CudaEvictor::store(std::span<const LayerQueries> layers,
                         std::span<const WantedQuery> wanted) noexcept {
@@ -233,7 +238,7 @@ void CudaEvictor::launch(Part &part, std::span<Eviction *const> group) const {
              "reading how many rows moved");
 }
 
-void CudaEvictor::evict_group(std::span<Eviction *const> group) {
+void CudaEvictor::evict_group(std::span<Eviction *const> group, const FreeLabels &free_labels) {
   for (const auto &part : parts_) launch(*part, group);
   for (const auto &part : parts_) {
     const CurrentDevice current(part->device);
@@ -247,11 +252,15 @@ void CudaEvictor::evict_group(std::span<Eviction *const> group) {
       moved = end;
     }
   }
-  for (Eviction *eviction : group)
-    eviction->rows->drop_oldest(eviction->rows->rows() - eviction->params.budget);
+  for (Eviction *eviction : group) {
+    const int32_t freed = eviction->rows->rows() - eviction->params.budget;
+    if (!free_labels(*eviction, freed)) continue;
+    eviction->rows->drop_oldest(freed, eviction->params.recency);
+    eviction->done = true;
+  }
 }
 
-void CudaEvictor::evict(std::span<Eviction> evictions) {
+void CudaEvictor::evict(std::span<Eviction> evictions, const FreeLabels &free_labels) {
   if (!capture_error_.empty())
     throw Error("CUDA failed while queries were copied: " + std::exchange(capture_error_, {}));
   std::vector<Eviction *> todo;
@@ -264,7 +273,7 @@ void CudaEvictor::evict(std::span<Eviction> evictions) {
   std::ranges::stable_sort(todo, less);
   for (auto first = todo.begin(); first != todo.end();) {
     const auto end = std::upper_bound(first, todo.end(), *first, less);
-    evict_group({first, end});
+    evict_group({first, end}, free_labels);
     first = end;
   }
 }

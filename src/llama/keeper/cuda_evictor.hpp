@@ -35,7 +35,7 @@ class CudaEvictor final : public Evictor, private QueryStore {
   QueryStore *queries() override { return window_ > 0 ? this : nullptr; }
   size_t bytes() const override;
   void reserve(const vase_params &params) override;
-  void evict(std::span<Eviction> evictions) override;
+  void evict(std::span<Eviction> evictions, const FreeLabels &free_labels) override;
   void copy(int32_t from, int32_t to) override;
   std::vector<int32_t> positions(int32_t stream, size_t layer, int32_t head,
                                  const SequenceRows &rows) const override;
@@ -67,7 +67,7 @@ class CudaEvictor final : public Evictor, private QueryStore {
   int32_t *positions_of(const Part &part, size_t index, int32_t stream) const;
   vase_cuda_item describe(const Part &part, size_t index, const Eviction &eviction) const;
   void launch(Part &part, std::span<Eviction *const> group) const;
-  void evict_group(std::span<Eviction *const> group);
+  void evict_group(std::span<Eviction *const> group, const FreeLabels &free_labels);
 
   std::span<const CacheLayer> layers_;
   int32_t cells_, n_sequences_;

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -25,7 +26,11 @@ struct Eviction {
   vase_params params{};          ///< of this sequence, reserved for
   SequenceRows *rows = nullptr;  ///< updated
   int64_t moved = 0;             ///< set by evict(): rows moved, summed over heads
+  bool done = false;             ///< set by evict(): rows has changed
 };
+
+/// Frees the cells of the `freed` oldest labels of a sequence; false if that cannot be.
+using FreeLabels = std::function<bool(const Eviction &eviction, int32_t freed)>;
 
 class Evictor {
  public:
@@ -40,10 +45,13 @@ class Evictor {
   /// Makes the working memory large enough for evictions with `params`.
   virtual void reserve(const vase_params &params) = 0;
 
-  /// Evicts sequences down to their budgets: chooses rows, moves them out of the cells with the
-  /// oldest labels, and updates `rows`; a sequence within its budget is left alone. The caller
-  /// frees the labels below rows->oldest_label() afterwards. Throws Error if libvase refuses.
-  virtual void evict(std::span<Eviction> evictions) = 0;
+  /// Evicts sequences down to their budgets: chooses rows, has the cells with the oldest labels
+  /// freed, moves what is kept out of them, and updates `rows`; a sequence within its budget is
+  /// left alone. Throws Error if libvase refuses. Where that happens, or `free_labels` says false,
+  /// the sequence is as it was: all is chosen before anything is freed or moved. (On a CUDA device,
+  /// where choosing and moving are one call, labels are freed after it. What libvase refuses leaves
+  /// the sequence as it was there, too; one whose labels cannot be freed is lost.)
+  virtual void evict(std::span<Eviction> evictions, const FreeLabels &free_labels) = 0;
 
   /// Gives the sequence `to` what is kept here of the sequence `from`. The caller copies the rows.
   virtual void copy(int32_t from, int32_t to) = 0;
@@ -65,9 +73,10 @@ struct ValueReport {
   std::vector<float> ranges;  ///< max - min of each row's value, in the order of rows.cells()
   int32_t n_protected = 0;    ///< rows that `eviction` would protect for them
 };
-/// `positions`: of the head's rows, as Evictor has them. Reads the cache through the host.
+/// `rows`: of the sequence; `positions`: of the head's rows, as Evictor has them. Reads the cache
+/// through the host.
 ValueReport look_at_values(const CacheLayer &layer, int32_t head, const Eviction &eviction,
-                           std::span<const int32_t> positions);
+                           const SequenceRows &rows, std::span<const int32_t> positions);
 
 }  // namespace vase
 

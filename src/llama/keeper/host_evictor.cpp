@@ -50,9 +50,10 @@ HostEvictor::HostEvictor(const vase_params &params, std::span<const CacheLayer> 
   keep_.resize(heads_.size() * cells_);
   positions_.resize(heads_.size() * cells_);
   moved_.resize(heads_.size());
-  task_ = [this](int index, int worker) {
-    evict_head(task_first_head_ + static_cast<size_t>(index), worker);
+  select_ = [this](int index, int worker) {
+    select(task_first_head_ + static_cast<size_t>(index), worker);
   };
+  move_ = [this](int index, int) { move(task_first_head_ + static_cast<size_t>(index)); };
 }
 
 void HostEvictor::reserve(const vase_params &params) {
@@ -85,55 +86,51 @@ size_t HostEvictor::bytes() const {
   return bytes;
 }
 
-void HostEvictor::evict(std::span<Eviction> evictions) {
-  for (Eviction &eviction : evictions) evict_one(eviction);
+void HostEvictor::evict(std::span<Eviction> evictions, const FreeLabels &free_labels) {
+  for (Eviction &eviction : evictions) evict_one(eviction, free_labels);
 }
 
-void HostEvictor::evict_one(Eviction &eviction) {
+void HostEvictor::evict_one(Eviction &eviction, const FreeLabels &free_labels) {
   const int32_t freed = eviction.rows->rows() - eviction.params.budget;
   if (freed <= 0) return;
   eviction_ = &eviction;
-  error_.clear();
+  for_each_head(select_, false);
+  if (!free_labels(eviction, freed)) return;
+  for_each_head(move_, true);
+  eviction.rows->drop_oldest(freed);
+  eviction.moved = std::accumulate(moved_.begin(), moved_.end(), int64_t{0});
+  eviction.done = true;
+}
 
+// Rows that the CPU cannot reach are copied here, a layer at a time, and back if they were moved.
+void HostEvictor::for_each_head(const std::function<void(int, int)> &task, bool moves) {
+  error_.clear();
   if (!copies_) {
     task_first_head_ = 0;
-    pool_.parallel_for(survivor_heads(), task_);
+    pool_.parallel_for(survivor_heads(), task);
   } else {
     for (size_t index = 0; index < layers_.size(); ++index) {
       const CacheLayer &layer = layers_[index];
       const bool shared = layer.values.tensor == layer.keys.tensor;
-      layer.keys.read_stream(eviction.stream, key_copy_);
-      if (!shared) layer.values.read_stream(eviction.stream, value_copy_);
+      layer.keys.read_stream(eviction_->stream, key_copy_);
+      if (!shared) layer.values.read_stream(eviction_->stream, value_copy_);
       task_first_head_ = first_head_[index];
-      pool_.parallel_for(layer.n_heads, task_);
-      layer.keys.write_stream(eviction.stream, key_copy_);
-      if (!shared) layer.values.write_stream(eviction.stream, value_copy_);
+      pool_.parallel_for(layer.n_heads, task);
+      if (moves) layer.keys.write_stream(eviction_->stream, key_copy_);
+      if (moves && !shared) layer.values.write_stream(eviction_->stream, value_copy_);
     }
   }
   if (!error_.empty()) throw Error("eviction failed: " + error_);
-
-  eviction.rows->drop_oldest(freed);
-  eviction.moved = std::accumulate(moved_.begin(), moved_.end(), int64_t{0});
 }
 
-void HostEvictor::evict_head(size_t index, int worker) {
-  const auto [layer_index, head] = heads_[index];
+// Masks and positions of a layer are packed for the rows there are now; the layer's share of the
+// buffers starts where its first head would be if it held all cells.
+vase_layer HostEvictor::describe_now(size_t layer_index) {
   const CacheLayer &layer = layers_[layer_index];
-  SequenceRows &rows = *eviction_->rows;
-  const int32_t n_rows = rows.rows();
-  const auto n = static_cast<size_t>(n_rows);
-  const int32_t freed = n_rows - eviction_->params.budget;
-
-  // Masks and positions of a layer are packed for the rows there are now; the layer's share of the
-  // buffers starts where its first head would be if it held all cells.
-  uint8_t *keep = keep_.data() + first_head_[layer_index] * cells_;
-  int32_t *positions = positions_.data() + first_head_[layer_index] * cells_;
-  const std::span<int32_t> own(positions + static_cast<size_t>(head) * n, n);
-  rows.positions(static_cast<int32_t>(index), own);
-
-  vase_layer described = describe(layer, layer_index, *eviction_, rings_, n_rows);
+  const SequenceRows &rows = *eviction_->rows;
+  vase_layer described = describe(layer, layer_index, *eviction_, rings_, rows.rows());
   described.cells = rows.cells().data();
-  described.positions = positions;
+  described.positions = positions_.data() + first_head_[layer_index] * cells_;
   if (copies_) {
     const bool shared = layer.values.tensor == layer.keys.tensor;
     described.keys = layer.keys.in_copy(key_copy_);
@@ -142,19 +139,39 @@ void HostEvictor::evict_head(size_t index, int worker) {
     described.keys = layer.keys.in_place(eviction_->stream);
     described.values = layer.values.in_place(eviction_->stream);
   }
+  return described;
+}
 
+std::span<int32_t> HostEvictor::own_positions(size_t index) {
+  const auto [layer, head] = heads_[index];
+  const auto n = static_cast<size_t>(eviction_->rows->rows());
+  return {positions_.data() + first_head_[layer] * cells_ + static_cast<size_t>(head) * n, n};
+}
+
+void HostEvictor::select(size_t index, int worker) {
+  const auto [layer, head] = heads_[index];
+  eviction_->rows->positions(static_cast<int32_t>(index), own_positions(index));
+  const vase_layer described = describe_now(layer);
   std::vector<std::byte> &workspace = workspaces_[static_cast<size_t>(worker)];
-  const bool ok = vase_select(&eviction_->params, &described, head, 1, keep, workspace.data(),
-                              workspace.size()) == VASE_OK &&
-                  vase_compact(&described, keep, 0, head, 1, positions) == VASE_OK;
-  if (!ok) {
-    const std::lock_guard lock(error_mutex_);
-    error_ = vase_last_error();
-    return;
-  }
-  const uint8_t *own_keep = keep + static_cast<size_t>(head) * n;
+  note(vase_select(&eviction_->params, &described, head, 1, keep_of(layer), workspace.data(),
+                   workspace.size()));
+}
+
+void HostEvictor::move(size_t index) {
+  const auto [layer, head] = heads_[index];
+  const vase_layer described = describe_now(layer);
+  int32_t *positions = positions_.data() + first_head_[layer] * cells_;
+  note(vase_compact(&described, keep_of(layer), 0, head, 1, positions));
+  const int32_t n_rows = described.n_rows, freed = n_rows - eviction_->params.budget;
+  const uint8_t *own_keep = keep_of(layer) + static_cast<ptrdiff_t>(head) * n_rows;
   moved_[index] = std::count(own_keep, own_keep + freed, uint8_t{1});
-  rows.set_survivors(static_cast<int32_t>(index), own, freed);
+  eviction_->rows->set_survivors(static_cast<int32_t>(index), own_positions(index), freed);
+}
+
+void HostEvictor::note(vase_status status) {
+  if (status == VASE_OK) return;
+  const std::lock_guard lock(error_mutex_);
+  error_ = vase_last_error();
 }
 
 std::vector<int32_t> HostEvictor::positions(int32_t /*stream*/, size_t layer, int32_t head,
@@ -165,8 +182,7 @@ std::vector<int32_t> HostEvictor::positions(int32_t /*stream*/, size_t layer, in
 }
 
 ValueReport look_at_values(const CacheLayer &cache, int32_t head, const Eviction &eviction,
-                           std::span<const int32_t> positions) {
-  const SequenceRows &rows = *eviction.rows;
+                           const SequenceRows &rows, std::span<const int32_t> positions) {
   if (rows.rows() == 0) return {};
   vase_layer described = describe(cache, 0, eviction, QueryRings(), rows.rows());
   described.n_heads = 1;

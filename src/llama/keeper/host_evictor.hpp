@@ -23,7 +23,7 @@ class HostEvictor final : public Evictor {
   QueryStore *queries() override { return rings_.window() > 0 ? &rings_ : nullptr; }
   size_t bytes() const override;
   void reserve(const vase_params &params) override;
-  void evict(std::span<Eviction> evictions) override;
+  void evict(std::span<Eviction> evictions, const FreeLabels &free_labels) override;
   void copy(int32_t from, int32_t to) override { rings_.copy(from, to); }
   std::vector<int32_t> positions(int32_t stream, size_t layer, int32_t head,
                                  const SequenceRows &rows) const override;
@@ -38,8 +38,14 @@ class HostEvictor final : public Evictor {
     int32_t head;  // within the layer
   };
 
-  void evict_one(Eviction &eviction);
-  void evict_head(size_t index, int worker);
+  void evict_one(Eviction &eviction, const FreeLabels &free_labels);
+  void for_each_head(const std::function<void(int, int)> &task, bool moves);
+  void select(size_t index, int worker);
+  void move(size_t index);
+  vase_layer describe_now(size_t layer);
+  uint8_t *keep_of(size_t layer) { return keep_.data() + first_head_[layer] * cells_; }
+  std::span<int32_t> own_positions(size_t index);
+  void note(vase_status status);
 
   std::span<const CacheLayer> layers_;
   std::vector<Head> heads_;
@@ -55,7 +61,7 @@ class HostEvictor final : public Evictor {
   std::vector<std::byte> key_copy_, value_copy_;    // one stream of one layer
 
   // Of the running eviction.
-  std::function<void(int, int)> task_;
+  std::function<void(int, int)> select_, move_;
   size_t task_first_head_ = 0;
   const Eviction *eviction_ = nullptr;
   std::mutex error_mutex_;

@@ -30,6 +30,10 @@ class SequenceRows {
   int32_t new_rows() const { return rows() - n_survivors_; }
   /// The oldest live label.
   int64_t oldest_label() const { return tokens_ - rows(); }
+  /// The first token from which on every row still lies in the cell that it was written to, in all
+  /// heads: what came after may be taken back. Where survivors are kept elsewhere it may be later
+  /// than it need be.
+  int64_t first_own() const { return first_own_; }
   /// Cells in the order of their labels, the oldest first.
   std::span<const int32_t> cells() const { return cells_; }
 
@@ -40,12 +44,33 @@ class SequenceRows {
   /// Tells what a head holds after an eviction: of `positions` (as above, after the moves) all but
   /// the first `freed`. Heads may be told from several threads; drop_oldest() follows once.
   void set_survivors(int32_t head, std::span<const int32_t> positions, int32_t freed);
-  void drop_oldest(int32_t freed);
+  /// `recency`: newest rows that the eviction surely left where they were; matters only where
+  /// survivors are kept elsewhere.
+  void drop_oldest(int32_t freed, int32_t recency = 0);
+  /// Takes the tokens from `tokens` on back. Throws Error if that is below first_own().
+  void truncate(int64_t tokens);
   void clear();
 
+  /// Plain data, without pointers: what save() gives, restore() takes back, here or elsewhere.
+  struct Record {
+    int64_t tokens = 0;
+    int64_t first_own = 0;
+    int32_t n_survivors = 0;
+    std::vector<int32_t> cells;      ///< in label order; whoever moved the rows renumbers them
+    std::vector<int32_t> survivors;  ///< [heads][n_survivors] token indices
+  };
+  Record save() const;
+  /// Throws Error if `record` does not fit: other heads, more rows than there are cells.
+  void restore(const Record &record);
+
  private:
+  int64_t find_first_own() const;
+
+  int32_t heads_ = 0;
   int32_t budget_ = 0;
+  int32_t capacity_ = 0;  // cells
   int64_t tokens_ = 0;
+  int64_t first_own_ = 0;
   int32_t n_survivors_ = 0;         // the first cells, whose rows differ from head to head
   std::vector<int32_t> cells_;      // in label order
   std::vector<int32_t> survivors_;  // [heads][budget] token indices

@@ -1,0 +1,89 @@
+// When a sequence is evicted from, what the eviction is given, and what follows from it.
+#include <algorithm>
+#include <chrono>
+#include <string>
+#include <tuple>
+
+#include "llama/keeper/keeper.hpp"
+
+namespace vase {
+
+bool Keeper::is_time(int32_t sequence, When when) const {
+  if (!evictor_) return false;
+  const vase_params &p = params(sequence);
+  return when == When::kFull ? free_cells(sequence) == 0
+                             : ledger_.rows(sequence).rows() >= p.budget + p.interval;
+}
+
+int32_t Keeper::free_cells(int32_t sequence) const {
+  return options_.cells - ledger_.rows(sequence).rows();
+}
+
+int32_t Keeper::room(int32_t sequence, When when) const {
+  return is_time(sequence, when) ? options_.cells - params(sequence).budget : free_cells(sequence);
+}
+
+// Token positions that stay. Of a prompt longer than its share the newest rows stay. The share
+// never crowds out sinks and recency window.
+std::pair<int32_t, int32_t> Keeper::pinned(int32_t sequence) const {
+  const Treatment &own = treatment(sequence);
+  const int64_t share = std::min<int64_t>(
+      static_cast<int64_t>(static_cast<double>(own.pin_prompt) * own.params.budget),
+      own.params.budget - own.params.recency - own.params.sinks);
+  if (share <= 0) return {0, 0};
+  // What has been read of the prompt so far, so that it does not matter how the prompt was cut.
+  const int64_t end = std::min(ledger_.prompt_end(sequence), ledger_.tokens(sequence));
+  return {static_cast<int32_t>(std::max<int64_t>(0, end - share)), static_cast<int32_t>(end)};
+}
+
+Eviction Keeper::next_eviction(int32_t sequence) const {
+  Eviction eviction;
+  eviction.stream = sequence;
+  eviction.draw_stream = treatment(sequence).draw_stream;
+  eviction.number = static_cast<uint32_t>(ledger_.evictions(sequence));
+  std::tie(eviction.pinned_begin, eviction.pinned_end) = pinned(sequence);
+  eviction.params = params(sequence);
+  return eviction;
+}
+
+void Keeper::settle(std::span<const int32_t> sequences, When when) {
+  std::vector<int32_t> due;
+  for (const int32_t sequence : sequences)
+    if (is_time(sequence, when)) due.push_back(sequence);
+  if (!due.empty()) evict(due);
+}
+
+void Keeper::evict(const std::vector<int32_t> &due) {
+  const auto start = std::chrono::steady_clock::now();
+  std::vector<Eviction> evictions;
+  for (const int32_t sequence : due) {
+    evictions.push_back(next_eviction(sequence));
+    evictions.back().rows = &ledger_.rows_to_evict(sequence);
+  }
+  std::string refused;
+  const FreeLabels free_labels = [&](const Eviction &eviction, int32_t freed) {
+    const int64_t first = eviction.rows->oldest_label();
+    if (labels_->remove(eviction.stream, first, first + freed)) return true;
+    if (refused.empty())
+      refused = "llama.cpp does not free positions " + std::to_string(first) + " to " +
+                std::to_string(first + freed - 1) + " of sequence " +
+                std::to_string(eviction.stream) + ", so it cannot be evicted from";
+    return false;
+  };
+  const auto note = [&] {
+    for (const Eviction &eviction : evictions)
+      if (eviction.done) ledger_.add_eviction(eviction.stream, eviction.moved);
+    eviction_seconds_ +=
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  try {
+    evictor_->evict(evictions, free_labels);
+  } catch (...) {
+    note();
+    throw;
+  }
+  note();
+  if (!refused.empty()) throw Error(refused);
+}
+
+}  // namespace vase
