@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <random>
@@ -8,6 +9,7 @@
 #include "ggml-cpu.h"
 #include "ggml.h"
 #include "llama/keeper/host_evictor.hpp"
+#include "vase/llama.hpp"
 
 namespace vase {
 namespace {
@@ -36,6 +38,7 @@ class Cache {
   }
 
   const std::vector<CacheLayer> &layers() const { return layers_; }
+  CacheLayer &layer(size_t index) { return layers_[index]; }
   std::vector<std::byte> bytes() const {
     std::vector<std::byte> all;
     for (ggml_tensor *t = ggml_get_first_tensor(context_.get()); t != nullptr;
@@ -125,6 +128,47 @@ TEST(Evictor, HostCopiesOfADeviceCacheGiveTheSame) {
     EXPECT_EQ(in_place.positions, copied.positions);
     EXPECT_EQ(in_place.cache, copied.cache);
   }
+}
+
+// All is chosen before labels are freed and rows move: whether llama.cpp keeps the labels or
+// libvase refuses the last layer, the sequence is as it was.
+TEST(Evictor, LeavesASequenceAsItWasIfAnythingFails) {
+  for (const bool always_copy : {false, true})
+    for (const bool labels_stay : {false, true}) {
+      Cache cache(false);
+      vase_params own = vase_params_default(vase_policy_find("random"), 64);
+      own.recency = 16;
+      HostEvictor evictor(own, cache.layers(), kCells, kStreams, 1, always_copy);
+      if (!labels_stay) cache.layer(kLayers - 1).scale = -1;  // refused
+      SequenceRows rows(evictor.survivor_heads(), own.budget, kCells);
+      for (int32_t i = 0; i < 80; ++i) rows.append(i);
+      const std::vector<std::byte> before = cache.bytes();
+      int asked = 0;
+      Eviction eviction;
+      eviction.params = own;
+      eviction.rows = &rows;
+      const auto evict = [&] {
+        evictor.evict({&eviction, 1}, [&](const Eviction &, int32_t freed) {
+          EXPECT_EQ(freed, 80 - 64);
+          EXPECT_EQ(cache.bytes(), before);
+          ++asked;
+          return false;
+        });
+      };
+      if (labels_stay)
+        evict();
+      else
+        EXPECT_THROW(evict(), Error);
+      EXPECT_EQ(asked, labels_stay ? 1 : 0);
+      EXPECT_FALSE(eviction.done);
+      EXPECT_EQ(cache.bytes(), before);
+      EXPECT_EQ(rows.rows(), 80);
+      std::vector<int32_t> positions(80);
+      for (int32_t head = 0; head < evictor.survivor_heads(); ++head) {
+        rows.positions(head, positions);
+        EXPECT_TRUE(std::ranges::is_sorted(positions));
+      }
+    }
 }
 
 TEST(Evictor, ThreadsDoNotMatter) {

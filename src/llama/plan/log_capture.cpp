@@ -9,31 +9,65 @@
 namespace vase {
 namespace {
 
-std::mutex &capture_mutex() {
-  static std::mutex mutex;
-  return mutex;
-}
-
 size_t to_bytes(double mebibytes) {
   return static_cast<size_t>(std::llround(mebibytes * 1024.0 * 1024.0));
 }
 
 }  // namespace
 
+// What llama.cpp is given as its log. It lives as long as the process, for a thread may have read
+// the log's address before a capture ended and call it afterwards.
+struct LogCapture::Sink {
+  std::mutex one_at_a_time;  // held by the capture there is
+  std::mutex mutex;          // over what follows
+  LogCapture *capture = nullptr;
+  ggml_log_callback next = nullptr;  // where lines go without a capture
+  void *next_data = nullptr;
+};
+
+LogCapture::Sink &LogCapture::sink() {
+  static Sink *sink = new Sink;  // outlives static objects, too
+  return *sink;
+}
+
 LogCapture::LogCapture(bool pass_on) : pass_on_(pass_on) {
-  capture_mutex().lock();
-  llama_log_get(&next_, &next_data_);
-  llama_log_set(receive, this);
+  Sink &own = sink();
+  own.one_at_a_time.lock();
+  ggml_log_callback next = nullptr;
+  void *next_data = nullptr;
+  llama_log_get(&next, &next_data);
+  {
+    const std::lock_guard lock(own.mutex);
+    own.capture = this;
+    if (next != receive) {
+      own.next = next;
+      own.next_data = next_data;
+    }
+  }
+  llama_log_set(receive, nullptr);
 }
 
 LogCapture::~LogCapture() {
-  llama_log_set(next_, next_data_);
-  capture_mutex().unlock();
+  Sink &own = sink();
+  ggml_log_callback next = nullptr;
+  void *next_data = nullptr, *data = nullptr;
+  ggml_log_callback current = nullptr;
+  {
+    const std::lock_guard lock(own.mutex);
+    own.capture = nullptr;
+    next = own.next;
+    next_data = own.next_data;
+  }
+  // Somebody may have set a log of his own meanwhile, which stays.
+  llama_log_get(&current, &data);
+  if (current == receive) llama_log_set(next, next_data);
+  own.one_at_a_time.unlock();
 }
 
 size_t LogCapture::mebibytes(std::string_view label) const {
   const std::string start = std::string(label) + " =";
   size_t bytes = 0;
+  const std::lock_guard lock(lines_mutex_);
   for (const std::string &line : lines_) {
     const size_t at = line.find(start);
     if (at != std::string::npos)
@@ -44,6 +78,7 @@ size_t LogCapture::mebibytes(std::string_view label) const {
 
 std::vector<LoggedCache> LogCapture::caches() const {
   std::vector<LoggedCache> caches;
+  const std::lock_guard lock(lines_mutex_);
   for (const std::string &line : lines_) {
     const size_t at = line.find(": size =");
     double mebibytes = 0;
@@ -59,17 +94,31 @@ std::vector<LoggedCache> LogCapture::caches() const {
 }
 
 std::string LogCapture::last_error(const std::string &otherwise) const {
+  const std::lock_guard lock(lines_mutex_);
   return last_error_.empty() ? otherwise : last_error_;
 }
 
-void LogCapture::receive(ggml_log_level level, const char *text, void *capture) {
-  auto *self = static_cast<LogCapture *>(capture);
+void LogCapture::receive(ggml_log_level level, const char *text, void * /*nothing*/) {
+  Sink &own = sink();  // not the argument: llama.cpp sets a log and its data one after the other
+  ggml_log_callback next = nullptr;
+  void *next_data = nullptr;
+  {
+    const std::lock_guard lock(own.mutex);
+    if (own.capture != nullptr) own.capture->keep(level, text);
+    if (own.capture == nullptr || own.capture->pass_on_) {
+      next = own.next;
+      next_data = own.next_data;
+    }
+  }
+  if (next != nullptr) next(level, text, next_data);
+}
+
+void LogCapture::keep(ggml_log_level level, const char *text) {
   std::string line = text;
   while (!line.empty() && line.back() == '\n') line.pop_back();
-  const std::lock_guard lock(self->lines_mutex_);  // a context in another thread may have its say
-  if (level == GGML_LOG_LEVEL_ERROR && !line.empty()) self->last_error_ = line;
-  self->lines_.push_back(std::move(line));
-  if (self->pass_on_ && self->next_ != nullptr) self->next_(level, text, self->next_data_);
+  const std::lock_guard lock(lines_mutex_);
+  if (level == GGML_LOG_LEVEL_ERROR && !line.empty()) last_error_ = line;
+  lines_.push_back(std::move(line));
 }
 
 }  // namespace vase

@@ -21,7 +21,8 @@ struct LoggedCache {
 };
 
 /// While it lives, keeps llama.cpp's log lines. llama.cpp has one log for the process, so captures
-/// exclude each other and see the lines of all threads.
+/// exclude each other and see the lines of all threads; one thread must not make two at a time. A
+/// thread that is about to log when a capture ends still finds somebody to log to.
 class LogCapture {
  public:
   /// `pass_on`: lines still go where they went before.
@@ -38,12 +39,13 @@ class LogCapture {
   std::string last_error(const std::string &otherwise) const;
 
  private:
-  static void receive(ggml_log_level level, const char *text, void *capture);
+  struct Sink;
+  static Sink &sink();
+  static void receive(ggml_log_level level, const char *text, void *nothing);
+  void keep(ggml_log_level level, const char *text);
 
   bool pass_on_;
-  ggml_log_callback next_ = nullptr;
-  void *next_data_ = nullptr;
-  std::mutex lines_mutex_;
+  mutable std::mutex lines_mutex_;  // a context in another thread may have its say
   std::vector<std::string> lines_;
   std::string last_error_;
 };
