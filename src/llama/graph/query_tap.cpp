@@ -50,6 +50,9 @@ void QueryTap::want(std::span<const Placement> placements) {
     }
     ++token;
   }
+  // One call of a store must not write a slot twice: of more tokens than slots the newest count.
+  const int64_t oldest = token - store_->window();
+  std::erase_if(wanted_, [&](const WantedQuery &query) { return query.token < oldest; });
 }
 
 // Layers that share a cache tensor show several attention nodes; the first one speaks for them.

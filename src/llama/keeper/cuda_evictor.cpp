@@ -150,8 +150,8 @@ size_t CudaEvictor::bytes() const {
   return bytes;
 }
 
-// The working memory fits the largest budget, and nothing of it depends on the policy.
-// Working memory is there for any policy with kernels.
+// The working memory fits the largest budget, and nothing of it depends on the policy. A policy
+// without kernels is refused here, before any text.
 void CudaEvictor::reserve(const vase_params &params) {
   if (vase_cuda_supports(params.policy) == 0)
     throw Error("policy " + std::string(vase_policy_name(params.policy)) +
