@@ -101,8 +101,8 @@ void EvalArguments::add_to(CLI::App &app) {
       ->excludes("--pack")
       ->group(kQuestionGroup);
   option("--grader", grader,
-         "for --problems: number, latex, choice, text, assignment or equation (default: as they "
-         "call for)")
+         "for --problems: number, latex, choice, text, exact, assignment or equation (default: "
+         "as they call for)")
       ->group(kQuestionGroup);
   option("--where", where,
          "for --problems: only questions whose field has one of these values: level=1,2,3")

@@ -187,7 +187,7 @@ std::vector<Question> with_graders(std::vector<ReadQuestion> read, const ReadOpt
       const Kind &kind = kinds[question.task];
       const bool number = kind.numbers || (!kind.mathematics && is_number(question.expected));
       if (number) question.grader = Grader::number;
-      if (!number && !kind.mathematics) question.grader = Grader::text;
+      if (!number && !kind.mathematics) question.grader = Grader::exact;
     }
     if (question.grader != Grader::reasoner) {
       if (options.grader) question.grader = *options.grader;
@@ -280,7 +280,7 @@ std::vector<Question> read_questions(const std::filesystem::path &path,
   if (left_out > 0 && options.notes != nullptr) {
     options.notes->push_back(fmt::format(
         "{}: {} questions have many right answers (word ladders and their like) and are left out; "
-        "--grader text takes the file's own answer for the only one",
+        "--grader exact takes the file's own answer for the only one",
         path.string(), left_out));
   }
   if (read.empty()) throw Error(fmt::format("{} holds no questions", path.string()));

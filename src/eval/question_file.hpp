@@ -34,7 +34,7 @@ struct ReadOptions {
 /// commas. Lines as `vase tasks make` writes them are our tasks; others are puzzles (read_puzzle)
 /// or have a question and an answer (read_shared). Of the latter the grader is choice if there are
 /// choices, number if all answers of a task are numbers, latex if the file is of mathematics or an
-/// answer is LaTeX, else number or text, as each answer is. Throws Error that names file and line
+/// answer is LaTeX, else number or exact, as each answer is. Throws Error that names file and line
 /// and the fields that were looked for if one cannot be read.
 std::vector<Question> read_questions(const std::filesystem::path &path, const ReadOptions &options);
 

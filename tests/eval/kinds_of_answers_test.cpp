@@ -68,10 +68,11 @@ TEST(Equation, IsExact) {
 
 TEST_F(KindsOfAnswers, Words) {
   const Question question = read(R"({"input": "Sort.", "target": "apple pear"})");
-  EXPECT_EQ(question.grader, Grader::text);
+  EXPECT_EQ(question.grader, Grader::exact);
   EXPECT_TRUE(right(question, "\\boxed{\\text{Apple, pear}}"));
   EXPECT_TRUE(right(question, "The answer is: apple, pear."));
   EXPECT_FALSE(right(question, "\\boxed{pear apple}"));
+  EXPECT_FALSE(right(question, "\\boxed{fig apple pear plum}")) << "not one among many";
   EXPECT_EQ(plain_text("\\frac{1}{2}"), "1/2");
   EXPECT_EQ(plain_text("2 \\times 3"), plain_text("2 * 3"));
 }
