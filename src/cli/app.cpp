@@ -15,6 +15,7 @@
 #include "cli/fidelity.hpp"
 #include "cli/inspect.hpp"
 #include "cli/interrupt.hpp"
+#include "cli/models.hpp"
 #include "cli/output.hpp"
 #include "cli/page.hpp"
 #include "cli/plan.hpp"
@@ -92,6 +93,7 @@ std::unique_ptr<CLI::App> make_app() {
   add_plan_command(*app);
   add_bench_command(*app);
   add_policies_command(*app);
+  add_models_command(*app);
   add_tasks_command(*app);
   add_eval_command(*app);
   add_fidelity_command(*app);

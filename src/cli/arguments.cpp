@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "cli/default_files.hpp"
+#include "cli/model_catalogue.hpp"
 #include "cli/policy_list.hpp"
 #include "cli/suggest.hpp"
 #include "engine/machine.hpp"
@@ -111,7 +112,8 @@ CLI::Validator between(double low, double high) {
 
 void ModelArguments::add_to(CLI::App &app) {
   app.add_option("-m,--model", path,
-                 "GGUF file (default: SmolLM2-135M-Instruct with the reasoner's adapter)")
+                 "GGUF file, or a name that `vase models` lists (default: SmolLM2-135M-Instruct "
+                 "with the reasoner's adapter)")
       ->group(kModelGroup);
   app.add_flag("--no-reasoner", no_reasoner, "the default model without the reasoner's adapter")
       ->group(kModelGroup);
@@ -126,13 +128,13 @@ void ModelArguments::add_to(CLI::App &app) {
 }
 
 std::filesystem::path ModelArguments::file() const {
-  if (!path.empty()) return path;
+  if (!path.empty()) return model_file(path);
   auto standard = default_model();
   if (std::filesystem::exists(standard)) return standard;
   throw Error(
-      fmt::format("no model given (-m), and the default one is not at {}: `make model` or "
-                  "scripts/fetch-model.sh fetches it",
-                  standard.string()));
+      fmt::format("no model given (-m), and the default one is not at {}: `make model` or {} "
+                  "fetches it",
+                  standard.string(), fetch_command(known_models().front())));
 }
 
 engine::ModelOptions ModelArguments::options() const {

@@ -18,14 +18,15 @@ namespace vase::cli {
 
 /// Which model.
 struct ModelArguments {
-  std::string path;  ///< empty: the default model
+  std::string path;  ///< or a name of the catalogue; empty: the default model
   bool no_reasoner = false;
   std::vector<std::string> loras;
   std::int32_t n_gpu_layers = -1;  ///< -1: all that fit, as llama.cpp decides
   bool verbose = false;
 
   void add_to(CLI::App &app);
-  /// The file to load. Throws Error if none was given and the default one was not fetched yet.
+  /// The file to load. Throws Error if a model was named that is not known or not fetched yet, or
+  /// none was given and the default one is not there.
   std::filesystem::path file() const;
   engine::ModelOptions options() const;
   llama_model_params llama_params() const;

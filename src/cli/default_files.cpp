@@ -41,13 +41,13 @@ struct Places {
 
 }  // namespace
 
-std::filesystem::path default_model() {
+std::filesystem::path models_folder() {
   auto cache = environment_path("VASE_CACHE");
   if (cache.empty() && !environment_path("XDG_CACHE_HOME").empty()) {
     cache = environment_path("XDG_CACHE_HOME") / "vase";
   }
   if (cache.empty()) cache = environment_path("HOME") / ".cache" / "vase";
-  return cache / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf";
+  return cache / "models";
 }
 
 std::filesystem::path reasoner_adapter() {

@@ -1,14 +1,13 @@
-// Files that the program finds by itself: the model that is used when none is named
-// (SmolLM2-135M-Instruct with the reasoner's adapter), and its scripts.
+// Files that the program finds by itself: fetched models, the reasoner's adapter, its scripts.
 #pragma once
 
 #include <filesystem>
 
 namespace vase::cli {
 
-/// Where `make model` puts the base model: models/ of $VASE_CACHE, else of $XDG_CACHE_HOME/vase,
+/// Where scripts/fetch-model.sh puts models: models/ of $VASE_CACHE, else of $XDG_CACHE_HOME/vase,
 /// else of ~/.cache/vase.
-std::filesystem::path default_model();
+std::filesystem::path models_folder();
 
 /// The reasoner's LoRA adapter: ../share/vase beside an installed program, else models/ of the
 /// source tree that the program was built from. Throws Error if it is in neither.

@@ -41,4 +41,11 @@ std::string nearest(std::string_view word, const std::vector<std::string> &candi
   return best;
 }
 
+std::vector<std::string> by_nearness(std::string_view word, std::vector<std::string> candidates) {
+  std::ranges::stable_sort(candidates, {}, [&](const std::string &candidate) {
+    return candidate.find(word) != candidate.npos ? 0 : edit_distance(word, candidate);
+  });
+  return candidates;
+}
+
 }  // namespace vase::cli

@@ -11,4 +11,7 @@ namespace vase::cli {
 /// finger.
 std::string nearest(std::string_view word, const std::vector<std::string> &candidates);
 
+/// All candidates: first those that contain `word`, then the others by edit distance.
+std::vector<std::string> by_nearness(std::string_view word, std::vector<std::string> candidates);
+
 }  // namespace vase::cli

@@ -12,6 +12,7 @@
 #include "../engine/text_model.hpp"
 #include "../llama/tiny_models.hpp"
 #include "cli/default_files.hpp"
+#include "cli/model_catalogue.hpp"
 #include "engine/machine.hpp"
 #include "process.hpp"
 

@@ -51,6 +51,12 @@ TEST(Nearest, SuggestsSlipsOnly) {
   EXPECT_EQ(nearest("completely-different", names), "");
 }
 
+TEST(Nearest, OrdersAll) {
+  const std::vector<std::string> names = {"vase", "vase-cur", "snapkv", "rkv"};
+  EXPECT_THAT(by_nearness("cur", names), ElementsAre("vase-cur", "rkv", "vase", "snapkv"));
+  EXPECT_THAT(by_nearness("snapk", names), ElementsAre("snapkv", "vase", "rkv", "vase-cur"));
+}
+
 TEST(Table, AlignsColumns) {
   Table table({"name", "n"});
   table.add({"a", "100"});

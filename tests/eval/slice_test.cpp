@@ -10,6 +10,7 @@
 #include "../cli/process.hpp"
 #include "../llama/tiny_models.hpp"
 #include "cli/default_files.hpp"
+#include "cli/model_catalogue.hpp"
 #include "eval/run_file.hpp"
 #include "tasks/registry.hpp"
 

