@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <utility>
+
+#include "engine/logit_blocks.hpp"
+#include "engine/shortlist.hpp"
 
 namespace vase::engine {
 namespace {
@@ -15,20 +17,15 @@ double seconds(std::chrono::steady_clock::duration duration) {
 // The logarithm of the softmax at `token` and at the `n` likeliest tokens.
 std::vector<TokenLogprob> logprobs(std::span<const float> logits, llama_token token,
                                    std::int32_t n) {
-  const float max = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp(static_cast<double>(logit - max));
-  const float log_sum = max + static_cast<float>(std::log(sum));
-  const auto logit_of = [&](llama_token t) { return logits[static_cast<std::size_t>(t)]; };
-
-  std::vector<llama_token> order(logits.size());
-  std::iota(order.begin(), order.end(), 0);
-  const auto count = std::min<std::ptrdiff_t>(n, std::ssize(order));
-  std::partial_sort(order.begin(), order.begin() + count, order.end(),
-                    [&](llama_token a, llama_token b) { return logit_of(a) > logit_of(b); });
-  std::vector<TokenLogprob> result = {{token, logit_of(token) - log_sum}};
-  for (const llama_token likely : std::span(order).first(static_cast<std::size_t>(count))) {
-    result.push_back({likely, logit_of(likely) - log_sum});
+  LogitBlocks blocks;
+  blocks.read(logits);
+  const float log_sum = blocks.max() + static_cast<float>(std::log(blocks.exp_sum()));
+  std::vector<TokenLogprob> result = {{token, logits[static_cast<std::size_t>(token)] - log_sum}};
+  if (n == 0) return result;
+  std::vector<llama_token_data> likeliest;
+  shortlist_top_k(blocks, n, likeliest);
+  for (const llama_token_data &likely : likeliest) {
+    result.push_back({likely.id, likely.logit - log_sum});
   }
   return result;
 }

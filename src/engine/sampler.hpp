@@ -1,4 +1,5 @@
-// Picks the next token: llama.cpp's sampler chain behind a small set of options.
+// Picks the next token: llama.cpp's samplers behind a small set of options. The first filter, which
+// sees the whole vocabulary, is our own (shortlist.hpp); the others see what it left.
 #pragma once
 
 #include <cstdint>
@@ -6,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/logit_blocks.hpp"
 #include "llama.h"
 
 namespace vase::engine {
@@ -24,18 +26,24 @@ class Sampler {
  public:
   Sampler(const llama_vocab *vocab, const SamplingOptions &options);
 
-  /// Picks from [n_vocab] logits. Touches nothing but this sampler, so samplers of several
+  /// Picks from [n_vocab] logits. The draws of a seed are those of llama.cpp's chain of top-k,
+  /// top-p, min-p, temperature and dist, but where logits are equal or a sum of probabilities meets
+  /// top-p to within its rounding. Touches nothing but this sampler, so samplers of several
   /// sequences may run at the same time.
   llama_token sample(std::span<const float> logits);
 
  private:
-  llama_token likeliest(std::span<const float> logits) const;
+  std::span<const float> without_forbidden(std::span<const float> logits);
+  llama_token_data_array shortlist();
 
   struct Deleter {
     void operator()(llama_sampler *chain) const { llama_sampler_free(chain); }
   };
+  SamplingOptions options_;
   std::unique_ptr<llama_sampler, Deleter> chain_;  // null: always the likeliest token
   std::vector<llama_token> forbidden_;             // tokens that end a text, if they are ignored
+  std::vector<float> allowed_;                     // the logits without them
+  LogitBlocks logits_;
   std::vector<llama_token_data> candidates_;
 };
 
