@@ -16,9 +16,9 @@ catalogue="$ROOT/models/catalogue"
 
 # Sets name, model, bytes and model_sha256 to a row of the table; the default's is the first.
 find_model() {
-  local wanted=$1 header licence names=()
+  local wanted=$1 licence names=()
   {
-    read -r header
+    read -r _
     # shellcheck disable=SC2034  # the licence is for `vase models`
     while IFS=$'\t' read -r name model bytes model_sha256 licence; do
       [[ -n $wanted && $wanted != "$name" ]] || return 0
