@@ -31,6 +31,7 @@ llama_context_ptr make_context(llama_model* model, int sequences) {
   params.n_batch = static_cast<uint32_t>(sequences);
   params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;
   params.kv_unified = false;
+  params.swa_full = false;
   return llama_context_ptr(llama_init_from_model(model, params));
 }
 

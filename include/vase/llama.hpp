@@ -52,9 +52,10 @@ struct BoundedOptions {
   int32_t bridge = -1;
   /// Threads of the eviction; 0: as many as context.n_threads.
   int32_t n_threads = 0;
-  /// Everything else: cache types, threads, batch size. The bound overrides n_ctx, n_ubatch (at
-  /// most the cells there are), n_seq_max, kv_unified (false), flash_attn_type (enabled), swa_full
-  /// (false), cb_eval.
+  /// Everything else: cache types, threads, batch size. Overridden are n_seq_max, kv_unified
+  /// (false) and swa_full (false, as in llama.cpp's programs: layers with a sliding window hold
+  /// their window and no more); where the policy evicts also n_ctx, n_ubatch (at most the cells
+  /// there are), flash_attn_type (enabled) and cb_eval.
   llama_context_params context = llama_context_default_params();
 };
 

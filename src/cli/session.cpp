@@ -124,7 +124,7 @@ std::string Session::answer(const std::string &prompt) {
 
 std::vector<llama_token> Session::tokenize(const std::string &prompt) const {
   std::vector<llama_token> tokens = model_.tokenize(prompt, at_start_);
-  const std::int32_t room = context_.room(0);
+  const std::int32_t room = context_.cells_per_sequence() - context_.statistics(0).rows;
   if (!arguments_.policy.evicts() && std::ssize(tokens) > room) {
     throw Error(
         fmt::format("the prompt has {} tokens, and the full cache has room for {}: give a "

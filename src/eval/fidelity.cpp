@@ -160,11 +160,12 @@ std::vector<Position> positions_of(const Lanes &full, const std::vector<Group> &
 }
 
 // Tokens of the next step: within it no cache evicts, and the prompt's end is the end of a step.
-std::int64_t step_length(const FidelityPlan &plan, const std::vector<Group> &groups,
-                         std::int64_t done) {
+std::int64_t step_length(const FidelityPlan &plan, const Lanes &full,
+                         const std::vector<Group> &groups, std::int64_t done) {
   const std::int64_t end = done < plan.n_prompt ? plan.n_prompt : std::ssize(plan.tokens) - 1;
   std::int64_t count = std::min<std::int64_t>(plan.host.chunk, end - done);
-  for (const Group &group : groups) count = std::min(count, group.lanes.until_eviction());
+  count = std::min(count, full.largest_step());
+  for (const Group &group : groups) count = std::min(count, group.lanes.largest_step());
   return count;
 }
 
@@ -189,7 +190,7 @@ std::vector<FidelityBucket> measure_fidelity(const FidelityPlan &plan) {
   const auto text = std::span(plan.tokens);
   const auto total = std::ssize(text) - 1;  // the last token predicts nothing in the text
   for (std::int64_t done = 0; done < total;) {
-    const std::int64_t count = step_length(plan, groups, done);
+    const std::int64_t count = step_length(plan, full, groups, done);
     const auto first = static_cast<std::size_t>(done);
     const auto tokens = text.subspan(first, static_cast<std::size_t>(count));
     full.decode(tokens);

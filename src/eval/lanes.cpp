@@ -39,10 +39,11 @@ Lanes::Lanes(const LaneHost &host, const std::vector<Lane> &lanes)
   }
 }
 
-std::int64_t Lanes::until_eviction() const {
+std::int64_t Lanes::largest_step() const {
   std::int64_t least = std::numeric_limits<std::int32_t>::max();
   for (std::int32_t i = 0; i < size(); ++i) {
     const vase_params &params = context_.params(i);
+    least = std::min<std::int64_t>(least, context_.room(i));
     if (!evicts(params)) continue;
     const std::int64_t left = params.budget + params.interval - context_.statistics(i).rows;
     least = std::min<std::int64_t>(least, left > 0 ? left : params.interval);

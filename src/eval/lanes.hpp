@@ -32,9 +32,9 @@ class Lanes {
   Lanes(const LaneHost &host, const std::vector<Lane> &lanes);
 
   std::int32_t size() const { return context_.options().n_sequences; }
-  /// Tokens that can be decoded in one piece so that every lane evicts exactly where it would if
+  /// Tokens that can be decoded in one piece, so that every lane evicts exactly where it would if
   /// they came one by one.
-  std::int64_t until_eviction() const;
+  std::int64_t largest_step() const;
   /// Appends tokens to all lanes.
   void decode(std::span<const llama_token> tokens);
   /// Says that what all lanes have been given so far is their prompt (matters if they pin it).

@@ -212,6 +212,17 @@ TEST_F(SessionTest, RefusesAPromptBeyondTheFullCache) {
   EXPECT_EQ(count_lines(outcome.err), 1U);
 }
 
+TEST_F(SessionTest, TheFullCacheTakesAPromptLongerThanABatch) {
+  const std::string prompt(200, 'x');
+  const auto with_batch = [&](const char *tokens) {
+    return run_vase({"run", "-m", path("text.gguf"), "--policy", "full", "-p", prompt, "-n", "3",
+                     "--temp", "0", "--ignore-eos", "-b", tokens});
+  };
+  const Outcome outcome = with_batch("64");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(outcome.out, with_batch("2048").out);
+}
+
 TEST_F(SessionTest, RefusesWhatDoesNotFitIntoMemory) {
   constexpr std::uint64_t kNeeded = std::uint64_t{64} << 30U;  // a little less than these rows take
   if (engine::available_memory().value_or(kNeeded) >= kNeeded) GTEST_SKIP() << "it might fit";

@@ -62,7 +62,7 @@ bool ContextState::fill_batch(std::vector<Pending> &pending) const {
   int64_t total = 0;
   bool all_fit = true;
   for (Pending &input : pending) {
-    const int32_t free = keeper->free_cells(input.sequence);
+    const int32_t free = std::min(keeper->free_cells(input.sequence), shape.piece);
     const auto left = static_cast<int64_t>(input.tokens.size());
     all_fit = all_fit && left <= free;
     total += left;
@@ -70,7 +70,7 @@ bool ContextState::fill_batch(std::vector<Pending> &pending) const {
   }
   if (all_fit && total <= n_batch) return true;
 
-  // The long ones go first; if all fit their cells but not one batch, everyone goes.
+  // The long ones go first; if all fit their cells and pieces but not one batch, everyone goes.
   int64_t going = 0;
   for (Pending &input : pending) {
     const bool waits = (!all_fit && input.done_after()) || input.all_logits;
@@ -141,7 +141,7 @@ int32_t ContextState::run_llama() {
 }
 
 int32_t ContextState::room(int32_t sequence, When when) const {
-  return std::min(keeper->room(sequence, when), static_cast<int32_t>(llama_n_batch(context.get())));
+  return std::min(keeper->room(sequence, when), shape.piece);
 }
 
 bool ContextState::decode(std::span<const SequenceInput> inputs, const Progress &progress) {

@@ -55,6 +55,16 @@ void check_options(const llama_model *model, const BoundedOptions &options) {
                 " tokens; use a budget of at least " + std::to_string(n_swa));
 }
 
+// The cells of a layer with a sliding window hold the window and one ubatch. Of a longer batch the
+// last ubatches overwrite what the window held before it, and if then the batch fails, taking its
+// tokens back would leave a sequence without those rows.
+int32_t largest_piece(const llama_model *model, const llama_context_params &params) {
+  uint32_t piece = std::min(params.n_batch, params.n_ctx);  // llama.cpp's batch
+  if (llama_model_n_swa(model) > 0 && params.n_ubatch != 0)
+    piece = std::min(piece, params.n_ubatch);
+  return static_cast<int32_t>(piece);
+}
+
 }  // namespace
 
 void check_model_can_be_bounded(const llama_model *model) {
@@ -87,6 +97,9 @@ ContextShape shape_context(const llama_model *model, const BoundedOptions &optio
   shape.params = options.context;
   shape.params.n_seq_max = static_cast<uint32_t>(options.n_sequences);
   shape.params.kv_unified = false;
+  // As llama.cpp's programs have it; the library's default is a cache of all tokens for layers that
+  // look back over a window.
+  shape.params.swa_full = false;
 
   int64_t cells = 0;
   if (!shape.evicts) {
@@ -100,7 +113,6 @@ ContextShape shape_context(const llama_model *model, const BoundedOptions &optio
     const int64_t n_ubatch = std::clamp<int64_t>(asked, 1, cells * options.n_sequences);
     shape.params.n_ubatch = static_cast<uint32_t>(n_ubatch);
     shape.params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;  // else V is stored transposed
-    shape.params.swa_full = false;
     // The watcher tells bounded layers from sliding-window ones by the number of their cells. Where
     // llama.cpp would give both the same number, the bounded ones get some more.
     const int32_t n_swa = llama_model_n_swa(model);
@@ -116,6 +128,7 @@ ContextShape shape_context(const llama_model *model, const BoundedOptions &optio
   // Every sequence gets at least one token into a batch.
   shape.params.n_batch =
       std::max({shape.params.n_batch, static_cast<uint32_t>(options.n_sequences), 1u});
+  shape.piece = largest_piece(model, shape.params);
   return shape;
 }
 

@@ -9,8 +9,9 @@
 namespace vase {
 
 struct ContextShape {
-  bool evicts = false;                                           ///< false: plain llama.cpp
-  int32_t cells = 0;                                             ///< of each sequence's stream
+  bool evicts = false;  ///< false: plain llama.cpp
+  int32_t cells = 0;    ///< of each sequence's stream
+  int32_t piece = 0;    ///< tokens of one sequence in one batch, at most
   llama_context_params params = llama_context_default_params();  ///< without the callback
 };
 
