@@ -46,7 +46,9 @@ VASE_API const char *vase_version(void);
 
 /* ---- policies ------------------------------------------------------------------------------ */
 
-/** An eviction policy. Owned by the library, lives for ever. */
+/** An eviction policy. Owned by the library, lives for ever. What is asked of NULL, which is what
+ * vase_policy_find says of a name that it does not know, is answered by "" or 0, and
+ * vase_last_error says why. */
 typedef struct vase_policy vase_policy;
 
 VASE_API int32_t vase_policy_count(void);

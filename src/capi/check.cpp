@@ -23,12 +23,6 @@ vase_status check_range(const char* name, int64_t value, int64_t low, int64_t hi
               static_cast<long long>(high));
 }
 
-bool known_policy(const vase_policy* handle) {
-  for (const Policy* policy : all_policies())
-    if (handle == reinterpret_cast<const vase_policy*>(policy)) return true;
-  return false;
-}
-
 vase_status check_rows(const char* name, const vase_rows& rows) {
   if (rows.data == nullptr) return fail(VASE_INVALID_ARGUMENT, "%s.data is null", name);
   if (rows.type < VASE_F32 || rows.type > VASE_Q4_0)
@@ -79,13 +73,17 @@ vase_status fail(vase_status status, const char* format, ...) {
 
 const char* last_error() { return message; }
 
+vase_status check_policy(const vase_policy* policy) {
+  if (policy == nullptr)
+    return fail(VASE_INVALID_ARGUMENT, "the policy is null: vase_policy_find knows no such name");
+  for (const Policy* known : all_policies())
+    if (policy == reinterpret_cast<const vase_policy*>(known)) return VASE_OK;
+  return fail(VASE_INVALID_ARGUMENT, "the policy is none of vase_policy_at");
+}
+
 vase_status check_params(const vase_params* params) {
   if (params == nullptr) return fail(VASE_INVALID_ARGUMENT, "params is null");
-  if (params->policy == nullptr)
-    return fail(VASE_INVALID_ARGUMENT,
-                "params.policy is null: vase_policy_find knows no such name");
-  if (!known_policy(params->policy))
-    return fail(VASE_INVALID_ARGUMENT, "params.policy is none of vase_policy_at");
+  VASE_TRY(check_policy(params->policy));
   VASE_TRY(check_range("budget", params->budget, 1, kMaxRows));
   VASE_TRY(check_range("recency", params->recency, 0, kMaxRows));
   VASE_TRY(check_range("interval", params->interval, 1, kMaxRows));

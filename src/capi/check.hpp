@@ -18,6 +18,8 @@ inline const Policy& policy_of(const vase_params& params) {
   return *reinterpret_cast<const Policy*>(params.policy);
 }
 
+/// That there is a policy behind the handle: it is neither null nor anything else.
+vase_status check_policy(const vase_policy* policy);
 vase_status check_params(const vase_params* params);
 /// The rows, whatever is done with them.
 vase_status check_layer(const vase_layer* layer);

@@ -18,6 +18,9 @@ const vase_policy* wrap(const Policy* policy) {
   return reinterpret_cast<const vase_policy*>(policy);
 }
 
+// False, with a message for vase_last_error, if there is no policy behind the handle.
+bool is_policy(const vase_policy* policy) { return vase::check_policy(policy) == VASE_OK; }
+
 vase_status check_arguments(const vase_params* params, const vase_layer* layer, int32_t head_first,
                             int32_t head_count) {
   if (const vase_status status = vase::check_params(params)) return status;
@@ -75,28 +78,34 @@ const vase_policy* vase_policy_find(const char* name) {
 
 const vase_policy* vase_policy_default(void) { return wrap(&vase::default_policy()); }
 
-const char* vase_policy_name(const vase_policy* policy) { return unwrap(policy).name(); }
-const char* vase_policy_summary(const vase_policy* policy) { return unwrap(policy).summary(); }
+const char* vase_policy_name(const vase_policy* policy) {
+  return is_policy(policy) ? unwrap(policy).name() : "";
+}
+const char* vase_policy_summary(const vase_policy* policy) {
+  return is_policy(policy) ? unwrap(policy).summary() : "";
+}
 int32_t vase_policy_needs_queries(const vase_policy* policy) {
-  return unwrap(policy).traits().queries ? 1 : 0;
+  return is_policy(policy) && unwrap(policy).traits().queries ? 1 : 0;
 }
 int32_t vase_policy_evicts(const vase_policy* policy) {
-  return unwrap(policy).traits().evicts ? 1 : 0;
+  return is_policy(policy) && unwrap(policy).traits().evicts ? 1 : 0;
 }
-float vase_policy_default_pin(const vase_policy* policy) { return unwrap(policy).traits().pin; }
+float vase_policy_default_pin(const vase_policy* policy) {
+  return is_policy(policy) ? unwrap(policy).traits().pin : 0.0f;
+}
 const vase_policy* vase_policy_full(void) { return wrap(&vase::full_policy()); }
 int32_t vase_policy_uses_rope(const vase_policy* policy) {
-  return policy != nullptr && unwrap(policy).traits().rope ? 1 : 0;
+  return is_policy(policy) && unwrap(policy).traits().rope ? 1 : 0;
 }
 int32_t vase_policy_protects_widest(const vase_policy* policy) {
-  return policy != nullptr && unwrap(policy).traits().protect == vase::Protect::kWidestValues ? 1
+  return is_policy(policy) && unwrap(policy).traits().protect == vase::Protect::kWidestValues ? 1
                                                                                               : 0;
 }
 int32_t vase_policy_is_ablation(const vase_policy* policy) {
-  return policy != nullptr && unwrap(policy).traits().ablation ? 1 : 0;
+  return is_policy(policy) && unwrap(policy).traits().ablation ? 1 : 0;
 }
 int32_t vase_policy_looks_at(const vase_policy* policy, const char* parameter) {
-  return policy != nullptr && parameter != nullptr &&
+  return is_policy(policy) && parameter != nullptr &&
                  vase::looks_at(unwrap(policy).traits(), parameter)
              ? 1
              : 0;
@@ -106,8 +115,9 @@ vase_params vase_params_default(const vase_policy* policy, int32_t budget) {
   vase_params params{};
   params.policy = policy;
   params.budget = budget;
-  const vase::Pace pace =
-      policy != nullptr ? unwrap(policy).traits().pace(budget) : vase::published_pace(budget);
+  const vase::Pace pace = policy != nullptr && is_policy(policy)
+                              ? unwrap(policy).traits().pace(budget)
+                              : vase::published_pace(budget);
   params.recency = pace.recency;
   params.interval = pace.interval;
   params.window = 64;

@@ -53,6 +53,57 @@ TEST_F(CapiTest, PoliciesAreListed) {
   EXPECT_EQ(vase_policy_evicts(vase_policy_find("full")), 0);
 }
 
+TEST_F(CapiTest, NoPolicyIsAnsweredByNothing) {
+  int elsewhere = 0;
+  for (const vase_policy* none :
+       {vase_policy_find("vase-pluss"), reinterpret_cast<const vase_policy*>(&elsewhere)}) {
+    EXPECT_STREQ(vase_policy_name(none), "");
+    EXPECT_THAT(vase_last_error(), HasSubstr("policy"));
+    EXPECT_STREQ(vase_policy_summary(none), "");
+    EXPECT_EQ(vase_policy_needs_queries(none), 0);
+    EXPECT_EQ(vase_policy_evicts(none), 0);
+    EXPECT_EQ(vase_policy_default_pin(none), 0.0f);
+    EXPECT_EQ(vase_policy_uses_rope(none), 0);
+    EXPECT_EQ(vase_policy_protects_widest(none), 0);
+    EXPECT_EQ(vase_policy_is_ablation(none), 0);
+    EXPECT_EQ(vase_policy_looks_at(none, "lambda"), 0);
+    const vase_params params = vase_params_default(none, 4096);
+    EXPECT_EQ(params.recency, 64);
+    EXPECT_EQ(vase_params_check(&params), VASE_INVALID_ARGUMENT);
+    EXPECT_EQ(vase_workspace_size(&params, &layer_), 0u);
+  }
+}
+
+// Every pointer of every call, one after the other.
+TEST_F(CapiTest, NullIsRefusedEverywhere) {
+  std::vector<float> scores(keep_.size());
+  std::vector<int32_t> rows(2);
+  void* const space = workspace_.data();
+  const size_t size = workspace_.size();
+  const vase_params* const params = &params_;
+  const vase_layer* const layer = &layer_;
+  EXPECT_EQ(vase_params_check(nullptr), VASE_INVALID_ARGUMENT);
+  EXPECT_EQ(vase_workspace_size(params, nullptr), 0u);
+  const vase_status refused = VASE_INVALID_ARGUMENT;
+  EXPECT_EQ(vase_scores(nullptr, layer, 0, 1, scores.data(), space, size), refused);
+  EXPECT_EQ(vase_scores(params, nullptr, 0, 1, scores.data(), space, size), refused);
+  EXPECT_EQ(vase_scores(params, layer, 0, 1, nullptr, space, size), refused);
+  EXPECT_EQ(vase_scores(params, layer, 0, 1, scores.data(), nullptr, size), refused);
+  EXPECT_EQ(vase_protected(nullptr, layer, 0, 1, rows.data(), space, size), refused);
+  EXPECT_EQ(vase_protected(params, nullptr, 0, 1, rows.data(), space, size), refused);
+  EXPECT_EQ(vase_protected(params, layer, 0, 1, nullptr, space, size), refused);
+  EXPECT_EQ(vase_protected(params, layer, 0, 1, rows.data(), nullptr, size), refused);
+  EXPECT_EQ(vase_value_ranges(nullptr, 0, 1, scores.data(), space, size), refused);
+  EXPECT_EQ(vase_value_ranges(layer, 0, 1, nullptr, space, size), refused);
+  EXPECT_EQ(vase_value_ranges(layer, 0, 1, scores.data(), nullptr, size), refused);
+  EXPECT_EQ(vase_policy_looks_at(vase_policy_find("vase"), nullptr), 0);
+  EXPECT_EQ(vase_compact(nullptr, keep_.data(), 0, 0, 1, nullptr), refused);
+  // What may be NULL inside: no cells and no positions are those of the rows themselves.
+  layer_.cells = layer_.positions = nullptr;
+  EXPECT_EQ(try_select(), VASE_OK);
+  EXPECT_EQ(vase_compact(layer, keep_.data(), 0, 0, 2, nullptr), VASE_OK);
+}
+
 TEST_F(CapiTest, DefaultsAreThePublishedOnes) {
   const vase_params params = testing::params_for("vase", 4096);
   EXPECT_EQ(params.protect, 1024);
