@@ -3,11 +3,11 @@
 #include <cstdio>
 #include <deque>
 #include <mutex>
-#include <string_view>
 #include <utility>
 
 #include "ggml.h"
 #include "llama.h"
+#include "llama/plan/log_lines.hpp"
 
 namespace vase::engine {
 namespace {
@@ -15,10 +15,9 @@ namespace {
 struct LogState {
   std::mutex mutex;  // llama.cpp logs from loader threads too
   bool verbose = false;
-  std::string line;
+  LogLines lines;
   std::string first_error;
   std::deque<std::string> last_errors;  // what an abort is about
-  ggml_log_level level = GGML_LOG_LEVEL_NONE;
 };
 
 LogState &log_state() {
@@ -26,22 +25,10 @@ LogState &log_state() {
   return state;
 }
 
-// "llama_model_load: error loading model: no such tensor" -> "no such tensor".
-std::string_view without_prefixes(std::string_view line) {
-  for (std::string_view noise : {"error loading model: ", "failed to apply lora adapter: "}) {
-    if (const auto at = line.find(noise); at != line.npos) return line.substr(at + noise.size());
-  }
-  const auto colon = line.find(": ");
-  const bool is_function = colon != line.npos && line.substr(0, colon).find(' ') == line.npos;
-  return is_function ? line.substr(colon + 2) : line;
-}
-
-void finish_line(LogState &state) {
-  const std::string line = std::exchange(state.line, {});
-  if (state.level != GGML_LOG_LEVEL_ERROR) return;
+void note_error(LogState &state, const std::string &line) {
   state.last_errors.push_back(line);
   if (state.last_errors.size() > 3) state.last_errors.pop_front();
-  if (state.first_error.empty()) state.first_error = without_prefixes(line);
+  if (state.first_error.empty()) state.first_error = reason_in(line);
 }
 
 // llama.cpp ends the process where a device fails, and says why in its log alone.
@@ -56,15 +43,10 @@ void on_abort(const char *message) {
 void on_log(ggml_log_level level, const char *text, void *user_data) {
   LogState &state = *static_cast<LogState *>(user_data);
   const std::lock_guard lock(state.mutex);
-  if (level != GGML_LOG_LEVEL_CONT) state.level = level;
-  if (state.verbose && state.level != GGML_LOG_LEVEL_DEBUG) std::fputs(text, stderr);
-  for (const char *c = text; *c != '\0'; ++c) {
-    if (*c == '\n') {
-      finish_line(state);
-    } else {
-      state.line.push_back(*c);
-    }
-  }
+  state.lines.add(level, text, [&state](ggml_log_level of, const std::string &line) {
+    if (of == GGML_LOG_LEVEL_ERROR) note_error(state, line);
+  });
+  if (state.verbose && state.lines.level() != GGML_LOG_LEVEL_DEBUG) std::fputs(text, stderr);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "engine/gguf_file.hpp"
 #include "engine/log.hpp"
 #include "engine/lora.hpp"
+#include "llama/plan/memory_plan.hpp"
 
 namespace vase::engine {
 namespace {
@@ -39,11 +40,7 @@ llama_model *load(const ModelOptions &options, bool &stopped) {
 }  // namespace
 
 Model::Model(const ModelOptions &options) {
-  const GgufFile file(options.path);
-  if (file.string("general.type") == "adapter") {
-    throw Error(fmt::format("{} is a LoRA adapter, not a model: give it with --lora",
-                            options.path.string()));
-  }
+  check_model_file(options.path.string());
   take_log_error();
   bool stopped = false;
   model_.reset(load(options, stopped));

@@ -247,6 +247,21 @@ TEST_F(SessionTest, RefusesRecurrentModelsAndWrongAdapters) {
   }
 }
 
+TEST_F(SessionTest, SaysWhyAModelCannotBeLoaded) {
+  tests::write_tiny_model("unheard-of", path("unheard-of.gguf"));
+  engine::test::write_adapter(path("adapter.gguf"), {});
+  for (const char *command : {"run", "plan", "bench", "inspect", "serve"}) {
+    std::vector<std::string> arguments = {command, "-m", path("unheard-of.gguf")};
+    if (arguments[0] == "run") arguments.insert(arguments.end(), {"-p", "x"});
+    const Outcome outcome = run_vase(arguments);
+    EXPECT_EQ(outcome.exit_code, 1);
+    EXPECT_THAT(outcome.err, HasSubstr("unknown model architecture: 'unheard-of'"));
+    EXPECT_EQ(count_lines(outcome.err), 1U) << outcome.err;
+    arguments[2] = path("adapter.gguf");
+    EXPECT_THAT(run_vase(arguments).err, HasSubstr("give it with --lora"));
+  }
+}
+
 TEST_F(SessionTest, RefusesATruncatedModel) {
   const std::string cut = path("cut.gguf");
   std::filesystem::copy_file(path("text.gguf"), cut);

@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <iterator>
 
 #include "contexts.hpp"
+#include "gguf.h"
 
 namespace vase::tests {
 namespace {
@@ -119,6 +121,48 @@ TEST(MemoryPlanner, RefusesBadFiles) {
 
   write_tiny_model("mamba", folder / "mamba.gguf");
   EXPECT_THAT(open("mamba.gguf"), ThrowsMessage<Error>(HasSubstr("recurrent")));
+}
+
+// Writes over the first `old` in a file, with as many bytes.
+void replace_in_file(const std::filesystem::path &path, const std::string &old,
+                     const std::string &by) {
+  ASSERT_EQ(old.size(), by.size());
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  const std::string bytes(std::istreambuf_iterator<char>(file), {});
+  const size_t at = bytes.find(old);
+  ASSERT_NE(at, std::string::npos);
+  file.clear();
+  file.seekp(static_cast<std::streamoff>(at));
+  file << by;
+}
+
+TEST(MemoryPlanner, SaysWhyAModelCannotBeLoaded) {
+  const TemporaryFolder folder;
+  const auto path = folder / "model.gguf";
+  const auto open = [&] { const MemoryPlanner planner(path); };
+
+  write_tiny_model("unheard-of", path);
+  EXPECT_THAT(open, ThrowsMessage<Error>(HasSubstr("unknown model architecture: 'unheard-of'")));
+  write_tiny_model("llama", path);
+  replace_in_file(path, "output_norm.weight", "output_nerm.weight");
+  EXPECT_THAT(open, ThrowsMessage<Error>(HasSubstr(": tensor 'output_norm.weight' not found")));
+  write_tiny_model("llama", path);
+  replace_in_file(path, std::string("GGUF\3\0\0\0", 8), std::string("GGUF\0\0\0\3", 8));
+  EXPECT_THAT(open, ThrowsMessage<Error>(HasSubstr("endianness")));
+}
+
+TEST(MemoryPlanner, SaysWhatAFileIsThatIsNoModel) {
+  const TemporaryFolder folder;
+  const auto of_type = [&](const char *type) {
+    gguf_context *file = gguf_init_empty();
+    gguf_set_val_str(file, "general.type", type);
+    gguf_set_val_str(file, "general.architecture", "llama");
+    gguf_write_to_file(file, (folder / "file.gguf").c_str(), false);
+    gguf_free(file);
+    return [path = folder / "file.gguf"] { const MemoryPlanner planner(path); };
+  };
+  EXPECT_THAT(of_type("adapter"), ThrowsMessage<Error>(HasSubstr("give it with --lora")));
+  EXPECT_THAT(of_type("mmproj"), ThrowsMessage<Error>(HasSubstr("of type \"mmproj\"")));
 }
 
 }  // namespace

@@ -40,7 +40,7 @@ void ContextState::make_context(llama_model *model) {
   context.reset(llama_init_from_model(model, shape.params));
   if (context == nullptr)
     throw Error("llama.cpp could not make a context of " + std::to_string(shape.params.n_ctx) +
-                " cells: " + log.last_error("it did not say why"));
+                " cells" + log.because());
   if (llama_get_memory(context.get()) == nullptr)
     throw Error("the model has no KV cache, so there is nothing to bound");
   if (static_cast<int32_t>(llama_n_ctx_seq(context.get())) != shape.cells)

@@ -43,8 +43,8 @@ Gguf check_one(const std::string &path) {
   const LogCapture log(false);
   Gguf gguf(gguf_init_from_file(path.c_str(), {.no_alloc = true, .ctx = nullptr}));
   if (gguf == nullptr)
-    throw Error("the header of " + path + " cannot be read; the file is damaged or truncated: " +
-                log.last_error("no reason given"));
+    throw Error("the header of " + path + " cannot be read; the file is damaged or truncated" +
+                log.because());
   uint64_t end = 0;
   for (int64_t i = 0; i < gguf_get_n_tensors(gguf.get()); ++i)
     end = std::max<uint64_t>(end, gguf_get_data_offset(gguf.get()) +
@@ -56,14 +56,19 @@ Gguf check_one(const std::string &path) {
   return gguf;
 }
 
-}  // namespace
+// What a GGUF file is, as it says itself: "model", "adapter", "mmproj", ...; "" where it does not.
+std::string type_of(const gguf_context *gguf) {
+  const int64_t key = gguf_find_key(gguf, "general.type");
+  if (key < 0 || gguf_get_kv_type(gguf, key) != GGUF_TYPE_STRING) return {};
+  return gguf_get_val_str(gguf, key);
+}
 
-void check_gguf(const std::string &path) {
-  const Gguf gguf = check_one(path);
-  const int64_t key = gguf_find_key(gguf.get(), "split.count");
-  if (key < 0 || gguf_get_kv_type(gguf.get(), key) != GGUF_TYPE_UINT16) return;
+// The other files of a model of which `gguf`, at `path`, is the first.
+void check_split(const std::string &path, const gguf_context *gguf) {
+  const int64_t key = gguf_find_key(gguf, "split.count");
+  if (key < 0 || gguf_get_kv_type(gguf, key) != GGUF_TYPE_UINT16) return;
 
-  const int32_t count = gguf_get_val_u16(gguf.get(), key);
+  const int32_t count = gguf_get_val_u16(gguf, key);
   std::string prefix(path.size() + 1, '\0');
   const int32_t length = llama_split_prefix(prefix.data(), prefix.size(), path.c_str(), 0, count);
   if (count > 1 && length <= 0)
@@ -76,6 +81,20 @@ void check_gguf(const std::string &path) {
         static_cast<size_t>(llama_split_path(part.data(), part.size(), prefix.c_str(), i, count)));
     check_one(part);
   }
+}
+
+}  // namespace
+
+void check_gguf(const std::string &path) { check_split(path, check_one(path).get()); }
+
+void check_model_file(const std::string &path) {
+  const Gguf gguf = check_one(path);
+  const std::string type = type_of(gguf.get());
+  if (type == "adapter")
+    throw Error(path + " is a LoRA adapter, not a model: give it with --lora, beside the model");
+  if (!type.empty() && type != "model")
+    throw Error(path + " is not a model: it says that it is of type \"" + type + "\"");
+  check_split(path, gguf.get());
 }
 
 }  // namespace vase

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
+#include <utility>
 
 namespace vase {
 namespace {
@@ -93,9 +94,9 @@ std::vector<LoggedCache> LogCapture::caches() const {
   return caches;
 }
 
-std::string LogCapture::last_error(const std::string &otherwise) const {
+std::string LogCapture::because() const {
   const std::lock_guard lock(lines_mutex_);
-  return last_error_.empty() ? otherwise : last_error_;
+  return ": " + (first_error_.empty() ? "it did not say why" : first_error_);
 }
 
 void LogCapture::receive(ggml_log_level level, const char *text, void * /*nothing*/) {
@@ -114,11 +115,11 @@ void LogCapture::receive(ggml_log_level level, const char *text, void * /*nothin
 }
 
 void LogCapture::keep(ggml_log_level level, const char *text) {
-  std::string line = text;
-  while (!line.empty() && line.back() == '\n') line.pop_back();
   const std::lock_guard lock(lines_mutex_);
-  if (level == GGML_LOG_LEVEL_ERROR && !line.empty()) last_error_ = line;
-  lines_.push_back(std::move(line));
+  unfinished_.add(level, text, [this](ggml_log_level of, std::string line) {
+    if (of == GGML_LOG_LEVEL_ERROR && first_error_.empty()) first_error_ = reason_in(line);
+    lines_.push_back(std::move(line));
+  });
 }
 
 }  // namespace vase

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "llama.h"
+#include "llama/plan/log_lines.hpp"
 
 namespace vase {
 
@@ -35,8 +36,9 @@ class LogCapture {
   size_t mebibytes(std::string_view label) const;
   /// The KV caches that were made.
   std::vector<LoggedCache> caches() const;
-  /// The last line of level error, or `otherwise`.
-  std::string last_error(const std::string &otherwise) const;
+  /// The reason that llama.cpp gave for what failed, ready to stand behind a sentence: what its
+  /// first line of level error says, for the later ones only repeat that a caller failed.
+  std::string because() const;
 
  private:
   struct Sink;
@@ -46,8 +48,9 @@ class LogCapture {
 
   bool pass_on_;
   mutable std::mutex lines_mutex_;  // a context in another thread may have its say
+  LogLines unfinished_;
   std::vector<std::string> lines_;
-  std::string last_error_;
+  std::string first_error_;
 };
 
 }  // namespace vase

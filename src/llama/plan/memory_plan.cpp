@@ -168,7 +168,7 @@ struct MemoryPlanner::State {
           llama_init_from_model(model.get(), shape.params));
       if (context == nullptr)
         throw Error("llama.cpp could not plan a context of " + std::to_string(shape.params.n_ctx) +
-                    " cells: " + log.last_error("it did not say why"));
+                    " cells" + log.because());
       caches = log.caches();
       plan.compute = log.mebibytes("compute buffer size") + log.mebibytes("output buffer size");
       plan.on_gpus = compute_on_gpus(log);
@@ -208,15 +208,14 @@ struct MemoryPlanner::State {
 
 MemoryPlanner::MemoryPlanner(const std::string &path, const llama_model_params &model)
     : state_(std::make_unique<State>()) {
-  check_gguf(path);
+  check_model_file(path);
   llama_model_params params = model;
   state_->model_params = model;
   params.no_alloc = true;
   params.load_mode = LLAMA_LOAD_MODE_NONE;
   const LogCapture log(false);
   state_->model.reset(llama_model_load_from_file(path.c_str(), params));
-  if (state_->model == nullptr)
-    throw Error("llama.cpp cannot load " + path + ": " + log.last_error("it did not say why"));
+  if (state_->model == nullptr) throw Error("llama.cpp cannot load " + path + log.because());
   check_model_can_be_bounded(state_->model.get());
   state_->host_weights = host_weights(path);
 }

@@ -68,6 +68,10 @@ class MemoryPlanner {
 /// split model's other files are checked too.
 void check_gguf(const std::string &path);
 
+/// The same, and that the file holds a model: neither an adapter nor another part of one. Throws
+/// Error otherwise.
+void check_model_file(const std::string &path);
+
 }  // namespace vase
 
 #endif
