@@ -14,6 +14,7 @@
 #include "cli/model_catalogue.hpp"
 #include "cli/policy_list.hpp"
 #include "cli/suggest.hpp"
+#include "engine/lora.hpp"
 #include "engine/machine.hpp"
 
 namespace vase::cli {
@@ -150,6 +151,17 @@ llama_model_params ModelArguments::llama_params() const {
   llama_model_params params = llama_model_default_params();
   params.n_gpu_layers = n_gpu_layers;
   return params;
+}
+
+MemoryPlanner ModelArguments::planner() const {
+  const engine::ModelOptions files = options();
+  check_model_file(files.path.string());
+  std::vector<std::string> adapters;
+  for (const engine::LoraFile &lora : files.loras) {
+    engine::check_adapter_fits(engine::GgufFile(files.path), engine::GgufFile(lora.path));
+    adapters.push_back(lora.path.string());
+  }
+  return MemoryPlanner(files.path.string(), llama_params(), adapters);
 }
 
 void ContextArguments::add_to(CLI::App &app) {

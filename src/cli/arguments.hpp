@@ -11,6 +11,7 @@
 
 #include "engine/model.hpp"
 #include "engine/sampler.hpp"
+#include "llama/plan/memory_plan.hpp"
 #include "vase/llama.hpp"
 #include "vase/vase.h"
 
@@ -30,6 +31,9 @@ struct ModelArguments {
   std::filesystem::path file() const;
   engine::ModelOptions options() const;
   llama_model_params llama_params() const;
+  /// Plans for the model with its adapters. Throws Error if one of the files is missing or does not
+  /// fit.
+  MemoryPlanner planner() const;
 };
 
 /// How llama.cpp runs it.

@@ -71,13 +71,14 @@ std::vector<BenchPlan> make_plans(const BenchArguments &arguments) {
 void check_fit(const BenchArguments &arguments, const std::vector<BenchPlan> &plans) {
   const auto available = memory_for_model(arguments.model.n_gpu_layers);
   if (arguments.force || !available) return;
-  const MemoryPlanner planner(arguments.model.file().string(), arguments.model.llama_params());
+  const MemoryPlanner planner = arguments.model.planner();
   for (const BenchPlan &plan : plans) {
     MemoryPlan all = planner.plan(plan.bounded);
     if (plan.with_plain) {
       const MemoryPlan plain = planner.plan(plan.plain);
       all.kv += plain.kv;
       all.compute += plain.compute;
+      all.unused_logits += plain.unused_logits;
     }
     check_memory(all, available, "--depths");
   }

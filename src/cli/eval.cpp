@@ -19,6 +19,7 @@
 #include "cli/output.hpp"
 #include "cli/status_line.hpp"
 #include "cli/table.hpp"
+#include "cli/training_length.hpp"
 #include "cli/units.hpp"
 #include "cli/variants.hpp"
 #include "engine/chat.hpp"
@@ -154,12 +155,14 @@ void evaluate(const EvalArguments &arguments) {
                path.string());
   }
 
-  const MemoryPlanner planner(arguments.model.file().string(), arguments.model.llama_params());
+  const MemoryPlanner planner = arguments.model.planner();
   const engine::Model model(arguments.model.options());
   const auto chat_template = engine::ChatTemplate::of(model, arguments.chat_template);
   ProgressLine line;
   const eval::EvaluationHost host = host_of(arguments, model, planner, line);
   eval::Evaluation evaluation(model, chat_template, plan, host, desk, file);
+  TrainingLength().check("with its prompt an answer may come to", evaluation.longest_text(),
+                         model.n_ctx_train());
   const bool complete = evaluation.run();
   line.clear();
   print_summary(arguments, file.records());

@@ -19,6 +19,7 @@
 #include "cli/prompt.hpp"
 #include "cli/status_line.hpp"
 #include "cli/table.hpp"
+#include "cli/training_length.hpp"
 #include "cli/units.hpp"
 #include "cli/variants.hpp"
 #include "engine/chat.hpp"
@@ -145,12 +146,13 @@ eval::LaneHost host_of(const FidelityArguments &arguments, const engine::Model &
 void fidelity(const FidelityArguments &arguments) {
   install_interrupt_handlers();
   engine::init_llama(arguments.model.verbose);
-  const MemoryPlanner planner(arguments.model.file().string(), arguments.model.llama_params());
+  const MemoryPlanner planner = arguments.model.planner();
   const engine::Model model(arguments.model.options());
 
   StatusLine status;
   eval::FidelityPlan plan;
   read_text(arguments, model, plan);
+  TrainingLength().check("the text has", std::ssize(plan.tokens), model.n_ctx_train());
   plan.entries = entries_of(arguments, plan.tokens.size());
   plan.n_vocab = static_cast<std::size_t>(llama_vocab_n_tokens(model.vocab()));
   plan.bucket = arguments.bucket;

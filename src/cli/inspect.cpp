@@ -17,6 +17,7 @@
 #include "cli/prompt.hpp"
 #include "cli/status_line.hpp"
 #include "cli/table.hpp"
+#include "cli/training_length.hpp"
 #include "cli/units.hpp"
 #include "engine/log.hpp"
 #include "engine/model.hpp"
@@ -121,7 +122,7 @@ BoundedOptions options_of(const InspectArguments &arguments) {
       .pin_prompt = 0.0f,
       .context = arguments.context.params()};
   if (arguments.force) return options;
-  const MemoryPlanner planner(arguments.model.file().string(), arguments.model.llama_params());
+  const MemoryPlanner planner = arguments.model.planner();
   check_memory(planner.plan(options), memory_for_model(arguments.model.n_gpu_layers), "--budget");
   return options;
 }
@@ -152,6 +153,7 @@ void inspect(const InspectArguments &arguments) {
   if (arguments.tokens > 0 && std::ssize(tokens) > arguments.tokens) {
     tokens.resize(static_cast<std::size_t>(arguments.tokens));
   }
+  TrainingLength().check("the text has", std::ssize(tokens), model.n_ctx_train());
   BoundedContext context = model.make_context(options);
   read_text(tokens, context);
 

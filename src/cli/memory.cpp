@@ -14,8 +14,9 @@ void check_memory(const MemoryPlan &plan, std::optional<std::uint64_t> available
   throw Error(fmt::format(
       "this needs {} (weights {}, KV cache {}, evictions {}, compute {}) and {} is "
       "available: choose a smaller {}, or --force",
-      format_bytes(plan.total()), format_bytes(plan.weights), format_bytes(plan.kv),
-      format_bytes(plan.queries), format_bytes(plan.compute), format_bytes(*available), option));
+      format_bytes(plan.total()), format_bytes(plan.weights + plan.adapters), format_bytes(plan.kv),
+      format_bytes(plan.queries), format_bytes(plan.compute + plan.structures + plan.unused_logits),
+      format_bytes(*available), option));
 }
 
 std::optional<std::uint64_t> memory_for_model(std::int32_t n_gpu_layers) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -10,8 +11,10 @@
 #include "cli/arguments.hpp"
 #include "cli/output.hpp"
 #include "cli/table.hpp"
+#include "cli/training_length.hpp"
 #include "cli/units.hpp"
 #include "engine/log.hpp"
+#include "engine/machine.hpp"
 #include "llama/plan/memory_plan.hpp"
 
 namespace vase::cli {
@@ -36,10 +39,15 @@ std::string check_size(const std::string &text) {
   }
 }
 
+// Code that only decoding runs, threads' stacks, samplers: 1 to 4 MiB were measured
+// (bench/planned_memory.py).
+constexpr std::size_t kLater = std::size_t{4} << 20U;
+
 // The two columns of the table.
 struct Plans {
   MemoryPlan bounded;
   MemoryPlan full;
+  std::size_t program = 0;  // code and libraries
 };
 
 BoundedOptions options_of(const PlanArguments &arguments) {
@@ -51,23 +59,28 @@ BoundedOptions options_of(const PlanArguments &arguments) {
   return options;
 }
 
-MemoryPlan bounded_plan(const MemoryPlanner &planner, const PlanArguments &arguments) {
+MemoryPlan bounded_plan(const MemoryPlanner &planner, const PlanArguments &arguments,
+                        std::size_t program) {
   BoundedOptions options = options_of(arguments);
   if (arguments.fit.empty()) return planner.plan(options);
   if (!arguments.policy.budget) options.policy.budget = 0;  // to be chosen
   if (!arguments.policy.recency) options.policy.recency = -1;
   if (!arguments.policy.interval) options.policy.interval = 0;
   if (!arguments.sequences) options.n_sequences = 0;
-  return planner.fit(parse_bytes(arguments.fit), options);
+  const std::uint64_t limit = parse_bytes(arguments.fit);
+  return planner.fit(limit - std::min<std::uint64_t>(limit, program), options);
 }
 
 Plans make_plans(const PlanArguments &arguments) {
-  const MemoryPlanner planner(arguments.model.file().string(), arguments.model.llama_params());
-  Plans plans{.bounded = bounded_plan(planner, arguments), .full = {}};
+  const std::size_t program = engine::resident_memory() + kLater;
+  const MemoryPlanner planner = arguments.model.planner();
+  Plans plans{.bounded = bounded_plan(planner, arguments, program), .full = {}, .program = program};
   BoundedOptions full = options_of(arguments);
   full.policy = vase_params_default(vase_policy_full(), arguments.n_ctx);
   full.n_sequences = plans.bounded.n_sequences;
   plans.full = planner.plan(full);
+  TrainingLength().check("the full cache is planned for", arguments.n_ctx,
+                         llama_model_n_ctx_train(planner.model()));
   return plans;
 }
 
@@ -83,10 +96,16 @@ std::string as_table(const Plans &plans, const PlanArguments &arguments) {
     table.add({name, format_bytes(bytes(plans.bounded)), format_bytes(bytes(plans.full))});
   };
   row("weights", [](const MemoryPlan &plan) { return plan.weights; });
+  if (plans.bounded.adapters > 0)
+    row("adapters", [](const MemoryPlan &plan) { return plan.adapters; });
   row("KV cache", [](const MemoryPlan &plan) { return plan.kv; });
   row("evictions", [](const MemoryPlan &plan) { return plan.queries; });
   row("compute", [](const MemoryPlan &plan) { return plan.compute; });
-  row("total", [](const MemoryPlan &plan) { return plan.total(); });
+  row("llama.cpp's own", [](const MemoryPlan &plan) { return plan.structures; });
+  row("program", [&](const MemoryPlan &) { return plans.program; });
+  row("resident", [&](const MemoryPlan &plan) { return plan.resident() + plans.program; });
+  row("logits, untouched", [](const MemoryPlan &plan) { return plan.unused_logits; });
+  row("total", [&](const MemoryPlan &plan) { return plan.total() + plans.program; });
   if (plans.bounded.on_gpus > 0)
     row("of it on GPUs", [](const MemoryPlan &plan) { return plan.on_gpus; });
   std::string text = table.str();
@@ -96,12 +115,22 @@ std::string as_table(const Plans &plans, const PlanArguments &arguments) {
   return text;
 }
 
-nlohmann::ordered_json as_json(const MemoryPlan &plan) {
-  return {{"budget", plan.budget},         {"sequences", plan.n_sequences},
-          {"cells", plan.cells},           {"weights_bytes", plan.weights},
-          {"kv_bytes", plan.kv},           {"queries_bytes", plan.queries},
-          {"compute_bytes", plan.compute}, {"total_bytes", plan.total()},
-          {"gpu_bytes", plan.on_gpus},     {"exact", plan.exact}};
+nlohmann::ordered_json as_json(const MemoryPlan &plan, std::size_t program) {
+  return {{"budget", plan.budget},
+          {"sequences", plan.n_sequences},
+          {"cells", plan.cells},
+          {"weights_bytes", plan.weights},
+          {"adapters_bytes", plan.adapters},
+          {"kv_bytes", plan.kv},
+          {"queries_bytes", plan.queries},
+          {"compute_bytes", plan.compute},
+          {"structures_bytes", plan.structures},
+          {"program_bytes", program},
+          {"resident_bytes", plan.resident() + program},
+          {"unused_logits_bytes", plan.unused_logits},
+          {"total_bytes", plan.total() + program},
+          {"gpu_bytes", plan.on_gpus},
+          {"exact", plan.exact}};
 }
 
 void plan(const PlanArguments &arguments) {
@@ -110,8 +139,8 @@ void plan(const PlanArguments &arguments) {
   if (!arguments.json) return write_output(as_table(plans, arguments));
   const nlohmann::ordered_json json = {{"model", arguments.model.file().string()},
                                        {"policy", arguments.policy.policy},
-                                       {"bounded", as_json(plans.bounded)},
-                                       {"full", as_json(plans.full)}};
+                                       {"bounded", as_json(plans.bounded, plans.program)},
+                                       {"full", as_json(plans.full, plans.program)}};
   write_output(json.dump(2) + "\n");
 }
 

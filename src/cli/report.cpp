@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "cli/units.hpp"
+#include "core/training_length.hpp"
 
 namespace vase::cli {
 namespace {
@@ -77,11 +78,8 @@ std::string summary_text(const Report &report) {
   }
   line("memory", memory_line(report));
   line("seed", fmt::format("{}", report.seed));
-  if (report.tokens > report.n_ctx_train) {
-    line("note", fmt::format("the model was trained on texts of {} tokens; quality may suffer "
-                             "beyond that",
-                             with_commas(report.n_ctx_train)));
-  }
+  const std::string note = beyond_training("the text has", report.tokens, report.n_ctx_train);
+  if (!note.empty()) line("note", note);
   return text;
 }
 

@@ -22,7 +22,7 @@ struct Report {
   std::int64_t to_reread = 0;    ///< tokens of the text that is being read again, 0: none is
   std::uint64_t kv_bytes = 0;
   std::uint64_t full_kv_bytes = 0;  ///< what a full cache of this many tokens takes
-  std::int32_t n_ctx_train = 0;
+  std::int32_t n_ctx_train = 0;     // 0: nothing is to be said about it
   std::uint32_t seed = 0;
   std::string finish;  ///< why it ended, in words
 };

@@ -125,8 +125,10 @@ server::ServerOptions server_options(ServeArguments &arguments, const engine::Mo
 
 void print_memory(const MemoryPlan &memory, const ServeArguments &arguments) {
   fmt::print(stderr, "vase: weights {} + KV cache {} + evictions {} + compute {} = {} in all\n",
-             format_bytes(memory.weights), format_bytes(memory.kv), format_bytes(memory.queries),
-             format_bytes(memory.compute), format_bytes(memory.total()));
+             format_bytes(memory.weights + memory.adapters), format_bytes(memory.kv),
+             format_bytes(memory.queries),
+             format_bytes(memory.compute + memory.structures + memory.unused_logits),
+             format_bytes(memory.total()));
   fmt::print(stderr, "vase: {} slots of {} rows, policy {}\n", memory.n_sequences,
              with_commas(memory.budget > 0 ? memory.budget : memory.cells),
              arguments.policy.policy);
@@ -178,7 +180,7 @@ void serve(ServeArguments arguments) {
   MemoryPlan memory;
   FullCacheCost full_cache;
   {
-    const MemoryPlanner planner(arguments.model.file().string(), arguments.model.llama_params());
+    const MemoryPlanner planner = arguments.model.planner();
     options = bounded_options(arguments, planner);
     memory = planner.plan(options);
     full_cache = cost_of_one_full_cache(planner, options);

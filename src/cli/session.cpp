@@ -74,7 +74,7 @@ BoundedOptions Session::bounded_options() {
   BoundedOptions options{.policy = arguments_.policy.params(sampling_.seed),
                          .pin_prompt = arguments_.policy.pin_prompt,
                          .context = arguments_.context.params()};
-  const MemoryPlanner planner(arguments_.model.file().string(), arguments_.model.llama_params());
+  const MemoryPlanner planner = arguments_.model.planner();
   const std::int32_t n_ctx_train = llama_model_n_ctx_train(planner.model());
   options.context.n_ctx = static_cast<std::uint32_t>(arguments_.n_ctx.value_or(n_ctx_train));
 
@@ -109,6 +109,8 @@ engine::Conversation Session::conversation() const {
 
 std::string Session::answer(const std::string &prompt) {
   std::vector<llama_token> tokens = tokenize(prompt);
+  const std::int64_t before = context_.statistics(0).tokens;
+  training_length_.check("the text has", before + std::ssize(tokens), model_.n_ctx_train());
   generator_.start(0, {.prompt = std::move(tokens),
                        .sampling = sampling_,
                        .n_predict = arguments_.n_predict,
@@ -150,6 +152,7 @@ std::string Session::stream() {
   }
   emit(generator_.cancel(0));
   if (!text.ends_with('\n')) write_output("\n");
+  training_length_.check("the text has", context_.statistics(0).tokens, model_.n_ctx_train());
   return text;
 }
 
@@ -180,7 +183,7 @@ Report Session::report() const {
   report.overhead_seconds = context_.timings().capture + context_.timings().eviction;
   report.kv_bytes = context_.cache_bytes();
   report.full_kv_bytes = full_cache_.at(cache.tokens);
-  report.n_ctx_train = model_.n_ctx_train();
+  if (!training_length_.said()) report.n_ctx_train = model_.n_ctx_train();
   report.seed = arguments_.sampling.options.seed;
   return report;
 }

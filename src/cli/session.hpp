@@ -12,6 +12,7 @@
 #include "cli/report.hpp"
 #include "cli/rows_file.hpp"
 #include "cli/status_line.hpp"
+#include "cli/training_length.hpp"
 #include "engine/chat.hpp"
 #include "engine/generator.hpp"
 #include "engine/model.hpp"
@@ -71,6 +72,7 @@ class Session {
   Report past_;  // sums over the turns that are over
   bool answering_ = false;
   bool at_start_ = true;  // nothing was given to the model yet
+  TrainingLength training_length_;
 };
 
 }  // namespace vase::cli

@@ -16,6 +16,7 @@
 #include "cli/session.hpp"
 #include "cli/status_line.hpp"
 #include "cli/table.hpp"
+#include "cli/training_length.hpp"
 #include "cli/units.hpp"
 #include "engine/log.hpp"
 #include "eval/question_file.hpp"
@@ -50,7 +51,7 @@ BoundedOptions options_of(const StressArguments &arguments) {
   options.context.n_ctx =
       static_cast<std::uint32_t>(session.n_ctx.value_or(arguments.tokens + kLastAnswer));
   if (session.force) return options;
-  const MemoryPlanner planner(session.model.file().string(), session.model.llama_params());
+  const MemoryPlanner planner = session.model.planner();
   check_memory(planner.plan(options), memory_for_model(session.model.n_gpu_layers),
                session.policy.evicts() ? "--budget" : "-c");
   return options;
@@ -112,6 +113,7 @@ void stress(StressArguments arguments) {
 
   const BoundedOptions options = options_of(arguments);
   const engine::Model model(arguments.session.model.options());
+  TrainingLength().check("the text goes on to", arguments.tokens, model.n_ctx_train());
   const engine::Conversation conversation(
       engine::ChatTemplate::of(model, arguments.session.chat_template), arguments.session.system);
   BoundedContext context = model.make_context(options);

@@ -8,6 +8,7 @@
 #include "engine/log.hpp"
 #include "engine/lora.hpp"
 #include "llama/plan/memory_plan.hpp"
+#include "llama/plan/own_memory.hpp"
 
 namespace vase::engine {
 namespace {
@@ -47,6 +48,7 @@ Model::Model(const ModelOptions &options) {
   if (stopped) throw LoadStopped();
   if (!model_) throw Error(fmt::format("cannot load {}{}", options.path.string(), because()));
   load_adapters(options.loras, options.path);
+  give_back_freed_memory();
 }
 
 void Model::load_adapters(const std::vector<LoraFile> &loras, const std::filesystem::path &base) {

@@ -70,6 +70,17 @@ std::set<std::string> Evaluation::done() const {
   return keys;
 }
 
+std::int64_t Evaluation::longest_text() const {
+  std::int64_t longest = 0;
+  for (std::size_t i = 0; i < prompt_tokens_.size(); ++i) {
+    const Question &question = plan_.questions[i];
+    const std::int64_t limit =
+        limit_of(question, plan_.asking_of(question.task), prompt_tokens_[i], model_.n_ctx_train());
+    longest = std::max(longest, prompt_tokens_[i] + limit);
+  }
+  return longest;
+}
+
 bool Evaluation::run() {
   grade_the_ungraded();
   const std::int64_t n_ctx_train = model_.n_ctx_train();

@@ -53,6 +53,8 @@ class Evaluation {
              const EvaluationPlan &plan, const EvaluationHost &host, GradingDesk &desk,
              RunFile &file);
 
+  /// Tokens that a prompt and its answer may come to at most, over all questions.
+  std::int64_t longest_text() const;
   /// Does what the file does not hold yet. Returns false if `progress` stopped it. Throws Error.
   bool run();
 

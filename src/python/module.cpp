@@ -8,6 +8,7 @@
 #include <tuple>
 #include <vector>
 
+#include "core/training_length.hpp"
 #include "python/device_evictions.hpp"
 #include "python/evictions.hpp"
 #include "python/head_threads.hpp"
@@ -152,6 +153,10 @@ std::vector<std::tuple<std::string, std::string, bool>> policies() {
   return list;
 }
 
+std::string beyond_training(const std::string& text_has, int64_t tokens, int64_t trained) {
+  return vase::beyond_training(text_has, tokens, trained);
+}
+
 void set_threads(int threads) {
   if (threads < 1 || threads > 1024)
     throw nb::value_error(
@@ -179,6 +184,8 @@ NB_MODULE(_vase, module) {
   module.def("device_mask_rows", &device_mask_rows, "n_rows"_a);
   module.def("parameters", &parameters, "policy"_a, "budget"_a, "options"_a);
   module.def("policies", &policies);
+  module.def("beyond_training", &vase::python::beyond_training, "text_has"_a, "tokens"_a,
+             "trained"_a);
   module.def("get_threads", &vase::python::head_threads);
   module.def("set_threads", &set_threads, "threads"_a);
 }

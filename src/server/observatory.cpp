@@ -39,6 +39,11 @@ OrderedJson as_json(const SlotStatus &slot, std::size_t id, std::int32_t capacit
           {"policy", slot.policy}};
 }
 
+// What llama.cpp computes in and keeps beside weights and cache.
+std::size_t beside_the_cache(const MemoryPlan &plan) {
+  return plan.compute + plan.structures + plan.unused_logits;
+}
+
 }  // namespace
 
 Observatory::Observatory(ObservedModel model, const BoundedContext &context, Scheduler &scheduler)
@@ -66,10 +71,10 @@ std::string Observatory::status() const {
                {"heads", heads_.empty() ? 0 : heads_.front()},
                {"slots", slots},
                {"memory",
-                {{"weights", plan.weights},
+                {{"weights", plan.weights + plan.adapters},
                  {"kv", plan.kv},
                  {"queries", plan.queries},
-                 {"compute", plan.compute},
+                 {"compute", beside_the_cache(plan)},
                  {"total", plan.total()},
                  {"resident", engine::resident_memory()},
                  {"full_cache", full_cache}}},
@@ -122,10 +127,10 @@ Gauges Observatory::gauges() const {
   return {.queue = static_cast<std::int64_t>(scheduler_.queue_length()),
           .slots = n_slots_,
           .slots_busy = std::ranges::count_if(slots, &SlotStatus::busy),
-          .weights_bytes = model_.memory.weights,
+          .weights_bytes = model_.memory.weights + model_.memory.adapters,
           .kv_bytes = model_.memory.kv,
           .queries_bytes = model_.memory.queries,
-          .compute_bytes = model_.memory.compute,
+          .compute_bytes = beside_the_cache(model_.memory),
           .resident_bytes = engine::resident_memory()};
 }
 

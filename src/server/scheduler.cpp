@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <future>
 #include <utility>
 
+#include "core/training_length.hpp"
 #include "server/error.hpp"
 
 namespace vase::server {
@@ -29,6 +31,7 @@ Scheduler::Scheduler(const engine::Model &model, BoundedContext &context, std::i
                      std::size_t queue_limit, Metrics &metrics)
     : context_(context),
       generator_(model, context, prompt_chunk),
+      n_ctx_train_(model.n_ctx_train()),
       queue_limit_(queue_limit),
       metrics_(metrics),
       slots_(static_cast<std::size_t>(context.options().n_sequences)) {
@@ -216,6 +219,7 @@ void Scheduler::start(std::int32_t index, const Waiting &waiting) {
           .answer = waiting.answer,
           .queue_seconds = seconds_since(waiting.task->accepted())};
   Answer answer = waiting.task->take_answer(waiting.answer);
+  note_length(std::ssize(answer.request.prompt));
   try {
     generator_.clear(index);
     if (context_.bounded_layers() > 0) {
@@ -272,9 +276,19 @@ void Scheduler::count_progress(std::int32_t index) {
   const std::int64_t evictions = generator_.evictions(index);
   const std::int64_t alarms = text.loop_alarms;
   const std::int64_t prompt = text.prompt_done;
+  note_length(text.prompt_tokens + text.generated);
   metrics_.count_evictions(evictions - std::exchange(slot.evictions_counted, evictions));
   metrics_.count_loop_alarms(alarms - std::exchange(slot.alarms_counted, alarms));
   metrics_.count_prompt_tokens(prompt - std::exchange(slot.prompt_counted, prompt));
+}
+
+// Once, in the log: the first text that is longer than those that the model was trained on.
+void Scheduler::note_length(std::int64_t tokens) {
+  if (noted_length_) return;
+  const std::string line = beyond_training("the text of a request has", tokens, n_ctx_train_);
+  if (line.empty()) return;
+  noted_length_ = true;
+  fmt::print(stderr, "vase: {}\n", line);
 }
 
 void Scheduler::free_slots_of_ended_tasks() {

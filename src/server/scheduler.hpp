@@ -86,6 +86,7 @@ class Scheduler {
   void free_slots_of_ended_tasks();
   void free_slot(std::int32_t slot);
   void count_progress(std::int32_t slot);
+  void note_length(std::int64_t tokens);
   void fail_all(const std::string &why);
   void publish();
   void announce_ends();
@@ -97,6 +98,8 @@ class Scheduler {
 
   BoundedContext &context_;
   engine::Generator generator_;
+  std::int64_t n_ctx_train_;
+  bool noted_length_ = false;
   std::size_t queue_limit_;
   Metrics &metrics_;
   std::vector<Slot> slots_;

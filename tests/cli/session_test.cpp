@@ -223,6 +223,29 @@ TEST_F(SessionTest, TheFullCacheTakesAPromptLongerThanABatch) {
   EXPECT_EQ(outcome.out, with_batch("2048").out);
 }
 
+TEST_F(SessionTest, SaysOnceThatATextIsLongerThanTheModelWasTrainedOn) {
+  const std::string text(tests::kTrainingLength + 100, 'x');
+  const std::string file = write_file(path("long.txt"), text);
+  const std::string said =
+      "tokens, and the model was trained on texts of 2,048 tokens: what it writes beyond that may "
+      "be noise\n";
+  const auto expect_said = [&](const std::vector<std::string> &arguments,
+                               const RunOptions &input = {}) {
+    const Outcome outcome = run_vase(arguments, input);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_THAT(outcome.err, HasSubstr(said)) << arguments[0];
+    EXPECT_EQ(count_lines(outcome.err), 1U) << outcome.err;
+  };
+  expect_said(command("run", {"-f", file, "-n", "2"}));
+  expect_said(command("run", {"-p", "x", "-n", "2100", "--ignore-eos"}));
+  expect_said(command("chat", {"-n", "2"}, "chat.gguf"), {.input = text + "\nand\nso on\n"});
+  expect_said(command("inspect", {"-f", file, "--policy", "vase"}));
+  expect_said({"fidelity", "-m", path("text.gguf"), "-f", file, "-n", "2100", "--budgets", "256",
+               "--policies", "streaming"});
+  expect_said(command("plan", {"-c", "2100"}));
+  EXPECT_EQ(run_vase(command("plan", {"-c", "2048"})).err, "");
+}
+
 TEST_F(SessionTest, RefusesWhatDoesNotFitIntoMemory) {
   constexpr std::uint64_t kNeeded = std::uint64_t{64} << 30U;  // a little less than these rows take
   if (engine::available_memory().value_or(kNeeded) >= kNeeded) GTEST_SKIP() << "it might fit";

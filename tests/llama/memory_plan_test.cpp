@@ -43,7 +43,9 @@ TEST_P(PlanOf, ACacheIsWhatTheContextTakes) {
   EXPECT_EQ(plan.weights, llama_model_size(model.get()));
   EXPECT_GT(plan.compute, 0u);
   EXPECT_GT(plan.queries, 0u);
-  EXPECT_EQ(plan.total(), plan.weights + plan.kv + plan.compute + plan.queries);
+  EXPECT_GT(plan.structures, 0u);
+  EXPECT_EQ(plan.total(), plan.weights + plan.kv + plan.compute + plan.queries + plan.structures +
+                              plan.unused_logits);
   EXPECT_GT(planner.full_cache_kv_at(32768, options), 4 * plan.kv);
 }
 
@@ -78,6 +80,40 @@ TEST(MemoryPlanner, FitsWhatItIsAskedToFit) {
 
   EXPECT_THAT([&] { planner.fit(kMebibyte, options); },
               ThrowsMessage<Error>(HasSubstr("nothing fits")));
+}
+
+TEST(MemoryPlanner, RefusesWhatNoMachineHolds) {
+  const TemporaryFolder folder;
+  write_tiny_model("llama", folder / "model.gguf");
+  const MemoryPlanner planner(folder / "model.gguf");
+  BoundedOptions options = options_for("full", 128);
+  options.context.n_ctx = 2'000'000'000;
+  EXPECT_THAT([&] { planner.plan(options); },
+              ThrowsMessage<Error>(HasSubstr("2000000000 cells is too large to be planned")));
+}
+
+TEST(MemoryPlanner, CountsAdaptersAndWhatIsNotTouchedByItself) {
+  const TemporaryFolder folder;
+  write_tiny_model("llama", folder / "model.gguf");
+  BoundedOptions options = options_for("vase", 1000);
+  options.context.n_ubatch = 512;
+  const MemoryPlan plain = MemoryPlanner(folder / "model.gguf").plan(options);
+  EXPECT_EQ(plain.adapters, 0u);
+  // Logits of all tokens of a ubatch but one.
+  EXPECT_NEAR(static_cast<double>(plain.unused_logits), 511.0 * kVocabulary * sizeof(float),
+              0.2 * kMebibyte);
+  // Any tensors do for an adapter, where only the size matters.
+  const MemoryPlan with = MemoryPlanner(folder / "model.gguf", llama_model_default_params(),
+                                        {(folder / "model.gguf").string()})
+                              .plan(options);
+  EXPECT_EQ(with.adapters, plain.weights);
+  EXPECT_EQ(with.total() - with.structures, plain.total() - plain.structures + plain.weights);
+  EXPECT_THAT(
+      [&] {
+        const MemoryPlanner none(folder / "model.gguf", llama_model_default_params(),
+                                 {(folder / "none.gguf").string()});
+      },
+      ThrowsMessage<Error>(HasSubstr("none.gguf")));
 }
 
 TEST(MemoryPlanner, FitsWithThePaceOfTheBudgetUnlessItIsGiven) {

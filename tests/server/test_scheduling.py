@@ -147,3 +147,12 @@ def test_every_accepted_request_has_one_outcome(server):
     assert sum(server.outcomes().values()) == server.metric("vase_requests_accepted_total")
     text = server.get("/metrics")
     assert "vase_time_to_first_token_seconds_count" in text
+
+
+def test_a_text_longer_than_the_model_was_trained_on_is_said_once(tmp_path):
+    with Server(write_model(tmp_path / "model.gguf"), "--budget", 128) as server:
+        server.complete("x" * 100, max_tokens=2)
+        assert "trained on texts" not in server.said()
+        for _ in range(2):
+            server.complete("x" * 2100, max_tokens=2)
+        assert server.said().count("and the model was trained on texts of 2,048 tokens") == 1

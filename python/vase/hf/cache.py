@@ -100,6 +100,8 @@ class VaseCache(Cache):
         self._pin_prompt = float(np.float32(share))  # single precision, as in llama.hpp: the same number of rows
         self._rope = rope
         self._rope_is_unknown = False
+        self._trained = getattr(decoder, "max_position_embeddings", None) or 0
+        self._said_length = False
         self._draw_streams = None if draw_streams is None else list(draw_streams)
 
         capacity = budget + self.parameters["interval"] if self.parameters["evicts"] else None
@@ -122,7 +124,17 @@ class VaseCache(Cache):
             raise ValueError(
                 f"draw_streams names {len(self._draw_streams)} streams, and the batch has {key_states.shape[0]} sequences"
             )
+        self._check_length(key_states.shape[-2])
         return super().update(key_states, value_states, layer_idx, *args, **kwargs)
+
+    def _check_length(self, new: int) -> None:
+        """Says once that a text is longer than those that the model was trained on, before it is read."""
+        if self._said_length:
+            return
+        tokens = new + max((s.tokens for s in self.bounded_layers[0].sequences), default=0)
+        if line := _vase.beyond_training("the text has", tokens, self._trained):
+            self._said_length = True
+            warnings.warn(line, RuntimeWarning, stacklevel=3)
 
     def set_prompt_end(self) -> None:
         """Says that what the cache has seen so far is the prompt (matters if pin_prompt > 0), as after a new turn of a chat."""

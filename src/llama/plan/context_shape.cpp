@@ -121,7 +121,8 @@ ContextShape shape_context(const llama_model *model, const BoundedOptions &optio
 
   if (cells * options.n_sequences > std::numeric_limits<int32_t>::max())
     throw Error(
-        std::to_string(options.n_sequences) + " sequences of " + std::to_string(cells) +
+        std::to_string(options.n_sequences) +
+        (options.n_sequences == 1 ? " sequence of " : " sequences of ") + std::to_string(cells) +
         " cells are more than llama.cpp can count; use a smaller budget or fewer sequences");
   shape.cells = static_cast<int32_t>(cells);
   shape.params.n_ctx = static_cast<uint32_t>(cells * options.n_sequences);

@@ -87,6 +87,14 @@ void check_split(const std::string &path, const gguf_context *gguf) {
 
 void check_gguf(const std::string &path) { check_split(path, check_one(path).get()); }
 
+size_t tensor_bytes(const std::string &path) {
+  const Gguf gguf = check_one(path);
+  size_t bytes = 0;
+  for (int64_t i = 0; i < gguf_get_n_tensors(gguf.get()); ++i)
+    bytes += gguf_get_tensor_size(gguf.get(), i);
+  return bytes;
+}
+
 void check_model_file(const std::string &path) {
   const Gguf gguf = check_one(path);
   const std::string type = type_of(gguf.get());

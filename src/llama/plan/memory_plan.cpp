@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <cstdio>
 #include <functional>
+#include <map>
+#include <tuple>
 
 #include "ggml.h"
 #include "llama/plan/context_shape.hpp"
 #include "llama/plan/gpu_share.hpp"
 #include "llama/plan/log_capture.hpp"
+#include "llama/plan/own_memory.hpp"
 #ifdef VASE_CUDA
 #include <cstring>
 
@@ -37,10 +40,12 @@ struct FreeContext {
   void operator()(llama_context *context) const { llama_free(context); }
 };
 
-std::string in_gibibytes(size_t bytes) {
+std::string in_units(size_t bytes) {
+  constexpr double kMebibyte = 1024.0 * 1024.0;
+  const auto mebibytes = static_cast<double>(bytes) / kMebibyte;
   char text[32];
-  std::snprintf(text, sizeof(text), "%.2f GiB",
-                static_cast<double>(bytes) / (1024.0 * 1024.0 * 1024.0));
+  std::snprintf(text, sizeof(text), mebibytes < 1024 ? "%.2f MiB" : "%.2f GiB",
+                mebibytes < 1024 ? mebibytes : mebibytes / 1024);
   return text;
 }
 
@@ -144,12 +149,47 @@ int32_t largest(int32_t low, int32_t high, const std::function<bool(int32_t)> &f
   return best;
 }
 
+// llama.cpp keeps some 50 bytes a cell beside the cache, also where it only simulates one.
+constexpr uint32_t kMostCells = 1U << 26U;
+
+// What llama.cpp says of a context that it would make.
+struct Simulated {
+  std::vector<LoggedCache> caches;
+  size_t compute = 0;     // compute and output buffers
+  size_t on_gpus = 0;     // of them
+  size_t structures = 0;  // touched beside its buffers
+};
+
+// The model holds no memory, and neither will this context: llama.cpp simulates what it would
+// allocate, and says in its log how much.
+Simulated simulate(llama_model *model, const llama_context_params &params) {
+  if (params.n_ctx > kMostCells)
+    throw Error("a cache of " + std::to_string(params.n_ctx) +
+                " cells is too large to be planned: use fewer tokens, rows or sequences");
+  const LogCapture log(false);
+  const size_t before = resident_without_leftovers();
+  const std::unique_ptr<llama_context, FreeContext> context(llama_init_from_model(model, params));
+  if (context == nullptr)
+    throw Error("llama.cpp could not plan a context of " + std::to_string(params.n_ctx) + " cells" +
+                log.because());
+  const size_t after = resident_without_leftovers();
+  return {.caches = log.caches(),
+          .compute = log.mebibytes("compute buffer size") + log.mebibytes("output buffer size"),
+          .on_gpus = compute_on_gpus(log),
+          .structures = after - std::min(before, after)};
+}
+
 }  // namespace
 
 struct MemoryPlanner::State {
   std::unique_ptr<llama_model, FreeModel> model;
   llama_model_params model_params = llama_model_default_params();
   size_t host_weights = 0;
+  size_t adapters = 0;
+  size_t own = 0;  // vocabulary and metadata: what opening the model took
+  // By cells, sequences and tokens of a ubatch, so that one shape has one plan although heaps vary
+  // a little.
+  mutable std::map<std::tuple<uint32_t, uint32_t, uint32_t>, size_t> structures;
 
   MemoryPlan plan(const BoundedOptions &options) const {
     const ContextShape shape = shape_context(model.get(), options);
@@ -158,24 +198,26 @@ struct MemoryPlanner::State {
     plan.n_sequences = options.n_sequences;
     plan.cells = shape.cells;
     plan.weights = llama_model_size(model.get());
+    plan.adapters = adapters;
 
-    std::vector<LoggedCache> caches;
-    {
-      // The model holds no memory, and neither will this context: llama.cpp simulates what it would
-      // allocate, and says in its log how much.
-      const LogCapture log(false);
-      const std::unique_ptr<llama_context, FreeContext> context(
-          llama_init_from_model(model.get(), shape.params));
-      if (context == nullptr)
-        throw Error("llama.cpp could not plan a context of " + std::to_string(shape.params.n_ctx) +
-                    " cells" + log.because());
-      caches = log.caches();
-      plan.compute = log.mebibytes("compute buffer size") + log.mebibytes("output buffer size");
-      plan.on_gpus = compute_on_gpus(log);
-    }
+    const Simulated all = simulate(model.get(), shape.params);
+    llama_context_params with_few_logits = shape.params;
+    with_few_logits.n_outputs_max = shape.params.n_seq_max;
+    const Simulated few = simulate(model.get(), with_few_logits);
+    // On GPUs there is no memory that is reserved and not taken.
+    const size_t on_host = all.compute - std::min(all.compute, all.on_gpus);
+    const size_t few_on_host = few.compute - std::min(few.compute, few.on_gpus);
+    plan.unused_logits = on_host - std::min(on_host, few_on_host);
+    plan.compute = all.compute - plan.unused_logits;
+    plan.on_gpus = all.on_gpus;
+    plan.structures =
+        own + structures
+                  .try_emplace({shape.params.n_ctx, shape.params.n_seq_max, shape.params.n_ubatch},
+                               all.structures)
+                  .first->second;
     const auto cells = static_cast<size_t>(shape.cells);
     size_t bounded_layers = 0;
-    for (const LoggedCache &cache : caches) {
+    for (const LoggedCache &cache : all.caches) {
       plan.kv += cache.bytes;
       if (cache.cells == shape.cells) bounded_layers += static_cast<size_t>(cache.layers);
     }
@@ -194,7 +236,7 @@ struct MemoryPlanner::State {
     if (shape.evicts)
       plan.queries = eviction_bytes(model.get(), options, cells, bounded_layers) + taps;
     const double share = share_on_gpus(model.get(), model_params);
-    plan.on_gpus += share_of(plan.weights - host_weights, share);
+    plan.on_gpus += share_of(plan.weights - host_weights + plan.adapters, share);
     if (shape.params.offload_kqv) plan.on_gpus += share_of(plan.kv, share);
 #ifdef VASE_CUDA
     if (shape.evicts && cache_goes_to_cuda(model.get(), model_params, shape.params)) {
@@ -206,17 +248,22 @@ struct MemoryPlanner::State {
   }
 };
 
-MemoryPlanner::MemoryPlanner(const std::string &path, const llama_model_params &model)
+MemoryPlanner::MemoryPlanner(const std::string &path, const llama_model_params &model,
+                             const std::vector<std::string> &adapters)
     : state_(std::make_unique<State>()) {
   check_model_file(path);
   llama_model_params params = model;
   state_->model_params = model;
   params.no_alloc = true;
   params.load_mode = LLAMA_LOAD_MODE_NONE;
+  for (const std::string &adapter : adapters) state_->adapters += tensor_bytes(adapter);
   const LogCapture log(false);
+  const size_t before = resident_without_leftovers();
   state_->model.reset(llama_model_load_from_file(path.c_str(), params));
   if (state_->model == nullptr) throw Error("llama.cpp cannot load " + path + log.because());
   check_model_can_be_bounded(state_->model.get());
+  const size_t after = resident_without_leftovers();
+  state_->own = after - std::min(before, after);
   state_->host_weights = host_weights(path);
 }
 MemoryPlanner::~MemoryPlanner() = default;
@@ -256,11 +303,10 @@ MemoryPlan MemoryPlanner::fit(size_t limit, const BoundedOptions &options) const
                llama_model_n_swa(state_->model.get()));
   const auto refuse = [&](int32_t budget, int32_t n_sequences) {
     const MemoryPlan smallest = plan_for(budget, n_sequences);
-    return Error("nothing fits into " + in_gibibytes(limit) + ": budget " + std::to_string(budget) +
+    return Error("nothing fits into " + in_units(limit) + ": budget " + std::to_string(budget) +
                  " with " + std::to_string(n_sequences) +
                  (n_sequences == 1 ? " sequence needs " : " sequences needs ") +
-                 in_gibibytes(smallest.total()) + ", " + in_gibibytes(smallest.weights) +
-                 " of it weights");
+                 in_units(smallest.total()) + ", " + in_units(smallest.weights) + " of it weights");
   };
 
   int32_t budget = policy.budget, n_sequences = options.n_sequences;

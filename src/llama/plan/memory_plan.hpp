@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "vase/llama.hpp"
 
@@ -17,14 +18,24 @@ struct MemoryPlan {
   int32_t n_sequences = 0;  ///< sequences side by side
   int32_t cells = 0;        ///< cells of each sequence's stream, as llama.cpp pads them
   size_t weights = 0;       ///< all tensors of the model
+  size_t adapters = 0;      ///< all tensors of its LoRA adapters
   size_t kv = 0;            ///< KV cache of all sequences, sliding-window layers included
   size_t queries = 0;       ///< captured queries and working memory of evictions
-  size_t compute = 0;       ///< llama.cpp's compute and output buffers
-  size_t on_gpus = 0;       ///< of total(), what lies on GPUs; an estimate if only some layers do
-  bool exact = true;        ///< false: llama.cpp did not say its sizes, so kv is an upper bound
-                            ///< and compute a guess
+  size_t compute = 0;     ///< llama.cpp's compute and output buffers, with the logits of one token
+                          ///< of each sequence at a time
+  size_t structures = 0;  ///< what llama.cpp keeps beside these: vocabulary, metadata, graphs,
+                          ///< the cells' positions. Not weights that the CPU backend repacks
+  /// Of the compute buffers, what llama.cpp reserves for logits of every token of a batch; nothing
+  /// touches it until somebody wants those.
+  size_t unused_logits = 0;
+  size_t on_gpus = 0;  ///< of total(), what lies on GPUs; an estimate if only some layers do
+  bool exact = true;   ///< false: llama.cpp did not say its sizes, so kv is an upper bound
+                       ///< and compute a guess
 
-  size_t total() const { return weights + kv + queries + compute; }
+  /// What will be in memory once text was read, the program itself not counted.
+  size_t resident() const { return weights + adapters + kv + queries + compute + structures; }
+  /// All that is allocated.
+  size_t total() const { return resident() + unused_logits; }
 };
 
 /// Plans for one model file. Lets llama.cpp load the file's metadata and simulate its allocations;
@@ -33,8 +44,10 @@ class MemoryPlanner {
  public:
   /// Throws Error if `path` is missing, not a GGUF, truncated, or of an architecture that cannot be
   /// bounded. `model`: device and offloading parameters, as for loading.
+  /// `adapters`: files of LoRA adapters, of which only the size matters here.
   explicit MemoryPlanner(const std::string &path,
-                         const llama_model_params &model = llama_model_default_params());
+                         const llama_model_params &model = llama_model_default_params(),
+                         const std::vector<std::string> &adapters = {});
   ~MemoryPlanner();
   MemoryPlanner(MemoryPlanner &&) noexcept;
   MemoryPlanner &operator=(MemoryPlanner &&) noexcept;
@@ -67,6 +80,9 @@ class MemoryPlanner {
 /// all the tensor data that its header announces. Throws Error otherwise. Reads the header alone. A
 /// split model's other files are checked too.
 void check_gguf(const std::string &path);
+
+/// Bytes of all tensors of the GGUF file at `path`, checked as by check_gguf.
+size_t tensor_bytes(const std::string &path);
 
 /// The same, and that the file holds a model: neither an adapter nor another part of one. Throws
 /// Error otherwise.

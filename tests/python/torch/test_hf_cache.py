@@ -47,6 +47,15 @@ def test_the_seed_decides():
     assert any((first.positions(layer) != other.positions(layer)).any() for layer in range(3))
 
 
+def test_a_text_longer_than_the_model_was_trained_on_is_said_once():
+    model = tiny_model("Llama")
+    model.config.max_position_embeddings = 80
+    cache = VaseCache(model.config, policy="vase", **SMALL)
+    with pytest.warns(RuntimeWarning, match="trained on texts of 80 tokens") as warned:
+        generate(model, padded_prompts([60]), cache, tokens=40)
+    assert len([w for w in warned if "trained on" in str(w.message)]) == 1
+
+
 def test_memory_stays_while_the_text_grows():
     short, long = filled(tokens=10), filled(tokens=300)
     assert long.statistics().evictions > short.statistics().evictions
