@@ -11,6 +11,8 @@
 #   CUDAARCHS=90                for cuda: compute capabilities, as CMake reads them (default: that
 #                               of the GPUs of this machine; 90 if there are none)
 #   CUDACXX=/path/to/nvcc       for cuda, if nvcc is neither on PATH nor in /usr/local/cuda/bin
+#   VASE_PORTABLE=1             for other machines than this: kernels for each generation of CPUs, of
+#                               which the best is loaded at run time (what "make wheel" packs)
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -23,8 +25,6 @@ if found=$("$ROOT/scripts/find-llama.sh") && [[ $found != "$dir/"* ]]; then
   exit 0
 fi
 [[ -z ${CMAKE_PREFIX_PATH:-} ]] || say "no llama-config.cmake under CMAKE_PREFIX_PATH; using our own"
-
-lock_cache
 
 options=(
   -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=ON
@@ -50,11 +50,16 @@ if [[ -$flavour- == *-cuda-* ]]; then
   options+=("-DCMAKE_CUDA_COMPILER=$nvcc" "-DCMAKE_CUDA_ARCHITECTURES=${CUDAARCHS:-$archs}")
 fi
 
+if [[ -n ${VASE_PORTABLE:-} ]]; then
+  options+=(-DGGML_NATIVE=OFF -DGGML_BACKEND_DL=ON -DGGML_CPU_ALL_VARIANTS=ON)
+fi
+
 # The install folder is put in place as a whole: if it is there with this stamp, it is complete.
 stamp="$dir/install/vase-options.txt"
-if [[ -f $stamp && $(<"$stamp") == "${options[*]}" ]]; then
-  exit 0
-fi
+is_complete() { [[ -f $stamp && $(<"$stamp") == "${options[*]}" ]]; }
+! is_complete || exit 0
+lock_cache
+! is_complete || exit 0 # another run has built it in the meantime
 
 if [[ ! -d $dir/src ]]; then
   file="llama_cpp_python-$LLAMA_CPP_PYTHON_VERSION.tar.gz"

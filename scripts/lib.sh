@@ -87,10 +87,13 @@ download() {
   rm -rf "$part"
 }
 
-# The cache's folder for llama.cpp: its name carries the backends, so that builds live side by side.
+# The cache's folder for llama.cpp: its name carries the backends, and whether it is for other machines
+# too, so that builds live side by side.
 llama_flavour() {
   local flavour
   flavour=$(tr -s ', ' '\n' <<<"${VASE_BACKENDS:-}" | sed '/^$/d' | sort -u | paste -sd- -)
   echo "${flavour:-cpu}"
 }
-llama_dir() { echo "$CACHE/llama-$LLAMA_CPP_PYTHON_VERSION-$(llama_flavour)"; }
+llama_dir() {
+  echo "$CACHE/llama-$LLAMA_CPP_PYTHON_VERSION-$(llama_flavour)${VASE_PORTABLE:+-portable}"
+}

@@ -87,7 +87,9 @@ bool Connection::is_readable() const {
   return begin_ < end_ || wait_for(POLLIN, std::chrono::milliseconds(0));
 }
 
-bool Connection::is_writable() const { return wait_for(POLLOUT, patience_) && !client_gone(); }
+bool Connection::wait_readable() const { return begin_ < end_ || wait_for(POLLIN, patience_); }
+
+bool Connection::wait_writable() const { return wait_for(POLLOUT, patience_) && !client_gone(); }
 
 ssize_t Connection::read(char *data, size_t size) {
   if (begin_ == end_) {

@@ -33,12 +33,27 @@ class Connection final : public httplib::Stream {
   bool closing() const { return closing_; }
 
   bool is_readable() const override;
-  bool is_writable() const override;
   ssize_t read(char *data, size_t size) override;
   ssize_t write(const char *data, size_t size) override;
   void get_remote_ip_and_port(std::string &ip, int &port) const override;
   void get_local_ip_and_port(std::string &ip, int &port) const override;
   socket_t socket() const override { return socket_; }
+
+  // Which of these httplib's streams have depends on its version: the first until 0.18, the others
+  // since then. They override what is there.
+#ifdef __clang__
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Winconsistent-missing-override"
+#endif
+  // NOLINTBEGIN(modernize-use-override)
+  bool is_writable() const { return wait_writable(); }
+  bool wait_readable() const;
+  bool wait_writable() const;
+  time_t duration() const { return 0; }  // limits what a client may take in all; no use here
+  // NOLINTEND(modernize-use-override)
+#ifdef __clang__
+#pragma clang diagnostic pop
+#endif
 
  private:
   bool wait_for(short events, std::chrono::milliseconds limit) const;

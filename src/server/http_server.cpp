@@ -40,6 +40,25 @@ int HttpServer::bind(const std::string &host, int port) {
   return bound;
 }
 
+// httplib since 0.18 wants to be told both ends of the connection; before that it asks the stream.
+// A template, because only in one the compiler may try which of the two it is.
+template <typename Stream>
+bool HttpServer::answer(Stream &connection, bool &closed) {
+  const bool last = svr_sock_ == INVALID_SOCKET;
+  if constexpr (requires { this->process_request(connection, last, closed, nullptr); }) {
+    return this->process_request(connection, last, closed, nullptr);
+  } else {
+    std::string remote;
+    std::string local;
+    int remote_port = 0;
+    int local_port = 0;
+    connection.get_remote_ip_and_port(remote, remote_port);
+    connection.get_local_ip_and_port(local, local_port);
+    return this->process_request(connection, remote, remote_port, local, local_port, last, closed,
+                                 nullptr);
+  }
+}
+
 bool HttpServer::process_and_close_socket(socket_t socket) {
   Connection connection(socket, kPatience);
   const auto next_request = [&] {
@@ -54,7 +73,7 @@ bool HttpServer::process_and_close_socket(socket_t socket) {
   bool ok = true;
   while (ok && !connection.closing() && next_request()) {
     bool closed = false;
-    ok = process_request(connection, svr_sock_ == INVALID_SOCKET, closed, nullptr) && !closed;
+    ok = answer(connection, closed) && !closed;
   }
   return ok;
 }

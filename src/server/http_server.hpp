@@ -18,6 +18,8 @@ class HttpServer final : public httplib::Server {
 
  private:
   bool process_and_close_socket(socket_t socket) override;
+  template <typename Stream>
+  bool answer(Stream &connection, bool &closed);
 };
 
 }  // namespace vase::server

@@ -4,7 +4,7 @@
 
 namespace vase::server {
 
-void WorkerThreads::enqueue(std::function<void()> job) {
+WorkerThreads::Taken WorkerThreads::enqueue(std::function<void()> job) {
   const std::lock_guard lock(mutex_);
   if (!idle_.empty()) {
     Worker *worker = idle_.back();
@@ -18,6 +18,7 @@ void WorkerThreads::enqueue(std::function<void()> job) {
   } else {
     waiting_.push_back(std::move(job));
   }
+  return Taken(true);
 }
 
 void WorkerThreads::run(Worker &worker) {

@@ -14,6 +14,7 @@
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace vase::server {
@@ -23,7 +24,10 @@ class WorkerThreads final : public httplib::TaskQueue {
   /// Threads are started when they are needed first, `most` of them at most.
   explicit WorkerThreads(std::size_t most) : most_(most) {}
 
-  void enqueue(std::function<void()> job) override;
+  // httplib since 0.15 wants to hear that the job was taken; before that nothing.
+  using Taken = decltype(std::declval<httplib::TaskQueue &>().enqueue(nullptr));
+
+  Taken enqueue(std::function<void()> job) override;
   /// Waits for the jobs that are running or were enqueued.
   void shutdown() override;
 
