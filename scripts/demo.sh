@@ -10,6 +10,7 @@ source "$(dirname "$0")/lib.sh"
 cd "$ROOT"
 scripts/build.sh release vase_cli
 scripts/fetch-model.sh >/dev/null
-vase=(build/release/bin/vase run --chat --file examples/question.txt --budget 1024 --temp 0 --seed 1)
+vase=(build/release/bin/vase run --chat --file examples/question.txt --budget 1024 --temp 0 --seed 1
+  --summary)
 say "${vase[*]}"
 exec "${vase[@]}"

@@ -46,41 +46,56 @@ lock_cache() {
 # ninja_progress LOG COMMAND...: runs a ninja build of somebody else's code. Everything goes to LOG;
 # the terminal sees ninja's counter alone, and the end of LOG if the build fails.
 ninja_progress() {
-  local log=$1 terminal=0
+  local log=$1
   shift
-  [[ ! -t 2 ]] || terminal=1
-  if ! "$@" 2>&1 | tee "$log" | awk -v terminal=$terminal '
-    /^\[[0-9]+\/[0-9]+\]/ {
-      if (terminal) printf "\r\033[K%.79s", $0
-      else print
-      fflush()
-    }
-    END { if (terminal) print "" }' >&2; then
+  if ! "$@" 2>&1 | tee "$log" | show_counter >&2; then
     tail -n 30 "$log" >&2
     die "the build failed (whole log: $log)"
   fi
 }
 
+# Of ninja's lines the last one on a terminal; elsewhere one for each tenth of the work. In bash, because
+# mawk reads a pipe to the end of its buffer before it shows anything.
+show_counter() {
+  local line tenth shown=0 start=$SECONDS
+  while IFS= read -r line; do
+    [[ $line =~ ^\[([0-9]+)/([0-9]+)\] ]] || continue
+    tenth=$((10 * BASH_REMATCH[1] / BASH_REMATCH[2]))
+    if [[ -t 2 ]]; then
+      printf '\r\033[K%.79s' "$line"
+    elif ((tenth > shown)); then
+      printf '    %3d%%, %d of %d files, %d s\n' $((10 * tenth)) "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}" \
+        $((SECONDS - start))
+      shown=$tenth
+    fi
+  done
+  [[ ! -t 2 ]] || echo
+}
+
+# make_pip: a Python with pip, PIP_PYTHON. In a virtual environment, because Debian's own pip is often missing
+# and never meant to be written to.
+PIP_PYTHON="$CACHE/pip-venv/bin/python"
+make_pip() {
+  "$PIP_PYTHON" -m pip --version >/dev/null 2>&1 && return 0
+  rm -rf "$CACHE/pip-venv"
+  "${PYTHON:-python3}" -m venv "$CACHE/pip-venv" ||
+    die "cannot make a Python virtual environment; on Debian: apt-get install python3-venv"
+}
+
 # download PACKAGE VERSION SHA256 FILE PIP-ARGUMENTS...: fetches one file of a PyPI release into the
 # folder $CACHE/downloads. pip does it, so that mirrors and proxies set up for pip are used, and it
-# checks the checksum before it looks into the file. pip lives in a virtual environment, because
-# Debian's own is often missing and never meant to be written to.
+# checks the checksum before it looks into the file.
 download() {
   local package=$1 version=$2 sha256=$3 file=$4
   shift 4
-  local part="$CACHE/downloads/$file.part" pip="$CACHE/pip-venv/bin/pip"
+  local part="$CACHE/downloads/$file.part"
   has_sha256 "$CACHE/downloads/$file" "$sha256" && return 0
-
-  if ! "$pip" --version >/dev/null 2>&1; then
-    rm -rf "$CACHE/pip-venv"
-    "${PYTHON:-python3}" -m venv "$CACHE/pip-venv" ||
-      die "cannot make a Python virtual environment; on Debian: apt-get install python3-venv"
-  fi
+  make_pip
   say "downloading $package $version from PyPI"
   rm -rf "$part"
   mkdir -p "$part"
   echo "$package==$version --hash=sha256:$sha256" >"$part/requirements.txt"
-  "$pip" --disable-pip-version-check --no-cache-dir download --no-deps --require-hashes "$@" \
+  "$PIP_PYTHON" -m pip --disable-pip-version-check --no-cache-dir download --no-deps --require-hashes "$@" \
     --dest "$part" --requirement "$part/requirements.txt" >&2 ||
     die "pip could not download $package $version (see above); run again to retry"
   mv "$part/$file" "$CACHE/downloads/$file"

@@ -17,6 +17,8 @@ def main() -> None:
             "From a checkout of vase.cpp: scripts/build-llama.sh builds libllama (minutes, once), then\n"
             "pip install --force-reinstall . brings the program along; make build builds it without Python."
         )
+    # What the program does in Python (grading, pictures) uses the packages installed beside it.
+    os.environ.setdefault("VASE_PYTHON", sys.executable)
     os.execv(PROGRAM, [str(PROGRAM), *sys.argv[1:]])
 
 

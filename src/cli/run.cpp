@@ -58,11 +58,14 @@ void add_run_command(CLI::App &app) {
   command->add_option("--rows", arguments->rows,
                       "at the end write to this file which tokens each head still has (JSON Lines: "
                       "the tokens, then a line for each layer)");
+  command->add_flag("--summary", arguments->session.summary,
+                    "print the summary even if stderr is no terminal");
   arguments->session.add_to(*command);
   command->footer(
       "Only the generated text goes to the standard output. The status line and the summary "
       "appear\n"
-      "if stderr is a terminal (the summary also with -v). Ctrl-C stops; the exit code is 130 "
+      "if stderr is a terminal (the summary also with --summary or -v). Ctrl-C stops; the exit "
+      "code is 130 "
       "then.");
   command->callback([arguments] { run(*arguments); });
 }

@@ -189,7 +189,7 @@ Report Session::report() const {
 }
 
 void Session::print_summary() const {
-  if (isatty(STDERR_FILENO) == 0 && !arguments_.model.verbose) return;
+  if (isatty(STDERR_FILENO) == 0 && !arguments_.model.verbose && !arguments_.summary) return;
   std::fputs(("\n" + summary_text(report())).c_str(), stderr);
 }
 

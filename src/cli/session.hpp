@@ -29,6 +29,7 @@ struct SessionArguments {
   std::string chat_template;
   std::string system;
   bool force = false;
+  bool summary = false;  // also where nobody reads along
 
   void add_to(CLI::App &app);
 };

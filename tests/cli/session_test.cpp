@@ -20,6 +20,7 @@ namespace vase::cli::test {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
 using ::testing::Not;
 
 constexpr const char *kChatTemplate = "{{ '<|im_start|>' }}";
@@ -83,6 +84,16 @@ TEST_F(SessionTest, VerboseAddsTheSummary) {
   EXPECT_THAT(outcome.err, HasSubstr("generated  300 tokens"));
   EXPECT_THAT(outcome.err, HasSubstr("a full cache would hold"));
   EXPECT_THAT(outcome.err, HasSubstr("seed       7"));
+}
+
+TEST_F(SessionTest, TheSummaryAloneCanBeAskedFor) {
+  const std::vector<std::string> rest = {"-p", "Once", "-n", "300", "--ignore-eos", "-s", "7"};
+  EXPECT_EQ(run_vase(command("run", rest)).err, "") << "nobody reads along";
+  std::vector<std::string> with = rest;
+  with.push_back("--summary");
+  const Outcome outcome = run_vase(command("run", with));
+  EXPECT_THAT(outcome.err, MatchesRegex("\nprompt (.|\n)*\nevictions (.|\n)*\nseed       7\n"))
+      << "and nothing of llama.cpp's log";
 }
 
 std::vector<nlohmann::json> read_lines(const std::string &path) {

@@ -85,6 +85,31 @@ flavour() { VASE_BACKENDS=$1 bash -c 'source "$0/scripts/lib.sh" && llama_flavou
 check "no backend is the flavour cpu" prints cpu flavour ''
 check "backends name the flavour in any order" prints cuda-vulkan flavour 'vulkan, cuda'
 
+# --- progress of the long build -------------------------------------------------------------------
+# A ninja that does four of ten files and then waits until somebody has seen the counter.
+stand_in ninja <<END
+for file in 1 2 3 4; do echo "[\$file/10] Building \$file.o"; done
+for try in {1..100}; do
+  ! grep -q "40%, 4 of 10 files" "$work/counter" || break
+  sleep 0.1
+done
+((try < 100)) || echo "FAILED: nobody saw it"
+for file in 5 6 7 8 9 10; do echo "[\$file/10] Building \$file.o"; done
+exit \${1:-0}
+END
+progress() {
+  bash -euo pipefail -c 'source "$0/scripts/lib.sh" && ninja_progress "$1/ninja.log" ninja "${@:2}"' \
+    "$root" "$work" "$@" 2>"$work/counter"
+}
+tenths() {
+  : >"$work/counter"
+  progress && ! grep FAILED "$work/ninja.log" && [[ $(grep -c '%, ' "$work/counter") == 10 ]]
+}
+check "a build tells each tenth when it is done, also into a pipe" tenths
+broken() { : >"$work/counter" && ! progress 1 && grep -q 'the build failed' "$work/counter"; }
+check "and shows the end of its log when it fails" broken
+rm "$work/bin/ninja"
+
 # --- downloads ------------------------------------------------------------------------------------
 # A package index of one file, with the wrong content under the right name. (pip takes a space in
 # this path for the end of it.)
