@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # build.sh [PRESET [TARGET...]]
 #
-# Configures and builds one CMake preset (release, debug, asan, tsan) into build/PRESET, with
+# Configures and builds one CMake preset (release, ci, debug, asan, tsan, cuda) into build/PRESET, with
 # everything that it needs: Debian packages, libllama, nanobind. What is already there is not made again.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh

@@ -3,6 +3,8 @@
 import json
 import subprocess
 
+from vase_server import PROGRAM
+
 
 def curl(*arguments):
     command = ["curl", "--silent", "--show-error", "--max-time", "60", *arguments]
@@ -35,7 +37,10 @@ def test_stream(server):
 
 def test_compressed(server):
     text = curl("--compressed", f"{server.url}/openapi.json")
-    assert json.loads(text)["openapi"].startswith("3.")
+    document = json.loads(text)
+    assert document["openapi"].startswith("3.")
+    program = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, check=True)
+    assert program.stdout == f"vase {document['info']['version']}\n"
 
 
 def test_large_body_with_expect_continue(server):
