@@ -9,10 +9,10 @@
 
 PREFIX ?= /usr/local
 
-.PHONY: help demo test build cuda model asan tsan bench format lint install clean
+.PHONY: help demo test build cuda wheel wheel-test model asan tsan bench format lint install clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 	@echo; sed -n '/^# Variables/,/^$$/s/^# \{0,1\}//p' Makefile
 
 demo: ## install what is missing, build, and generate with the default model
@@ -26,6 +26,12 @@ build: ## install what is missing and build everything into build/release
 
 cuda: ## the same for NVIDIA GPUs, evictions there as well, into build/cuda (needs nvcc)
 	@VASE_BACKENDS="$${VASE_BACKENDS:-cuda}" scripts/build.sh cuda
+
+wheel: ## write a wheel with the program and libllama, for other machines too, into dist/
+	@scripts/make-wheel.sh
+
+wheel-test: ## make the wheel, install it where there is no compiler, and run it
+	@tests/install/wheel_test.sh
 
 model: ## fetch the default model
 	@scripts/fetch-model.sh

@@ -32,7 +32,7 @@ endif()
 
 # The python3 that scripts/ make the environments of the tests with, not the newest on the machine.
 set(Python_FIND_STRATEGY LOCATION)
-find_package(Python 3.11 REQUIRED COMPONENTS Interpreter Development.Module)
+find_package(Python 3.11 REQUIRED COMPONENTS Interpreter Development.Module ${SKBUILD_SABI_COMPONENT})
 find_package(nanobind CONFIG QUIET HINTS "${VASE_CACHE_FOLDER}/nanobind/nanobind/cmake")
 if(NOT nanobind_FOUND)
   message(
@@ -65,6 +65,12 @@ function(vase_place_python_package)
     install(TARGETS vase_cli RUNTIME DESTINATION vase/bin COMPONENT python)
     install(FILES "${PROJECT_SOURCE_DIR}/models/vase-reasoner-lora.gguf"
             DESTINATION vase/share/vase COMPONENT python)
+    install(
+      DIRECTORY "${PROJECT_SOURCE_DIR}/src/eval/python/"
+      DESTINATION vase/share/vase
+      COMPONENT python
+      FILES_MATCHING
+      PATTERN "*.py")
     list(APPEND libraries vase_llama)
     vase_install_llama_libraries()
   endif()
@@ -77,9 +83,11 @@ function(vase_place_python_package)
   endforeach()
 endfunction()
 
-# libllama and the ggml libraries beside it. They look for each other in their own folder.
+# libllama and the ggml libraries beside it. They look for each other in their own folder. Where the
+# backends are loaded at run time, llama.cpp installs them beside its programs.
 function(vase_install_llama_libraries)
-  file(GLOB libraries "${LLAMA_LIB_DIR}/libllama.so*" "${LLAMA_LIB_DIR}/libggml*.so*")
+  file(GLOB libraries "${LLAMA_LIB_DIR}/libllama.so*" "${LLAMA_LIB_DIR}/libggml*.so*"
+       "${LLAMA_LIB_DIR}/../bin/libggml-*.so")
   foreach(library IN LISTS libraries)
     get_filename_component(name "${library}" NAME)
     get_filename_component(file "${library}" REALPATH)

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <utility>
 
+#include "engine/backends.hpp"
 #include "ggml.h"
 #include "llama.h"
 #include "llama/plan/log_lines.hpp"
@@ -57,6 +58,7 @@ void init_llama(bool verbose) {
   llama_log_set(on_log, &state);
   ggml_set_abort_callback(on_abort);
   llama_backend_init();
+  load_backends();
 }
 
 std::string take_log_error() {

@@ -18,7 +18,8 @@ fi
 "${pip[@]}" install "$SOURCE_DIR" -C "build-dir=$BUILD_DIR/wheel" -C cmake.define.VASE_PYTHON_PROGRAM=OFF
 
 package=$(cd "$work" && "$work/venv/bin/python" -c 'import vase; print(vase.__path__[0])')
-for file in py.typed _vase.pyi include/vase/vase.h lib/libvase.so.0; do
+version=$(cd "$work" && "$work/venv/bin/python" -c 'import vase; print(vase.__version__)')
+for file in py.typed _vase.pyi include/vase/vase.h "lib/libvase.so.${version%.*}"; do
   [[ -f $package/$file ]] || {
     echo "the wheel has no $file" >&2
     exit 1
