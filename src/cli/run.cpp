@@ -62,11 +62,9 @@ void add_run_command(CLI::App &app) {
                     "print the summary even if stderr is no terminal");
   arguments->session.add_to(*command);
   command->footer(
-      "Only the generated text goes to the standard output. The status line and the summary "
-      "appear\n"
-      "if stderr is a terminal (the summary also with --summary or -v). Ctrl-C stops; the exit "
-      "code is 130 "
-      "then.");
+      "Only the generated text goes to the standard output. The status line and the summary\n"
+      "appear if stderr is a terminal (the summary also with --summary or -v). Ctrl-C stops; the\n"
+      "exit code is 130 then.");
   command->callback([arguments] { run(*arguments); });
 }
 
