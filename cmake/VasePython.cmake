@@ -65,6 +65,7 @@ function(vase_place_python_package)
     install(TARGETS vase_cli RUNTIME DESTINATION vase/bin COMPONENT python)
     install(FILES "${PROJECT_SOURCE_DIR}/models/vase-reasoner-lora.gguf"
             DESTINATION vase/share/vase COMPONENT python)
+    install(DIRECTORY "${PROJECT_SOURCE_DIR}/models/catalogue" DESTINATION vase/share/vase COMPONENT python)
     install(
       DIRECTORY "${PROJECT_SOURCE_DIR}/src/eval/python/"
       DESTINATION vase/share/vase

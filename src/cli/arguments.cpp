@@ -133,8 +133,8 @@ std::filesystem::path ModelArguments::file() const {
   auto standard = default_model();
   if (std::filesystem::exists(standard)) return standard;
   throw Error(
-      fmt::format("no model given (-m), and the default one is not at {}: vase-fetch-model fetches "
-                  "it (98 MB; in a checkout: `make model` or {})",
+      fmt::format("no model given (-m), and the default one is not at {}: `make model`, {} or "
+                  "vase-fetch-model (of the Python package) fetches it",
                   standard.string(), fetch_command(known_models().front())));
 }
 

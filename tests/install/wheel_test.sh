@@ -38,7 +38,7 @@ expect 'vase-plus' "$(bare "$bin/vase" policies)"
 
 # No model yet: one line that says how to get it, with a command that is there.
 if out=$(bare "$bin/vase" run -p x 2>&1); then fail "vase run without a model" "$out"; fi
-expect '^vase: .*vase-fetch-model fetches it' "$out"
+expect '^vase: .*vase-fetch-model .*fetches it' "$out"
 [[ $(wc -l <<<"$out") == 1 ]] || fail "more than a line" "$out"
 mkdir -p "$work/cache/models"
 [[ ! -f $cache/models/$model ]] || ln "$cache/models/$model" "$work/cache/models/" 2>/dev/null ||
