@@ -76,9 +76,10 @@ function(vase_place_python_package)
     vase_install_llama_libraries()
   endif()
   foreach(library IN LISTS libraries)
-    set_target_properties(${library} PROPERTIES INSTALL_RPATH "$ORIGIN"
-                                                INSTALL_RPATH_USE_LINK_PATH OFF)
-    # A wheel has no symbolic links: the library goes by the name that programs look for.
+    # A wheel has no symbolic links: the library goes by the name that programs look for. As a file, so
+    # that it must have been linked as it will be installed.
+    set_target_properties(${library} PROPERTIES INSTALL_RPATH "$ORIGIN" INSTALL_RPATH_USE_LINK_PATH OFF
+                                                BUILD_WITH_INSTALL_RPATH ON)
     install(FILES "$<TARGET_FILE:${library}>" DESTINATION vase/lib COMPONENT python
             RENAME "$<TARGET_SONAME_FILE_NAME:${library}>")
   endforeach()
