@@ -1,5 +1,7 @@
 #include "cli/policy_list.hpp"
 
+#include <cstdint>
+
 namespace vase::cli {
 namespace {
 

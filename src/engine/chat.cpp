@@ -1,5 +1,6 @@
 #include "engine/chat.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace vase::engine {

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <exception>
 #include <map>
 #include <memory>
+#include <tuple>
 #include <utility>
 
 #include "server/assets.hpp"

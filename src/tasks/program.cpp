@@ -6,6 +6,7 @@
 // (copied from the round before, or in a loop's first round recalled from the question) and the
 // last line, together at most about 150 tokens back. Late recalls: the bodies of later loops, the
 // prints of all loops at the end.
+#include <algorithm>
 #include <optional>
 
 #include "tasks/tasks.hpp"

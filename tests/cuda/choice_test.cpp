@@ -1,6 +1,7 @@
 // Selection and scores on the device against the CPU library: all policies, types and shapes.
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <random>
 
 #include "core/rows.hpp"
