@@ -18,6 +18,7 @@ namespace vase::server {
 namespace {
 
 constexpr const char *kJson = "application/json";
+constexpr std::size_t kMostOfOneRead = 65536;
 constexpr int kClientGone = 499;  // nginx's number for it; nobody reads it
 
 // What can be asked, and how. Used for the methods' errors; the handlers are added one by one.
@@ -118,7 +119,9 @@ Routes::Routes(RouteOptions options, CompletionService &completions, const Obser
       metrics_(metrics) {}
 
 void Routes::add_to(httplib::Server &server) {
-  server.set_payload_max_length(options_.max_body);
+  // Our own limit strikes first, and has words: some versions of httplib end the reading of a
+  // chunked body at theirs as if the client had gone.
+  server.set_payload_max_length(std::max(options_.max_body, options_.max_body + kMostOfOneRead));
   server.set_pre_routing_handler(
       [this](const auto &request, auto &response) { return before_routing(request, response); });
   server.set_error_handler([this](const httplib::Request &request, httplib::Response &response) {
