@@ -17,12 +17,14 @@ def case(request):
     return np.load(request.param)
 
 
-def arguments(case):
-    options = {"budget": "budget", "recency": "recency", "protect": "n_protect"}
-    return {name: int(case[stored]) for name, stored in options.items()} | {
-        "temperature": float(case["temperature"]),
-        "lambda_": float(case["rkv_lambda"]),
-    }
+def arguments(case, policy="vase"):
+    """The stored parameters that the policy looks at."""
+    stored = {"budget": int(case["budget"]), "recency": int(case["recency"])}
+    if policy == "vase":
+        stored |= {"protect": int(case["n_protect"]), "temperature": float(case["temperature"])}
+    if policy == "rkv":
+        stored["lambda_"] = float(case["rkv_lambda"])
+    return stored
 
 
 @pytest.mark.parametrize(
@@ -36,7 +38,7 @@ def arguments(case):
 )
 def test_kept_rows(case, mode, policy, options):
     gauss = case[f"{mode}.G"] if policy == "vase-cur" else None
-    mask = vase.select(case["K"], case["V"], case["Q"], policy, gauss=gauss, **arguments(case), **options)
+    mask = vase.select(case["K"], case["V"], case["Q"], policy, gauss=gauss, **arguments(case, policy), **options)
     assert (mask == case[f"{mode}.kept"]).all()
 
 
