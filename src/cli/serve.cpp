@@ -39,6 +39,7 @@ struct ServeArguments {
   int port = 8080;
   std::vector<std::string> api_keys;
   std::string api_key_file;
+  std::vector<std::string> allowed_hosts;
   std::string cors_origin;
   bool no_webui = false;
   std::int32_t queue = 64;
@@ -47,6 +48,7 @@ struct ServeArguments {
   std::int64_t max_prompt = 131072;
   std::string max_body = "4MiB";
   double timeout = 600;
+  double write_timeout = 30;
   double drain_seconds = 30;
   bool force = false;
 };
@@ -95,7 +97,6 @@ FullCacheCost cost_of_one_full_cache(const MemoryPlanner &planner, BoundedOption
 server::ServerOptions server_options(ServeArguments &arguments, const engine::Model &model,
                                      const MemoryPlan &memory, const FullCacheCost &full_cache) {
   server::ServerOptions options;
-  options.host = arguments.host;
   options.port = arguments.port;
   options.model_name =
       arguments.alias.empty() ? arguments.model.file().stem().string() : arguments.alias;
@@ -110,8 +111,12 @@ server::ServerOptions server_options(ServeArguments &arguments, const engine::Mo
   options.max_tokens = arguments.max_tokens;
   options.limits = {.max_prompt_tokens = arguments.max_prompt,
                     .timeout = std::chrono::duration<double>(arguments.timeout)};
-  options.routes = {.api_keys = keys_of(arguments),
-                    .cors_origin = arguments.cors_origin,
+  options.patience.write = std::chrono::duration_cast<std::chrono::milliseconds>(
+      std::chrono::duration<double>(arguments.write_timeout));
+  options.routes = {.access = {.api_keys = keys_of(arguments),
+                               .cors_origin = arguments.cors_origin,
+                               .host = arguments.host,
+                               .allowed_hosts = arguments.allowed_hosts},
                     .web_page = !arguments.no_webui,
                     .max_body = static_cast<std::size_t>(parse_bytes(arguments.max_body))};
   options.memory = memory;
@@ -217,6 +222,9 @@ void add_network_options(CLI::App &app, ServeArguments &arguments) {
          "key that requests must carry, may be given several times")
       ->envname("VASE_API_KEY");
   option("--api-key-file", arguments.api_key_file, "file of such keys, one a line");
+  option("--allowed-host", arguments.allowed_hosts,
+         "without a key: other name by which this server is asked, for example at a proxy, may be "
+         "given several times; *: any");
   option("--cors-origin", arguments.cors_origin,
          "web pages of this origin may send requests; *: all (default: none but our own)");
   option("--max-body", arguments.max_body, "size of a request body, at most")
@@ -239,6 +247,9 @@ void add_serving_options(CLI::App &app, ServeArguments &arguments) {
          "tokens of prompts that are read between two tokens of the other slots")
       ->check(at_least(1));
   option("--timeout", arguments.timeout, "seconds that a request may take, waiting included")
+      ->check(between(0.1, 1e6));
+  option("--write-timeout", arguments.write_timeout,
+         "seconds for which a client may take nothing of what is sent to it")
       ->check(between(0.1, 1e6));
   option("--drain-seconds", arguments.drain_seconds,
          "after SIGTERM: seconds for the requests at work to end")

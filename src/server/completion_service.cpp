@@ -134,6 +134,7 @@ ApiError CompletionService::failure_of(const Task &task) const {
     case Outcome::aborted:
       return {503, "the server is shutting down", "server_error", "", "shutting_down"};
     case Outcome::cancelled:
+    case Outcome::stalled:
       return {499, "the client went away", "server_error", "", "cancelled"};
     case Outcome::completed:
     case Outcome::failed:

@@ -5,6 +5,10 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#ifdef __linux__
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#endif
 
 #include <algorithm>
 #include <cerrno>
@@ -12,6 +16,8 @@
 
 namespace vase::server {
 namespace {
+
+constexpr std::chrono::milliseconds kGlance{100};
 
 thread_local Connection *current_connection = nullptr;
 
@@ -35,13 +41,21 @@ void name_of(socket_t socket, GetName get_name, std::string &ip, int &port) {
 
 }  // namespace
 
-Connection::Connection(socket_t socket, std::chrono::milliseconds patience)
-    : socket_(socket), patience_(patience) {
+Connection::Connection(socket_t socket, const Patience &patience, const std::atomic<bool> &cut)
+    : socket_(socket),
+      patience_(patience),
+      cut_(cut),
+      watch_(std::make_shared<ClientWatch>(socket)) {
+  // Small, so that what the client takes shows soon, and a client that takes nothing holds little.
+  // Linux doubles it.
+  const int bytes = 64 * 1024;
+  setsockopt(socket_, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
   current_connection = this;
 }
 
 Connection::~Connection() {
   current_connection = nullptr;
+  watch_->end();
   shutdown(socket_, SHUT_WR);
   if (closing_) drain();
   close(socket_);
@@ -77,23 +91,56 @@ bool Connection::wait_for_request(std::chrono::milliseconds limit) {
   return begin_ < end_ || wait_for(POLLIN, limit);
 }
 
-bool Connection::client_gone() const {
-  char byte = 0;
-  const ssize_t n = recv(socket_, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-  return n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+// In short glances, so that a shutdown does not wait for a client that sends nothing.
+bool Connection::wait_to_read() const {
+  for (auto waited = std::chrono::milliseconds(0); waited < patience_.read && !cut_;
+       waited += kGlance) {
+    if (wait_for(POLLIN, kGlance)) return true;
+  }
+  return false;
+}
+
+// Of what was sent; falls when the client reads.
+int Connection::bytes_not_taken() const {
+  int bytes = 0;
+#ifdef __linux__
+  ioctl(socket_, SIOCOUTQ, &bytes);
+#endif
+  return bytes;
+}
+
+// A socket is writable again only when a good part of its buffer is free. A client that reads, but
+// slowly, is not there yet and is not stalled either: what it has not taken becomes less.
+WriteFailure Connection::wait_to_write() const {
+  auto progress = std::chrono::steady_clock::now();
+  int least = bytes_not_taken();
+  while (!cut_) {
+    if (wait_for(POLLOUT, kGlance)) return WriteFailure::none;
+    if (client_gone()) return WriteFailure::client_gone;
+    const auto now = std::chrono::steady_clock::now();
+    if (const int left = bytes_not_taken(); left < least) {
+      least = left;
+      progress = now;
+    }
+    if (now - progress >= patience_.write) return WriteFailure::client_stalled;
+  }
+  return WriteFailure::cut;
 }
 
 bool Connection::is_readable() const {
   return begin_ < end_ || wait_for(POLLIN, std::chrono::milliseconds(0));
 }
 
-bool Connection::wait_readable() const { return begin_ < end_ || wait_for(POLLIN, patience_); }
+bool Connection::wait_readable() const { return begin_ < end_ || wait_to_read(); }
 
-bool Connection::wait_writable() const { return wait_for(POLLOUT, patience_) && !client_gone(); }
+// Whether it is worth trying: write() waits until there is room.
+bool Connection::wait_writable() const {
+  return write_failure_ == WriteFailure::none && !client_gone();
+}
 
 ssize_t Connection::read(char *data, size_t size) {
   if (begin_ == end_) {
-    if (!wait_for(POLLIN, patience_)) return -1;
+    if (!wait_to_read()) return -1;
     ssize_t n = 0;
     do {
       n = recv(socket_, buffer_.data(), buffer_.size(), 0);
@@ -108,13 +155,18 @@ ssize_t Connection::read(char *data, size_t size) {
   return static_cast<ssize_t>(n);
 }
 
+// Never blocks in send(), which would wait for all of `data` and for nothing else.
 ssize_t Connection::write(const char *data, size_t size) {
-  if (!wait_for(POLLOUT, patience_)) return -1;
-  ssize_t n = 0;
-  do {
-    n = send(socket_, data, size, MSG_NOSIGNAL);
-  } while (n < 0 && errno == EINTR);
-  return n;
+  while (write_failure_ == WriteFailure::none) {
+    write_failure_ = wait_to_write();
+    if (write_failure_ != WriteFailure::none) break;
+    const ssize_t n = send(socket_, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n >= 0) return n;
+    if (errno != EINTR && errno != EAGAIN && errno != EWOULDBLOCK) {
+      write_failure_ = WriteFailure::client_gone;
+    }
+  }
+  return -1;
 }
 
 void Connection::get_remote_ip_and_port(std::string &ip, int &port) const {

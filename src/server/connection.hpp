@@ -7,16 +7,35 @@
 #include <httplib.h>
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <memory>
 #include <string>
+
+#include "server/client_watch.hpp"
 
 namespace vase::server {
 
+/// How long a connection waits for its client.
+struct Patience {
+  std::chrono::milliseconds read{30000};   ///< for the next bytes of a request
+  std::chrono::milliseconds write{30000};  ///< for the client to take any of what was sent
+};
+
+/// Why nothing more can be sent.
+enum class WriteFailure {
+  none,
+  client_gone,
+  client_stalled,  ///< it took nothing for longer than the connection waits
+  cut,             ///< the server ended the connection
+};
+
 class Connection final : public httplib::Stream {
  public:
-  /// Takes the socket over. `patience`: for each read and write.
-  Connection(socket_t socket, std::chrono::milliseconds patience);
+  /// Takes the socket over. Once `cut` is true nothing is waited for any more; it must outlive
+  /// this.
+  Connection(socket_t socket, const Patience &patience, const std::atomic<bool> &cut);
   ~Connection() override;
   Connection(const Connection &) = delete;
   Connection &operator=(const Connection &) = delete;
@@ -26,8 +45,11 @@ class Connection final : public httplib::Stream {
 
   /// Waits for the first byte of another request.
   bool wait_for_request(std::chrono::milliseconds limit);
-  /// True if the client has closed its end. May be called by any thread while the connection lives.
-  bool client_gone() const;
+  /// True if the client has closed its end.
+  bool client_gone() const { return watch_->gone(); }
+  /// The same for other threads, also when this connection is no more.
+  std::shared_ptr<const ClientWatch> watch() const { return watch_; }
+  WriteFailure write_failure() const { return write_failure_; }
   /// Says that the body of the request was not read, so that nothing can follow it.
   void close_after_response() { closing_ = true; }
   bool closing() const { return closing_; }
@@ -57,10 +79,16 @@ class Connection final : public httplib::Stream {
 
  private:
   bool wait_for(short events, std::chrono::milliseconds limit) const;
+  bool wait_to_read() const;
+  WriteFailure wait_to_write() const;
+  int bytes_not_taken() const;
   void drain() const;
 
   socket_t socket_;
-  std::chrono::milliseconds patience_;
+  Patience patience_;
+  const std::atomic<bool> &cut_;
+  std::shared_ptr<ClientWatch> watch_;
+  WriteFailure write_failure_ = WriteFailure::none;
   bool closing_ = false;
   // httplib reads headers byte by byte.
   std::array<char, 8192> buffer_{};

@@ -15,18 +15,22 @@ ApiError wrong_type(const std::string &path, const char *wanted, const Json &got
                        "invalid_type");
 }
 
-// The value as a whole number if it is one, however it is written (3 and 3.0).
+bool is_fraction(const Json &value) {
+  return value.is_number_float() && value.get<double>() != std::floor(value.get<double>());
+}
+
+// The value of a whole number, however it is written (3 and 3.0); nullopt if it is larger than any
+// that is meant.
 std::optional<std::int64_t> as_whole(const Json &value) {
   constexpr double kExact = 9007199254740992.0;  // 2^53
   if (value.is_number_unsigned()) {
     const auto number = value.get<std::uint64_t>();
-    if (number > static_cast<std::uint64_t>(INT64_MAX)) return INT64_MAX;  // out of any range
+    if (number > static_cast<std::uint64_t>(INT64_MAX)) return std::nullopt;
     return static_cast<std::int64_t>(number);
   }
   if (value.is_number_integer()) return value.get<std::int64_t>();
   const double number = value.get<double>();
-  if (number != std::floor(number)) return std::nullopt;
-  if (std::abs(number) > kExact) return number > 0 ? INT64_MAX : INT64_MIN;
+  if (std::abs(number) > kExact) return std::nullopt;
   return static_cast<std::int64_t>(number);
 }
 
@@ -42,9 +46,11 @@ std::string text_of(const Json &value, const std::string &path) {
 std::int64_t integer_of(const Json &value, const std::string &path, std::int64_t low,
                         std::int64_t high) {
   if (!value.is_number()) throw wrong_type(path, "an integer", value);
+  if (is_fraction(value)) {
+    throw invalid_field(path, "must be an integer, not a fraction", "invalid_type");
+  }
   const std::optional<std::int64_t> number = as_whole(value);
-  if (!number) throw invalid_field(path, "must be an integer, not a fraction", "invalid_type");
-  if (*number < low || *number > high) {
+  if (!number || *number < low || *number > high) {
     throw invalid_field(path, fmt::format("must be from {} to {}, not {}", low, high, value.dump()),
                         "out_of_range");
   }

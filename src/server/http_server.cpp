@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 
 #include "server/connection.hpp"
@@ -13,14 +14,13 @@
 namespace vase::server {
 namespace {
 
-constexpr std::chrono::seconds kPatience{30};  // with a client that sends or reads slowly
 constexpr std::chrono::seconds kKeepAlive{5};  // an idle connection holds a thread
 constexpr std::chrono::milliseconds kGlance{100};
 constexpr int kBacklog = 512;  // httplib's 5 makes clients of a burst wait for a second
 
 }  // namespace
 
-HttpServer::HttpServer(std::size_t n_threads) {
+HttpServer::HttpServer(std::size_t n_threads, const Patience &patience) : patience_(patience) {
   new_task_queue = [n_threads] { return new WorkerThreads(n_threads); };
   set_tcp_nodelay(true);  // tokens are small and are wanted now
   // Two servers on one port would take each other's clients: httplib's default allows that.
@@ -60,7 +60,7 @@ bool HttpServer::answer(Stream &connection, bool &closed) {
 }
 
 bool HttpServer::process_and_close_socket(socket_t socket) {
-  Connection connection(socket, kPatience);
+  Connection connection(socket, patience_, cut_);
   const auto next_request = [&] {
     // In short glances, so that a shutdown does not wait for idle clients.
     for (auto waited = kGlance; waited <= kKeepAlive && svr_sock_ != INVALID_SOCKET;

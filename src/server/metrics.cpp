@@ -39,8 +39,8 @@ std::string Histogram::text(const std::string &name, const std::string &help) co
 }
 
 std::string Metrics::text(const Gauges &gauges) const {
-  constexpr std::array<const char *, kRejections> kReasons = {"invalid", "unauthorized",
-                                                              "queue_full", "draining"};
+  constexpr std::array<const char *, kRejections> kReasons = {
+      "invalid", "unauthorized", "unknown_host", "queue_full", "draining"};
   std::string text =
       single("vase_requests_accepted_total", "counter",
              "Requests for text that were accepted; each ends in one outcome.", accepted_.load());

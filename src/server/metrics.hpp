@@ -11,8 +11,8 @@
 namespace vase::server {
 
 /// Why a request was not accepted.
-enum class Rejection { invalid, unauthorized, queue_full, draining };
-inline constexpr int kRejections = 4;
+enum class Rejection { invalid, unauthorized, unknown_host, queue_full, draining };
+inline constexpr int kRejections = 5;
 
 /// Cumulative, as Prometheus wants it.
 class Histogram {
@@ -43,14 +43,17 @@ struct Gauges {
 class Metrics {
  public:
   void count_accepted() { ++accepted_; }
-  void count_outcome(Outcome outcome) { ++outcomes_.at(static_cast<std::size_t>(outcome)); }
+  /// Once for each accepted request. `seconds`: since it was accepted.
+  void count_end(Outcome outcome, double seconds) {
+    ++outcomes_.at(static_cast<std::size_t>(outcome));
+    request_.observe(seconds);
+  }
   void count_rejection(Rejection why) { ++rejections_.at(static_cast<std::size_t>(why)); }
   void count_prompt_tokens(std::int64_t n) { prompt_tokens_ += n; }
   void count_generated_tokens(std::int64_t n) { generated_tokens_ += n; }
   void count_evictions(std::int64_t n) { evictions_ += n; }
   void count_loop_alarms(std::int64_t n) { loop_alarms_ += n; }
   void observe_first_token(double seconds) { first_token_.observe(seconds); }
-  void observe_request(double seconds) { request_.observe(seconds); }
 
   std::string text(const Gauges &gauges) const;
 

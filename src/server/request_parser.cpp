@@ -10,11 +10,13 @@
 #include "server/error.hpp"
 #include "server/fields.hpp"
 #include "server/json.hpp"
+#include "server/unsupported_fields.hpp"
 
 namespace vase::server {
 namespace {
 
 constexpr std::int64_t kMaxSafeInteger = (std::int64_t{1} << 53) - 1;  // exact in any JSON reader
+constexpr std::int64_t kMaxSeed = std::numeric_limits<std::int64_t>::max();  // as OpenAI's
 constexpr std::size_t kMaxMessages = 4096;
 constexpr std::size_t kMaxParts = 256;
 constexpr std::size_t kMaxPromptTokens = std::size_t{1} << 22;
@@ -43,6 +45,13 @@ std::string role_of(const Fields &message) {
   constexpr std::array kRoles = {"system", "user", "assistant"};
   std::string role = message.text("role").value_or("");
   if (role == "developer") role = "system";  // OpenAI's newer name
+  if (role == "tool" || role == "function") {
+    throw invalid_field(message.path("role"),
+                        fmt::format("is \"{}\", and results of tools are not supported by this "
+                                    "server: say them in a message of \"user\"",
+                                    role),
+                        "unsupported");
+  }
   if (std::find(kRoles.begin(), kRoles.end(), role) == kRoles.end()) {
     throw invalid_field(message.path("role"),
                         "must be \"system\", \"developer\", \"user\" or \"assistant\"");
@@ -60,6 +69,7 @@ std::vector<engine::ChatMessage> messages_of(const Fields &body) {
     const Fields message((*array)[i], fmt::format("messages[{}]", i));
     const Json *content = message.find("content");
     std::string role = role_of(message);
+    refuse_unsupported_in_message(message);
     if (content == nullptr) throw invalid_field(message.path("content"), "is missing");
     messages.push_back({std::move(role), content_of(*content, message.path("content"))});
   }
@@ -113,8 +123,10 @@ std::uint32_t fold(std::int64_t seed) {
 }
 
 std::uint32_t seed_of(const Fields &body, const RequestRules &rules) {
-  const std::int64_t seed = body.integer("seed", -1, kMaxSafeInteger).value_or(-1);
-  if (seed >= 0) return fold(seed);
+  constexpr std::int64_t kNewEachTime = -1;
+  const std::int64_t seed = body.integer("seed", std::numeric_limits<std::int64_t>::min(), kMaxSeed)
+                                .value_or(kNewEachTime);
+  if (seed != kNewEachTime) return fold(seed);
   return rules.seed ? *rules.seed : std::random_device{}();
 }
 
@@ -135,10 +147,13 @@ engine::SamplingOptions sampling_of(const Fields &body, const RequestRules &rule
   return sampling;
 }
 
+// Newest name first; the last is llama.cpp's.
 std::int64_t max_tokens_of(const Fields &body, const RequestRules &rules) {
-  auto limit = body.integer("max_completion_tokens", -1, kMaxSafeInteger);
-  const auto older_name = body.integer("max_tokens", -1, kMaxSafeInteger);
-  if (!limit) limit = older_name;
+  std::optional<std::int64_t> limit;
+  for (const char *name : {"max_completion_tokens", "max_tokens", "n_predict"}) {
+    const auto given = body.integer(name, -1, kMaxSafeInteger);
+    if (!limit) limit = given;
+  }
   if (!limit || *limit < 0) return rules.max_tokens;
   return std::min(*limit, rules.max_tokens);
 }
@@ -235,44 +250,11 @@ void read_cache(const Fields &body, const RequestRules &rules, CompletionRequest
   if (fields) read_budget(*fields, rules, request.policy);
   set_pace(rules, request.policy);
   if (!fields) return;
-  if (const auto seed = fields->integer("seed", 0, kMaxSafeInteger)) {
+  if (const auto seed = fields->integer("seed", 0, kMaxSeed)) {
     request.policy.seed = static_cast<std::uint64_t>(*seed);
   }
   if (const auto share = fields->number("pin_prompt", 0, kMaxPin)) {
     request.pin_prompt = std::min(static_cast<float>(*share), kMaxPin);
-  }
-}
-
-// ---- what is refused ----------------------------------------------------------------------------
-
-bool asks_for_nothing(const Json &value) {
-  return value == Json(0) || value == Json(false) || (value.is_structured() && value.empty()) ||
-         value == Json("none");
-}
-
-void refuse_unsupported(Api api, const Fields &body) {
-  for (const char *name : {"tools", "functions", "logit_bias", "frequency_penalty",
-                           "presence_penalty", "audio", "modalities", "prediction"}) {
-    const Json *value = body.find(name);
-    if (value != nullptr && !asks_for_nothing(*value)) {
-      throw invalid_field(name, "is not supported by this server", "unsupported");
-    }
-  }
-  if (const auto format = body.object("response_format")) {
-    if (format->text("type").value_or("text") != "text") {
-      throw invalid_field("response_format.type", "must be \"text\"", "unsupported");
-    }
-  }
-  if (api == Api::chat) return;
-  if (body.flag("echo").value_or(false)) {
-    throw invalid_field("echo", "is not supported by this server", "unsupported");
-  }
-  if (!body.text("suffix").value_or("").empty()) {
-    throw invalid_field("suffix", "is not supported by this server", "unsupported");
-  }
-  const auto n = body.integer("n", 1, kMaxSafeInteger).value_or(1);
-  if (body.integer("best_of", 1, kMaxSafeInteger).value_or(n) != n) {
-    throw invalid_field("best_of", "must be the same as n", "unsupported");
   }
 }
 

@@ -1,7 +1,12 @@
 #include "server/response.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <span>
 #include <utility>
+
+#include "server/token_text.hpp"
 
 namespace vase::server {
 namespace {
@@ -20,10 +25,17 @@ OrderedJson finish_reason(engine::Finish finish) {
   return "stop";
 }
 
+// Null for control tokens, which have no text.
 OrderedJson bytes_of(const std::string &piece) {
+  if (piece.empty()) return nullptr;
   OrderedJson bytes = OrderedJson::array();
   for (const char c : piece) bytes.push_back(static_cast<unsigned char>(c));
   return bytes;
+}
+
+std::int64_t count_characters(std::string_view text) {
+  return std::ranges::count_if(
+      text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80; });
 }
 
 }  // namespace
@@ -65,29 +77,40 @@ SplitText ResponseWriter::split(const Piece &piece) {
 }
 
 OrderedJson ResponseWriter::chat_entry(const engine::TokenLogprob &logprob) const {
-  const std::string piece = model_.piece(logprob.token);
-  return {{"token", piece}, {"logprob", logprob.logprob}, {"bytes", bytes_of(piece)}};
+  return {{"token", token_text(model_, logprob.token)},
+          {"logprob", logprob.logprob},
+          {"bytes", bytes_of(model_.piece(logprob.token))}};
+}
+
+// One element for each of completions' lists.
+OrderedJson ResponseWriter::completions_entry(const Piece &piece, AnswerText &answer) const {
+  const std::string prefix = "bytes:";
+  const engine::TokenLogprob &chosen = piece.logprobs.front();
+  OrderedJson top = OrderedJson::object();
+  for (const auto &likely : std::span(piece.logprobs).subspan(1)) {
+    // Some vocabularies have two tokens of one text: the character and its byte.
+    std::string key = token_text(model_, likely.token, prefix);
+    if (top.contains(key)) key = prefix + spelled_bytes(model_.piece(likely.token, true));
+    if (top.contains(key)) key = fmt::format("token:{}", likely.token);
+    top[key] = likely.logprob;
+  }
+  OrderedJson entry = {{"token", token_text(model_, chosen.token, prefix)},
+                       {"token_logprob", chosen.logprob},
+                       {"top_logprobs", top},
+                       {"text_offset", answer.text_offset}};
+  answer.text_offset += count_characters(answer.characters.push(model_.piece(chosen.token)));
+  return entry;
 }
 
 // One entry for chat; for completions an object with one element in each list.
 OrderedJson ResponseWriter::logprob_entries(const Piece &piece, AnswerText &answer) const {
   if (!wants_logprobs_ || !piece.has_token || piece.logprobs.empty()) return nullptr;
-  const engine::TokenLogprob &chosen = piece.logprobs.front();
-  const auto likeliest = std::span(piece.logprobs).subspan(1);
-  if (api_ == Api::chat) {
-    OrderedJson entry = chat_entry(chosen);
-    entry["top_logprobs"] = OrderedJson::array();
-    for (const auto &likely : likeliest) entry["top_logprobs"].push_back(chat_entry(likely));
-    return entry;
+  if (api_ == Api::completions) return completions_entry(piece, answer);
+  OrderedJson entry = chat_entry(piece.logprobs.front());
+  entry["top_logprobs"] = OrderedJson::array();
+  for (const auto &likely : std::span(piece.logprobs).subspan(1)) {
+    entry["top_logprobs"].push_back(chat_entry(likely));
   }
-  const std::string token = model_.piece(chosen.token);
-  OrderedJson top = OrderedJson::object();
-  for (const auto &likely : likeliest) top[model_.piece(likely.token)] = likely.logprob;
-  OrderedJson entry = {{"token", token},
-                       {"token_logprob", chosen.logprob},
-                       {"top_logprobs", top},
-                       {"text_offset", answer.text_offset}};
-  answer.text_offset += std::ssize(token);
   return entry;
 }
 

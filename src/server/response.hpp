@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/model.hpp"
+#include "engine/utf8.hpp"
 #include "server/json.hpp"
 #include "server/reasoning.hpp"
 #include "server/request.hpp"
@@ -44,7 +45,8 @@ class ResponseWriter {
     std::string content = {};
     std::string reasoning = {};
     OrderedJson logprobs = OrderedJson::array();
-    std::int64_t text_offset = 0;
+    engine::Utf8Assembler characters = {};  // of the tokens so far
+    std::int64_t text_offset = 0;           // in whole characters
     std::int64_t reasoning_tokens = 0;
     engine::Finish finish = engine::Finish::none;
     AnswerStatistics statistics = {};
@@ -54,6 +56,7 @@ class ResponseWriter {
   SplitText split(const Piece &piece);
   OrderedJson logprob_entries(const Piece &piece, AnswerText &answer) const;
   OrderedJson chat_entry(const engine::TokenLogprob &logprob) const;
+  OrderedJson completions_entry(const Piece &piece, AnswerText &answer) const;
   OrderedJson logprobs_field(const OrderedJson &entries) const;
   OrderedJson usage() const;
   OrderedJson cache_report() const;

@@ -6,11 +6,13 @@
 #include <exception>
 #include <map>
 #include <memory>
+#include <string_view>
 #include <tuple>
 #include <utility>
 
 #include "server/assets.hpp"
 #include "server/connection.hpp"
+#include "server/delivery.hpp"
 #include "server/error.hpp"
 #include "server/json.hpp"
 
@@ -21,8 +23,11 @@ constexpr const char *kJson = "application/json";
 constexpr std::size_t kMostOfOneRead = 65536;
 constexpr int kClientGone = 499;  // nginx's number for it; nobody reads it
 
-// What can be asked, and how. Used for the methods' errors; the handlers are added one by one.
-const std::map<std::string, std::string> &allowed_methods() {
+constexpr std::string_view kModel = "/v1/models/";  // and its name after that
+
+// How a path can be asked; "" if there is nothing, or a file. Used for the methods' errors; the
+// handlers are added one by one.
+std::string allowed_method(const std::string &path) {
   static const std::map<std::string, std::string> methods = {{"/v1/chat/completions", "POST"},
                                                              {"/v1/completions", "POST"},
                                                              {"/v1/models", "GET"},
@@ -31,7 +36,9 @@ const std::map<std::string, std::string> &allowed_methods() {
                                                              {"/vase/status", "GET"},
                                                              {"/vase/cache", "GET"},
                                                              {"/openapi.json", "GET"}};
-  return methods;
+  if (path.size() > kModel.size() && path.starts_with(kModel)) return "GET";
+  const auto found = methods.find(path);
+  return found == methods.end() ? std::string() : found->second;
 }
 
 void send_error(httplib::Response &response, const ApiError &error) {
@@ -47,16 +54,6 @@ void send_error_and_close(httplib::Response &response, const ApiError &error) {
   send_error(response, error);
   response.set_header("Connection", "close");
   if (Connection *connection = Connection::current()) connection->close_after_response();
-}
-
-// Takes as long for a wrong key as for the right one.
-bool same_text(const std::string &a, const std::string &b) {
-  if (a.size() != b.size()) return false;
-  unsigned difference = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    difference |= unsigned{static_cast<unsigned char>(a[i])} ^ static_cast<unsigned char>(b[i]);
-  }
-  return difference == 0;
 }
 
 bool is_json(const httplib::Request &request) {
@@ -114,6 +111,7 @@ class Routes::Responding {
 Routes::Routes(RouteOptions options, CompletionService &completions, const Observatory &observatory,
                Metrics &metrics)
     : options_(std::move(options)),
+      access_(options_.access),
       completions_(completions),
       observatory_(observatory),
       metrics_(metrics) {}
@@ -141,53 +139,30 @@ bool Routes::wait_until_written(std::chrono::duration<double> limit) {
 
 // ---- who may ask --------------------------------------------------------------------------------
 
-bool Routes::authorized(const httplib::Request &request) const {
-  if (options_.api_keys.empty()) return true;
-  if (request.path == "/health" || request.path == "/openapi.json") return true;
-  // The web page's files hold no secrets; what the page asks for does.
-  if (request.path.rfind("/v1/", 0) != 0 && request.path.rfind("/vase/", 0) != 0 &&
-      request.path != "/metrics") {
-    return true;
-  }
-  constexpr std::string_view kBearer = "Bearer ";
-  const std::string header = request.get_header_value("Authorization");
-  if (header.rfind(kBearer, 0) != 0) return false;
-  const std::string given = header.substr(kBearer.size());
-  bool known = false;
-  for (const std::string &key : options_.api_keys) known |= same_text(given, key);
-  return known;
-}
-
-void Routes::add_cors(const httplib::Request &request, httplib::Response &response) const {
-  if (options_.cors_origin.empty()) return;
-  const std::string origin = request.get_header_value("Origin");
-  if (options_.cors_origin != "*" && origin != options_.cors_origin) return;
-  response.set_header("Access-Control-Allow-Origin", options_.cors_origin);
-  response.set_header("Vary", "Origin");
-  response.set_header("Access-Control-Allow-Methods", "GET, POST, OPTIONS");
-  response.set_header("Access-Control-Allow-Headers", "Authorization, Content-Type");
-}
-
 Routes::HandlerResponse Routes::before_routing(const httplib::Request &request,
                                                httplib::Response &response) {
   response.set_header("X-Content-Type-Options", "nosniff");
   response.set_header("X-Frame-Options", "DENY");
-  add_cors(request, response);
-  if (request.method == "OPTIONS" && !options_.cors_origin.empty()) {
+  if (const std::optional<ApiError> error = access_.wrong_host(request)) {
+    if (request.method == "POST") metrics_.count_rejection(Rejection::unknown_host);
+    send_error_and_close(response, *error);
+    return HandlerResponse::Handled;
+  }
+  access_.add_cors(request, response);
+  if (access_.is_preflight(request)) {
     response.status = 204;
     return HandlerResponse::Handled;
   }
-  const auto methods = allowed_methods().find(request.path);
-  const bool head = request.method == "HEAD";
-  if (methods != allowed_methods().end() && request.method != methods->second &&
-      !(head && methods->second == "GET")) {
-    response.set_header("Allow", methods->second);
-    send_error_and_close(
-        response, ApiError(405, request.method + " is not allowed here: use " + methods->second,
-                           "invalid_request_error", "", "method_not_allowed"));
+  const std::string method = allowed_method(request.path);
+  const bool head = request.method == "HEAD" && method == "GET";
+  if (!method.empty() && request.method != method && !head) {
+    response.set_header("Allow", method);
+    send_error_and_close(response,
+                         ApiError(405, request.method + " is not allowed here: use " + method,
+                                  "invalid_request_error", "", "method_not_allowed"));
     return HandlerResponse::Handled;
   }
-  if (authorized(request)) return HandlerResponse::Unhandled;
+  if (access_.authorized(request)) return HandlerResponse::Unhandled;
   if (request.method == "POST") metrics_.count_rejection(Rejection::unauthorized);
   response.set_header("WWW-Authenticate", "Bearer");
   send_error_and_close(response,
@@ -233,68 +208,99 @@ void Routes::add_completions(httplib::Server &server, const char *path, Api api)
   });
 }
 
-void Routes::complete(Api api, const std::string &body, httplib::Response &response) {
-  auto responding = std::make_shared<Responding>(*this);
-  // The connection lives until this request's task has ended: see Task::abandon().
-  const Connection *connection = Connection::current();
-  Completion completion = completions_.accept(
-      api, body, [connection] { return connection != nullptr && connection->client_gone(); });
-  if (completion.stream) return stream(std::move(completion), response, std::move(responding));
+// What is alive as long as a response is made and sent.
+struct Routes::Sending {
+  Responding responding;  // first: the shutdown waits until all is counted
+  Delivery delivery;
+  std::string whole = {};                 // not streaming: the body
+  std::optional<Piece> first_piece = {};  // streaming
 
-  while (const std::optional<Piece> piece = completion.task->next()) completion.writer->add(*piece);
-  if (completion.task->outcome() != Outcome::completed) {
-    throw completions_.failure_of(*completion.task);
+  Sending(Routes &routes, Completion completion)
+      : responding(routes), delivery(std::move(completion), routes.metrics_) {}
+};
+
+void Routes::complete(Api api, const std::string &body, httplib::Response &response) {
+  const Connection *connection = Connection::current();
+  Completion completion =
+      completions_.accept(api, body, [watch = connection->watch()] { return watch->gone(); });
+  const bool streams = completion.stream;
+  const auto sending = std::make_shared<Sending>(*this, std::move(completion));
+  if (streams) {
+    stream(sending, response);
+  } else {
+    send_whole(sending, response);
   }
-  response.set_content(completion.writer->whole(), kJson);
 }
 
-void Routes::stream(Completion completion, httplib::Response &response,
-                    std::shared_ptr<Responding> responding) {
-  // What goes wrong before the first piece still has its own status.
-  std::optional<Piece> first = completion.task->next();
-  if (!first) throw completions_.failure_of(*completion.task);
-
-  struct Stream {
-    Completion completion;
-    std::optional<Piece> first;
-    std::shared_ptr<Responding> responding;
+void Routes::send_whole(const std::shared_ptr<Sending> &sending,
+                        httplib::Response &response) const {
+  Delivery &delivery = sending->delivery;
+  while (const std::optional<Piece> piece = delivery.task().next()) delivery.writer().add(*piece);
+  if (delivery.task().outcome() != Outcome::completed) {
+    throw completions_.failure_of(delivery.task());
+  }
+  sending->whole = delivery.writer().whole() + "\n";  // what is counted is all but its end
+  const auto provide = [sending](std::size_t offset, std::size_t length, httplib::DataSink &sink) {
+    const char *text = sending->whole.data() + offset;
+    if (!sink.write(text, length - 1)) return false;
+    sending->delivery.complete();
+    return sink.write(text + length - 1, 1);
   };
-  const auto state = std::make_shared<Stream>(
-      Stream{std::move(completion), std::move(first), std::move(responding)});
+  response.set_content_provider(sending->whole.size(), kJson, provide);
+}
 
-  const auto provide = [this, state](std::size_t /*offset*/, httplib::DataSink &sink) {
-    const auto &[task, writer] = std::tie(state->completion.task, state->completion.writer);
+void Routes::stream(const std::shared_ptr<Sending> &sending, httplib::Response &response) const {
+  // What goes wrong before the first piece still has its own status.
+  sending->first_piece = sending->delivery.task().next();
+  if (!sending->first_piece) throw completions_.failure_of(sending->delivery.task());
+
+  const auto provide = [this, sending](std::size_t /*offset*/, httplib::DataSink &sink) {
+    Delivery &delivery = sending->delivery;
+    Task &task = delivery.task();
     const std::optional<Piece> piece =
-        state->first ? std::exchange(state->first, std::nullopt) : task->next();
+        sending->first_piece ? std::exchange(sending->first_piece, std::nullopt) : task.next();
     std::string event;
     if (piece) {
-      event = writer->chunk(*piece);
-    } else if (task->outcome() == Outcome::completed) {
-      event = writer->last_chunks();
+      event = delivery.writer().chunk(*piece);
+    } else if (task.outcome() == Outcome::completed) {
+      event = delivery.writer().last_chunks();
     } else {
-      event = server_sent_event(completions_.failure_of(*task).body());
+      event = server_sent_event(completions_.failure_of(task).body());
     }
     if (!event.empty() && !sink.write(event.data(), event.size())) return false;
-    if (!piece) sink.done();
+    if (piece) return true;
+    delivery.complete();
+    sink.done();
     return true;
   };
   response.set_header("Cache-Control", "no-store");
   response.set_header("X-Accel-Buffering", "no");  // nginx: pass each token on
-  response.set_chunked_content_provider("text/event-stream", provide, [state](bool /*success*/) {
-    state->completion.task->abandon();
-  });
+  response.set_chunked_content_provider("text/event-stream", provide);
 }
 
 // ---- the others ---------------------------------------------------------------------------------
 
 void Routes::add_models(httplib::Server &server) {
-  server.Get("/v1/models", [this](const httplib::Request &, httplib::Response &response) {
-    const OrderedJson model = {{"id", completions_.model_name()},
-                               {"object", "model"},
-                               {"created", completions_.started()},
-                               {"owned_by", "vase"}};
-    response.set_content(dump({{"object", "list"}, {"data", OrderedJson::array({model})}}), kJson);
+  const auto model = [this] {
+    return OrderedJson{{"id", completions_.model_name()},
+                       {"object", "model"},
+                       {"created", completions_.started()},
+                       {"owned_by", "vase"}};
+  };
+  server.Get("/v1/models", [model](const httplib::Request &, httplib::Response &response) {
+    response.set_content(dump({{"object", "list"}, {"data", OrderedJson::array({model()})}}),
+                         kJson);
   });
+  server.Get("/v1/models/.+",
+             [this, model](const httplib::Request &request, httplib::Response &response) {
+               const std::string name = request.path.substr(kModel.size());
+               if (name == completions_.model_name())
+                 return response.set_content(dump(model()), kJson);
+               send_error(response, ApiError(404,
+                                             "there is no model of that name here, only \"" +
+                                                 completions_.model_name() + "\"",
+                                             "invalid_request_error", "model", "model_not_found"));
+             });
   server.Get("/health", [this](const httplib::Request &, httplib::Response &response) {
     if (draining_) response.status = 503;
     response.set_content(dump({{"status", draining_ ? "draining" : "ok"}}), kJson);
@@ -337,11 +343,10 @@ void Routes::add_assets(httplib::Server &server) {
 void Routes::explain_error(const httplib::Request &request, httplib::Response &response) const {
   if (!response.body.empty() || response.status == kClientGone) return;
   // httplib refuses methods that it does not know before it makes a path of the target.
-  const auto methods = allowed_methods().find(request.target.substr(0, request.target.find('?')));
-  const bool not_allowed = response.status == 400 && methods != allowed_methods().end() &&
-                           request.method != methods->second;
+  const std::string method = allowed_method(request.target.substr(0, request.target.find('?')));
+  const bool not_allowed = response.status == 400 && !method.empty() && request.method != method;
   if (not_allowed) {
-    response.set_header("Allow", methods->second);
+    response.set_header("Allow", method);
     response.status = 405;
   }
   // Of a request that was not understood the body is still to come, and must not be taken for the
@@ -352,7 +357,7 @@ void Routes::explain_error(const httplib::Request &request, httplib::Response &r
   }
   const std::string where = request.method + " " + request.path;
   std::string message = "the request cannot be understood";
-  if (not_allowed) message = request.method + " is not allowed here: use " + methods->second;
+  if (not_allowed) message = request.method + " is not allowed here: use " + method;
   if (response.status == 404) message = "there is nothing at " + where;
   if (response.status == 413) message = "the request body is too large";
   if (response.status >= 500) message = "the server failed at " + where;

@@ -3,12 +3,14 @@
 
 #include <httplib.h>
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <memory>
 #include <mutex>
 #include <string>
-#include <vector>
 
+#include "server/access.hpp"
 #include "server/completion_service.hpp"
 #include "server/metrics.hpp"
 #include "server/observatory.hpp"
@@ -16,15 +18,15 @@
 namespace vase::server {
 
 struct RouteOptions {
-  std::vector<std::string> api_keys = {};  ///< empty: everyone may ask
-  std::string cors_origin = {};            ///< that browsers may ask from; "": none but our own
+  AccessOptions access = {};
   bool web_page = true;
   std::size_t max_body = std::size_t{4} << 20U;
 };
 
 class Routes {
  public:
-  /// References must outlive this, and this the server's listening.
+  /// References must outlive this, and this the server's listening. Throws Error if the options
+  /// name a host that is none.
   Routes(RouteOptions options, CompletionService &completions, const Observatory &observatory,
          Metrics &metrics);
 
@@ -38,14 +40,13 @@ class Routes {
  private:
   using HandlerResponse = httplib::Server::HandlerResponse;
   class Responding;
+  struct Sending;
 
   HandlerResponse before_routing(const httplib::Request &request, httplib::Response &response);
-  bool authorized(const httplib::Request &request) const;
-  void add_cors(const httplib::Request &request, httplib::Response &response) const;
   void add_completions(httplib::Server &server, const char *path, Api api);
   void complete(Api api, const std::string &body, httplib::Response &response);
-  void stream(Completion completion, httplib::Response &response,
-              std::shared_ptr<Responding> responding);
+  void send_whole(const std::shared_ptr<Sending> &sending, httplib::Response &response) const;
+  void stream(const std::shared_ptr<Sending> &sending, httplib::Response &response) const;
   void add_models(httplib::Server &server);
   void add_observatory(httplib::Server &server);
   void add_assets(httplib::Server &server);
@@ -53,6 +54,7 @@ class Routes {
   std::string body_of(const httplib::Request &request, const httplib::ContentReader &reader) const;
 
   RouteOptions options_;
+  Access access_;
   CompletionService &completions_;
   const Observatory &observatory_;
   Metrics &metrics_;

@@ -174,8 +174,8 @@ void Scheduler::drop_ended() {
 
 bool Scheduler::has_to_end(const std::shared_ptr<Task> &task) {
   if (task->ended()) return true;
-  if (task->client_gone()) {
-    end_task(task, Outcome::cancelled);
+  if (const std::optional<Outcome> lost = task->client_lost()) {
+    end_task(task, *lost);
   } else if (Clock::now() >= task->deadline()) {
     end_task(task, Outcome::timed_out);
   } else {
@@ -184,11 +184,13 @@ bool Scheduler::has_to_end(const std::shared_ptr<Task> &task) {
   return true;
 }
 
-// The only place that counts outcomes; it is called once for each task.
+// Called once for each task. Whether one whose answers are whole is completed depends on its
+// client: Delivery counts it.
 void Scheduler::end_task(const std::shared_ptr<Task> &task, Outcome outcome,
                          const std::string &failure) {
-  metrics_.count_outcome(outcome);
-  metrics_.observe_request(seconds_since(task->accepted()));
+  if (outcome != Outcome::completed) {
+    metrics_.count_end(outcome, seconds_since(task->accepted()));
+  }
   task->end(outcome, failure);
   ended_.push_back(task);
 }

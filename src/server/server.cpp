@@ -14,7 +14,7 @@
 namespace vase::server {
 namespace {
 
-constexpr std::chrono::seconds kTimeToWrite{5};
+constexpr std::chrono::seconds kLastWords{1};  // to those that are ended: why
 
 // Those that work, those that wait, and as many again that only look or keep a connection open.
 std::size_t connections(std::size_t slots, std::size_t queue) { return 2 * (slots + queue) + 32; }
@@ -87,9 +87,10 @@ struct Server::Parts {
                     metrics),
         observatory(observed(context, options), context, scheduler),
         routes(options.routes, completions, observatory, metrics),
-        http(connections(static_cast<std::size_t>(context.options().n_sequences), options.queue)) {
+        http(connections(static_cast<std::size_t>(context.options().n_sequences), options.queue),
+             options.patience) {
     routes.add_to(http);
-    port = http.bind(options.host, options.port);
+    port = http.bind(options.routes.access.host, options.port);
   }
 
   BoundedContext &prepared(BoundedContext &context) const {
@@ -108,11 +109,14 @@ int Server::port() const { return parts_->port; }
 void Server::listen() { parts_->http.listen_after_bind(); }
 
 bool Server::stop(std::chrono::duration<double> drain) {
+  const auto end = std::chrono::steady_clock::now() + drain;
   parts_->routes.begin_drain();
   parts_->scheduler.begin_drain();
-  const bool all_done = parts_->scheduler.wait_until_idle(drain);
+  bool all_done = parts_->scheduler.wait_until_idle(drain);
+  all_done &= parts_->routes.wait_until_written(end - std::chrono::steady_clock::now());
   parts_->scheduler.stop();
-  parts_->routes.wait_until_written(kTimeToWrite);
+  parts_->routes.wait_until_written(kLastWords);
+  parts_->http.cut();
   parts_->http.stop();
   return all_done;
 }

@@ -12,12 +12,12 @@
 #include "engine/model.hpp"
 #include "llama/plan/memory_plan.hpp"
 #include "server/completion_service.hpp"
+#include "server/connection.hpp"
 #include "server/routes.hpp"
 
 namespace vase::server {
 
 struct ServerOptions {
-  std::string host = "127.0.0.1";
   int port = 8080;  ///< 0: any that is free
   std::string model_name = {};
   std::optional<engine::ChatTemplate> chat_template = {};
@@ -30,7 +30,8 @@ struct ServerOptions {
   std::optional<std::int32_t> recency = {}, interval = {};
   bool loop_guard = false;  ///< act in the cache when an answer begins to repeat itself
   ServiceLimits limits = {};
-  RouteOptions routes = {};
+  RouteOptions routes = {};  ///< with the address to listen on
+  Patience patience = {};
   MemoryPlan memory = {};
   std::function<std::uint64_t(std::int64_t)> full_cache_bytes = {};
 };
@@ -44,8 +45,8 @@ class Server {
   int port() const;
   /// Answers until stop(). Called once, from one thread.
   void listen();
-  /// Refuses new requests, lets those at work end for up to `drain`, ends the others, and lets
-  /// listen() return. Returns false if some had to be ended.
+  /// Refuses new requests, lets those at work end and their clients read for up to `drain`, ends
+  /// the others, and lets listen() return. Returns false if some had to be ended.
   bool stop(std::chrono::duration<double> drain);
 
  private:

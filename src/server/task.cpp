@@ -6,8 +6,8 @@
 namespace vase::server {
 
 const char *to_string(Outcome outcome) {
-  constexpr std::array<const char *, kOutcomes> kNames = {"completed", "cancelled", "timed_out",
-                                                          "aborted", "failed"};
+  constexpr std::array<const char *, kOutcomes> kNames = {"completed", "cancelled", "stalled",
+                                                          "timed_out", "aborted",   "failed"};
   return kNames.at(static_cast<std::size_t>(outcome));
 }
 
@@ -27,10 +27,16 @@ std::optional<Piece> Task::next() {
   return piece;
 }
 
-void Task::abandon() {
-  abandoned_ = true;
+Outcome Task::abandon(Outcome why) {
+  abandoned_ = why;
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [&] { return outcome_.has_value(); });
+  return *outcome_;
+}
+
+std::optional<Outcome> Task::client_lost() const {
+  if (const Outcome why = abandoned_; why != Outcome::completed) return why;
+  return client_gone_() ? std::optional(Outcome::cancelled) : std::nullopt;
 }
 
 Outcome Task::outcome() const {

@@ -23,13 +23,14 @@ using Clock = std::chrono::steady_clock;
 
 /// How an accepted request ended. Every one ends in exactly one of these.
 enum class Outcome {
-  completed,  ///< all its answers are whole, or as long as they may be
+  completed,  ///< the client was handed all its answers, whole or as long as they may be
   cancelled,  ///< the client went away
+  stalled,    ///< the client stopped reading
   timed_out,
   aborted,  ///< the server was shut down
   failed,   ///< the engine could not go on
 };
-inline constexpr int kOutcomes = 5;
+inline constexpr int kOutcomes = 6;
 const char *to_string(Outcome outcome);
 
 /// One answer to be generated.
@@ -73,9 +74,11 @@ class Task {
 
   /// Waits for the next piece; nullopt when the task has ended and all pieces were taken.
   std::optional<Piece> next();
-  /// Says that nobody waits for the rest, and waits until the engine has let go of it.
-  void abandon();
-  /// Once next() has returned nullopt.
+  /// Says that nobody waits for the rest, and how that came about; waits until the engine has let
+  /// go of it. Returns the engine's outcome: `why`, or what it had come to before.
+  Outcome abandon(Outcome why);
+  /// Once next() has returned nullopt. Completed: all was generated. Whether it reached the client
+  /// is for Delivery to say.
   Outcome outcome() const;
   const std::string &failure() const { return failure_; }  ///< the same, of Outcome::failed
 
@@ -85,7 +88,8 @@ class Task {
   Answer take_answer(std::size_t index) { return std::move(answers_[index]); }
   Clock::time_point accepted() const { return accepted_; }
   Clock::time_point deadline() const { return deadline_; }
-  bool client_gone() const { return abandoned_ || client_gone_(); }
+  /// How the client was lost, if it was.
+  std::optional<Outcome> client_lost() const;
   void push(Piece piece);
   bool is_last_answer() const { return unfinished_ == 1; }
   void finish_answer(Piece piece);
@@ -103,7 +107,7 @@ class Task {
   Clock::time_point accepted_ = Clock::now();
   Clock::time_point deadline_;
   std::function<bool()> client_gone_;
-  std::atomic<bool> abandoned_ = false;
+  std::atomic<Outcome> abandoned_ = Outcome::completed;  // that: it was not
   // Of the engine's thread.
   bool first_token_seen_ = false;
   std::optional<Outcome> end_;

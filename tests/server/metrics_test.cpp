@@ -11,7 +11,7 @@ using testing::HasSubstr;
 TEST(Metrics, CountsOutcomesAndRejections) {
   Metrics metrics;
   metrics.count_accepted();
-  metrics.count_outcome(Outcome::timed_out);
+  metrics.count_end(Outcome::timed_out, 0.5);
   metrics.count_rejection(Rejection::queue_full);
   const std::string text = metrics.text({.queue = 3, .kv_bytes = 42});
   EXPECT_THAT(text, HasSubstr("\nvase_requests_accepted_total 1\n"));

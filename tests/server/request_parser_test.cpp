@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <utility>
+#include <vector>
+
 #include "parser_rules.hpp"
 #include "server/error.hpp"
 
@@ -171,6 +174,92 @@ TEST(ParseRequest, RefusesWhatItCannotHonour) {
   EXPECT_EQ(
       wrong_field(R"(,"tools":[],"logit_bias":{},"presence_penalty":0.0,"tool_choice":"none")"),
       "no error");
+}
+
+TEST(ParseRequest, TakesSeedsOf63Bits) {
+  EXPECT_EQ(parse_chat(R"(,"seed":9223372036854775807)").sampling.seed, 0x80000000U);
+  EXPECT_NE(parse_chat(R"(,"seed":4611686018427387905)").sampling.seed,
+            parse_chat(R"(,"seed":4611686018427387906)").sampling.seed);
+  EXPECT_EQ(parse_chat(R"(,"seed":-7)").sampling.seed, parse_chat(R"(,"seed":-7)").sampling.seed);
+  EXPECT_EQ(parse_chat(R"(,"vase":{"seed":9223372036854775807})").policy.seed,
+            9223372036854775807U);
+  EXPECT_EQ(wrong_field(R"(,"seed":9223372036854775808)"), "seed");
+  EXPECT_EQ(wrong_field(R"(,"seed":1e30)"), "seed");
+  EXPECT_EQ(wrong_field(R"(,"vase":{"seed":9223372036854775808})"), "vase.seed");
+}
+
+TEST(ParseRequest, TakesLlamaCppsNameForTheLength) {
+  EXPECT_EQ(parse_chat(R"(,"n_predict":7)").max_tokens, 7);
+  EXPECT_EQ(parse_chat(R"(,"n_predict":-1)").max_tokens, test_rules().max_tokens);
+  EXPECT_EQ(parse_chat(R"(,"n_predict":7,"max_tokens":8)").max_tokens, 8);
+  EXPECT_EQ(wrong_field(R"(,"n_predict":"many")"), "n_predict");
+}
+
+TEST(ParseRequest, RefusesWhatConstrainsInOtherServers) {
+  const std::vector<std::pair<std::string, std::string>> asked = {
+      {"grammar", R"("root ::= \"a\"")"},
+      {"json_schema", "{}"},
+      {"json_schema", R"({"type":"object"})"},
+      {"repeat_penalty", "1.1"},
+      {"repeat_penalty", "0"},
+      {"typical_p", "0.5"},
+      {"top_n_sigma", "1"},
+      {"xtc_probability", "0.1"},
+      {"dry_multiplier", "0.8"},
+      {"dynatemp_range", "0.5"},
+      {"mirostat", "2"},
+      {"samplers", R"(["top_k"])"},
+      {"n_probs", "5"},
+      {"t_max_predict_ms", "100"},
+      {"lora", R"([{"id":0,"scale":1}])"},
+      {"chat_template_kwargs", R"({"enable_thinking":false})"},
+      {"repetition_penalty", "1.2"},
+      {"min_tokens", "3"},
+      {"stop_token_ids", "[2]"},
+      {"guided_json", "{}"},
+      {"guided_choice", R"(["a"])"},
+      {"tool_choice", R"("required")"},
+      {"modalities", R"(["text","audio"])"},
+      {"reasoning_effort", R"("low")"}};
+  for (const auto &[name, value] : asked) {
+    EXPECT_EQ(wrong_field(",\"" + name + "\":" + value), name) << value;
+  }
+  EXPECT_EQ(wrong_field(R"(,"response_format":{"type":"text","schema":{}})"),
+            "response_format.schema");
+}
+
+TEST(ParseRequest, TakesWhatAsksForNothing) {
+  EXPECT_EQ(wrong_field(R"(,"grammar":"","json_schema":null,"repeat_penalty":1.0,"typical_p":1.0,
+      "top_n_sigma":-1,"xtc_probability":0.0,"dry_multiplier":0.0,"dynatemp_range":0,"mirostat":0,
+      "samplers":[],"n_probs":0,"lora":[],"chat_template_kwargs":{},"repetition_penalty":1,
+      "min_tokens":0,"tool_choice":"auto","modalities":["text"],"reasoning_effort":"none",
+      "cache_prompt":true,"response_format":{"type":"text"})"),
+            "no error");
+}
+
+std::string wrong_field_of_messages(const std::string &messages) {
+  try {
+    parse_request(Api::chat, R"({"messages":[)" + messages + "]}", test_rules());
+  } catch (const ApiError &error) {
+    return error.param();
+  }
+  return "no error";
+}
+
+TEST(ParseRequest, DropsNothingOfAMessage) {
+  EXPECT_EQ(
+      wrong_field_of_messages(
+          R"({"role":"assistant","content":null,"tool_calls":[{"id":"a","type":"function"}]})"),
+      "messages[0].tool_calls");
+  EXPECT_EQ(
+      wrong_field_of_messages(R"({"role":"assistant","content":"x","function_call":{"name":"f"}})"),
+      "messages[0].function_call");
+  EXPECT_EQ(wrong_field_of_messages(R"({"role":"tool","tool_call_id":"a","content":"4"})"),
+            "messages[0].role");
+  EXPECT_EQ(wrong_field_of_messages(R"({"role":"assistant","content":"x","tool_calls":[]})"),
+            "no error");
+  EXPECT_EQ(wrong_field_of_messages(R"({"role":"assistant","content":"x","refusal":null})"),
+            "no error");
 }
 
 TEST(ParseRequest, NeedsAChatTemplateToChat) {

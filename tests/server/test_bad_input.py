@@ -115,7 +115,7 @@ def test_bodies_have_a_limit(start, chunked):
     server = start("--max-body", "64KiB")
     head = "Transfer-Encoding: chunked\r\n" if chunked else f"Content-Length: {1 << 20}\r\n"
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
-        client.sendall((f"POST /v1/completions HTTP/1.1\r\nHost: x\r\n"
+        client.sendall((f"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n"
                         f"Content-Type: application/json\r\n{head}\r\n").encode())
         piece = b"x" * 4096
         try:
@@ -145,8 +145,8 @@ def test_what_is_not_http(server, text):
 
 @pytest.mark.parametrize("method", ["QUERY", "PUT", "DELETE", "TRACE"])
 def test_the_body_of_a_refused_request_is_not_another_request(server, method):
-    inner = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
-    head = f"{method} /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(inner)}\r\n\r\n"
+    inner = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    head = f"{method} /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(inner)}\r\n\r\n"
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
         client.sendall(head.encode() + inner)
         answers = b""

@@ -23,6 +23,13 @@ def test_models(client):
     assert [model.id for model in client.models.list()] == ["tiny"]
 
 
+def test_one_model(client):
+    assert client.models.retrieve("tiny") == client.models.list().data[0]
+    with pytest.raises(openai.NotFoundError) as error:
+        client.models.retrieve("gpt-4o")
+    assert error.value.code == "model_not_found"
+
+
 def test_chat(client):
     answer = chat(client)
     assert answer.object == "chat.completion"
@@ -138,6 +145,41 @@ def test_sampling_options_change_the_text(client):
 
 def test_max_completion_tokens(client):
     assert chat(client, max_tokens=None, max_completion_tokens=3).usage.completion_tokens == 3
+
+
+def test_seeds_of_63_bits(client):
+    seeds = [2**63 - 1, 2**62 + 5, -2**63]
+    texts = [complete(client, seed=seed, temperature=1.0).choices[0].text for seed in seeds]
+    assert len(set(texts)) == 3
+    assert complete(client, seed=seeds[0], temperature=1.0).choices[0].text == texts[0]
+
+
+def test_modalities_of_text(client):
+    assert chat(client, modalities=["text"]).usage.completion_tokens == 20
+    with pytest.raises(openai.BadRequestError) as error:
+        chat(client, modalities=["text", "audio"])
+    assert error.value.param == "modalities"
+
+
+def test_calls_of_tools_are_not_dropped(client):
+    call = {"id": "1", "type": "function", "function": {"name": "add", "arguments": "{}"}}
+    history = [MESSAGES[1], {"role": "assistant", "content": None, "tool_calls": [call]},
+               {"role": "tool", "tool_call_id": "1", "content": "4"}]
+    with pytest.raises(openai.BadRequestError) as error:
+        client.chat.completions.create(model="tiny", messages=history)
+    assert error.value.param == "messages[1].tool_calls"
+    with pytest.raises(openai.BadRequestError) as error:
+        client.chat.completions.create(model="tiny", messages=[history[0], history[2]])
+    assert error.value.param == "messages[1].role"
+
+
+def test_names_of_llama_cpp(client):
+    assert chat(client, max_tokens=None, extra_body={**ENDLESS, "n_predict": 3}).usage.completion_tokens == 3
+    for name, value in (("grammar", 'root ::= "a"'), ("json_schema", {}), ("repeat_penalty", 1.1)):
+        with pytest.raises(openai.BadRequestError) as error:
+            chat(client, extra_body={**ENDLESS, name: value})
+        assert error.value.param == name
+    assert chat(client, extra_body={**ENDLESS, "repeat_penalty": 1.0}).usage.completion_tokens == 20
 
 
 def test_errors_are_the_client_s(client):
