@@ -25,9 +25,7 @@ OrderedJson finish_reason(engine::Finish finish) {
   return "stop";
 }
 
-// Null for control tokens, which have no text.
 OrderedJson bytes_of(const std::string &piece) {
-  if (piece.empty()) return nullptr;
   OrderedJson bytes = OrderedJson::array();
   for (const char c : piece) bytes.push_back(static_cast<unsigned char>(c));
   return bytes;
@@ -77,28 +75,30 @@ SplitText ResponseWriter::split(const Piece &piece) {
 }
 
 OrderedJson ResponseWriter::chat_entry(const engine::TokenLogprob &logprob) const {
-  return {{"token", token_text(model_, logprob.token)},
-          {"logprob", logprob.logprob},
-          {"bytes", bytes_of(model_.piece(logprob.token))}};
+  const std::string piece = model_.piece(logprob.token);
+  return {{"token", token_text(piece)}, {"logprob", logprob.logprob}, {"bytes", bytes_of(piece)}};
 }
 
 // One element for each of completions' lists.
 OrderedJson ResponseWriter::completions_entry(const Piece &piece, AnswerText &answer) const {
   const std::string prefix = "bytes:";
   const engine::TokenLogprob &chosen = piece.logprobs.front();
+  const std::string text = model_.piece(chosen.token);
   OrderedJson top = OrderedJson::object();
   for (const auto &likely : std::span(piece.logprobs).subspan(1)) {
-    // Some vocabularies have two tokens of one text: the character and its byte.
-    std::string key = token_text(model_, likely.token, prefix);
-    if (top.contains(key)) key = prefix + spelled_bytes(model_.piece(likely.token, true));
+    // By name, for control tokens have no text. Some vocabularies have two tokens of one text: the
+    // character and its byte.
+    const std::string name = model_.piece(likely.token, true);
+    std::string key = token_text(name, prefix);
+    if (top.contains(key)) key = prefix + spelled_bytes(name);
     if (top.contains(key)) key = fmt::format("token:{}", likely.token);
     top[key] = likely.logprob;
   }
-  OrderedJson entry = {{"token", token_text(model_, chosen.token, prefix)},
+  OrderedJson entry = {{"token", token_text(text, prefix)},
                        {"token_logprob", chosen.logprob},
                        {"top_logprobs", top},
                        {"text_offset", answer.text_offset}};
-  answer.text_offset += count_characters(answer.characters.push(model_.piece(chosen.token)));
+  answer.text_offset += count_characters(answer.characters.push(text));
   return entry;
 }
 

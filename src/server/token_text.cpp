@@ -12,9 +12,7 @@ std::string spelled_bytes(std::string_view bytes) {
   return text;
 }
 
-std::string token_text(const engine::Model &model, llama_token token,
-                       const std::string &bytes_prefix) {
-  const std::string piece = model.piece(token, true);
+std::string token_text(const std::string &piece, const std::string &bytes_prefix) {
   return engine::find_invalid_utf8(piece) ? bytes_prefix + spelled_bytes(piece) : piece;
 }
 

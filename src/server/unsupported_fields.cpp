@@ -107,7 +107,9 @@ void refuse_for_completions(const Fields &body) {
 void refuse_unsupported(Api api, const Fields &body) {
   for (const Field &field : fields()) {
     const Json *value = body.find(field.name);
-    if (value == nullptr || asks_for_nothing(*value) || *value == field.neutral) continue;
+    if (value == nullptr || *value == field.neutral) continue;
+    // 0 is no penalty where numbers are added, but the strongest there is where they are factors.
+    if (!field.neutral.is_number() && asks_for_nothing(*value)) continue;
     refuse(body.path(field.name),
            field.neutral.is_null() ? std::string() : ", unless it is " + field.neutral.dump());
   }

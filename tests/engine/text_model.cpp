@@ -31,14 +31,18 @@ void write(const File &file, const std::filesystem::path &path) {
 }
 
 // BOS, EOS, space and newline as byte-level BPE spells them, then as many characters as fit.
-std::vector<std::string> vocabulary() {
+std::vector<std::string> vocabulary(Bytes bytes) {
   std::vector<std::string> tokens = {"<s>", "</s>", "\u0120", "\u010A"};
   for (char c = '!'; std::ssize(tokens) < tests::kVocabulary; ++c) tokens.emplace_back(1, c);
+  if (bytes == Bytes::none) return tokens;
+  // 0xF0, 0x9F, 0x98, 0x80 in the same spelling.
+  std::ranges::copy(std::vector<std::string>{"\u00F0", "\u0141", "\u013A", "\u0122"},
+                    tokens.end() - 4);
   return tokens;
 }
 
-void set_vocabulary(gguf_context *file) {
-  const std::vector<std::string> tokens = vocabulary();
+void set_vocabulary(gguf_context *file, Bytes bytes) {
+  const std::vector<std::string> tokens = vocabulary(bytes);
   std::vector<const char *> pointers;
   for (const std::string &token : tokens) pointers.push_back(token.c_str());
   std::vector<std::int32_t> types(tokens.size(), kNormalToken);
@@ -49,7 +53,8 @@ void set_vocabulary(gguf_context *file) {
 
 }  // namespace
 
-void write_text_model(const std::filesystem::path &path, const std::string &chat_template) {
+void write_text_model(const std::filesystem::path &path, const std::string &chat_template,
+                      Bytes bytes) {
   tests::write_tiny_model("llama", path);
   ggml_context *tensors_of_file = nullptr;
   const File source(
@@ -57,7 +62,7 @@ void write_text_model(const std::filesystem::path &path, const std::string &chat
   const Tensors tensors(tensors_of_file);
   const File file(gguf_init_empty());
   gguf_set_kv(file.get(), source.get());
-  set_vocabulary(file.get());
+  set_vocabulary(file.get(), bytes);
   if (!chat_template.empty()) {
     gguf_set_val_str(file.get(), "tokenizer.chat_template", chat_template.c_str());
   }

@@ -7,8 +7,15 @@
 
 namespace vase::engine::test {
 
+/// Which tokens a model has beside characters of ASCII.
+enum class Bytes {
+  none,
+  of_a_smile,  ///< the four bytes of U+1F600, each a token: the last four, 0xF0 first
+};
+
 /// A model of architecture llama whose tokens are single characters. `chat_template`: "" for none.
-void write_text_model(const std::filesystem::path &path, const std::string &chat_template = "");
+void write_text_model(const std::filesystem::path &path, const std::string &chat_template = "",
+                      Bytes bytes = Bytes::none);
 
 struct AdapterShape {
   std::string architecture = "llama";

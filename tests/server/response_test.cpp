@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <vector>
+
 #include "../engine/text_model.hpp"
 #include "../llama/tiny_models.hpp"
 #include "engine/log.hpp"
@@ -14,7 +17,7 @@ class Response : public testing::Test {
   static void SetUpTestSuite() {
     engine::init_llama(false);
     const tests::TemporaryFolder folder;
-    engine::test::write_text_model(folder / "text.gguf");
+    engine::test::write_text_model(folder / "text.gguf", "", engine::test::Bytes::of_a_smile);
     model_ = std::make_unique<engine::Model>(
         engine::ModelOptions{.path = folder / "text.gguf", .n_gpu_layers = 0});
   }
@@ -69,6 +72,67 @@ TEST_F(Response, SplitsReasoningInAStream) {
   const std::string end = response.last_chunks();
   EXPECT_NE(end.find("\"usage\""), end.npos);
   EXPECT_TRUE(end.ends_with("data: [DONE]\n\n"));
+}
+
+class Logprobs : public Response {
+ protected:
+  // The tokens of the smile's bytes are the last four.
+  static llama_token byte(int i) { return llama_vocab_n_tokens(model_->vocab()) - 4 + i; }
+  static llama_token token_of(const std::string &text) {
+    return model_->tokenize(text, false).at(0);
+  }
+  static ResponseWriter writer_for(Api api) {
+    CompletionRequest request{.api = api};
+    request.logprobs = 4;
+    request.policy = vase_params_default(vase_policy_find("vase"), 512);
+    return {request, {"id", 1, "m"}, *model_, ReasoningSplitter::Start::plain, 1, 768};
+  }
+  /// A token, and those that were the likeliest in its place.
+  static Piece chosen(llama_token token, const std::vector<llama_token> &likeliest = {}) {
+    Piece piece{.token = token, .has_token = true, .logprobs = {{token, -1.0f}}};
+    for (const llama_token each : likeliest) piece.logprobs.push_back({each, -2.0f});
+    return piece;
+  }
+};
+
+TEST_F(Logprobs, NameEveryAlternative) {
+  ResponseWriter response = writer_for(Api::completions);
+  response.add(chosen(token_of("a"), {byte(0), byte(1), 0, 1}));
+  const Json top = Json::parse(response.whole())["choices"][0]["logprobs"]["top_logprobs"][0];
+  EXPECT_EQ(top.size(), 4U);
+  for (const char *key : {"bytes:\\xf0", "bytes:\\x9f", "<s>", "</s>"}) {
+    EXPECT_TRUE(top.contains(key)) << key;
+  }
+}
+
+TEST_F(Logprobs, TellTwoTokensOfOneTextApart) {
+  ResponseWriter response = writer_for(Api::completions);
+  const llama_token a = token_of("a");
+  response.add(chosen(a, {a, a, a}));
+  const Json top = Json::parse(response.whole())["choices"][0]["logprobs"]["top_logprobs"][0];
+  EXPECT_EQ(top.size(), 3U);
+  EXPECT_TRUE(top.contains("a") && top.contains("bytes:\\x61"));
+}
+
+TEST_F(Logprobs, CountOffsetsInCharacters) {
+  ResponseWriter response = writer_for(Api::completions);
+  for (const llama_token token : {token_of("a"), byte(0), byte(1), byte(2), byte(3), token_of("b"),
+                                  byte(0), token_of("c"), token_of("d")}) {
+    response.add(chosen(token));
+  }
+  const Json logprobs = Json::parse(response.whole())["choices"][0]["logprobs"];
+  EXPECT_EQ(logprobs["text_offset"],
+            Json({0, 1, 1, 1, 1, 2, 3, 3, 5}));  // the broken one is U+FFFD
+  EXPECT_EQ(logprobs["tokens"][1], "bytes:\\xf0");
+}
+
+TEST_F(Logprobs, SpellBytesInAChatToo) {
+  ResponseWriter response = writer_for(Api::chat);
+  response.add(chosen(byte(0), {byte(1)}));
+  const Json entry = Json::parse(response.whole())["choices"][0]["logprobs"]["content"][0];
+  EXPECT_EQ(entry["token"], "\\xf0");
+  EXPECT_EQ(entry["bytes"], Json::array({0xF0}));
+  EXPECT_EQ(entry["top_logprobs"][0]["token"], "\\x9f");
 }
 
 TEST_F(Response, CountsASharedPromptOnce) {

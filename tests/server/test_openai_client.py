@@ -3,6 +3,8 @@
 import openai
 import pytest
 
+from vase_server import write_model
+
 
 @pytest.fixture(scope="module")
 def client(server):
@@ -122,6 +124,15 @@ def test_completion_logprobs(client):
         offset += len(token)
 
 
+def test_no_alternative_is_lost_among_parts_of_characters(start, tmp_path):
+    model = write_model(tmp_path / "bytes.gguf", "chatml", "bytes")
+    server = start(model=model)
+    with openai.OpenAI(base_url=server.url + "/v1", api_key="none", max_retries=0) as client:
+        logprobs = complete(client, logprobs=20, max_tokens=40, temperature=2.0).choices[0].logprobs
+    assert all(len(top) == 20 for top in logprobs.top_logprobs)
+    assert any(sum(key.startswith("bytes:\\x") for key in top) > 1 for top in logprobs.top_logprobs)
+
+
 def test_stop(client):
     text = complete(client, max_tokens=60, temperature=0).choices[0].text
     stop = text[3:5]
@@ -148,7 +159,7 @@ def test_max_completion_tokens(client):
 
 
 def test_seeds_of_63_bits(client):
-    seeds = [2**63 - 1, 2**62 + 5, -2**63]
+    seeds = [2**63 - 1, 2**62 + 5, -2**62]
     texts = [complete(client, seed=seed, temperature=1.0).choices[0].text for seed in seeds]
     assert len(set(texts)) == 3
     assert complete(client, seed=seeds[0], temperature=1.0).choices[0].text == texts[0]

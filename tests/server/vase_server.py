@@ -19,8 +19,8 @@ SANITIZED = bool(os.environ.get("VASE_SANITIZE"))
 JSON = {"Content-Type": "application/json"}
 
 
-def write_model(path, chat_template="chatml"):
-    subprocess.run([WRITE_MODEL, str(path), chat_template], check=True, timeout=60)
+def write_model(path, chat_template="chatml", *options):
+    subprocess.run([WRITE_MODEL, str(path), chat_template, *options], check=True, timeout=60)
     return path
 
 

@@ -18,7 +18,7 @@ DRIVER = shutil.which("chromedriver")
 SCREENSHOTS = os.environ.get("VASE_WEB_SCREENSHOTS")
 
 
-def start_browser():
+def start_browser(*more):
     options = Options()
     options.binary_location = CHROMIUM
     for argument in (
@@ -27,6 +27,7 @@ def start_browser():
         "--disable-gpu",
         "--disable-dev-shm-usage",
         "--hide-scrollbars",
+        *more,
     ):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
