@@ -128,7 +128,7 @@ def test_no_alternative_is_lost_among_parts_of_characters(start, tmp_path):
     model = write_model(tmp_path / "bytes.gguf", "chatml", "bytes")
     server = start(model=model)
     with openai.OpenAI(base_url=server.url + "/v1", api_key="none", max_retries=0) as client:
-        logprobs = complete(client, logprobs=20, max_tokens=40, temperature=2.0).choices[0].logprobs
+        logprobs = complete(client, logprobs=20, max_tokens=1000, temperature=2.0).choices[0].logprobs
     assert all(len(top) == 20 for top in logprobs.top_logprobs)
     assert any(sum(key.startswith("bytes:\\x") for key in top) > 1 for top in logprobs.top_logprobs)
 
