@@ -21,6 +21,7 @@
 #include "engine/cuda_graphs.hpp"
 #include "engine/log.hpp"
 #include "engine/model.hpp"
+#include "server/host_names.hpp"
 #include "server/server.hpp"
 
 namespace vase::cli {
@@ -211,6 +212,15 @@ std::string check_size(const std::string &text) {
   }
 }
 
+std::string check_host(const std::string &name) {
+  try {
+    const server::HostNames names("", {name});
+    return {};
+  } catch (const Error &error) {
+    return error.what();
+  }
+}
+
 void add_network_options(CLI::App &app, ServeArguments &arguments) {
   const auto option = [&](const char *name, auto &value, const char *help) {
     return app.add_option(name, value, help)->group("Network")->capture_default_str();
@@ -224,7 +234,8 @@ void add_network_options(CLI::App &app, ServeArguments &arguments) {
   option("--api-key-file", arguments.api_key_file, "file of such keys, one a line");
   option("--allowed-host", arguments.allowed_hosts,
          "without a key: other name by which this server is asked, for example at a proxy, may be "
-         "given several times; *: any");
+         "given several times; *: any")
+      ->check(CLI::Validator(check_host, ""));
   option("--cors-origin", arguments.cors_origin,
          "web pages of this origin may send requests; *: all (default: none but our own)");
   option("--max-body", arguments.max_body, "size of a request body, at most")

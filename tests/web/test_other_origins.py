@@ -1,7 +1,7 @@
 """Pages of other origins in a real browser, against the real server.
 
-The first is what the official `openai` client for JavaScript sends from a page: its requests carry headers of its own, for
-which the browser asks the server first.
+What is sent is what the official `openai` client for JavaScript sends from a page (no package registry in reach of the tests
+has it): its requests carry headers of its own, for which the browser asks the server first.
 """
 
 import json
@@ -17,7 +17,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "server"))
 
 pytestmark = pytest.mark.skipif("VASE_PROGRAM" not in os.environ, reason="VASE_PROGRAM names no server")
 
-# Those of openai 6.1.0 in a browser.
+# Those of openai-node 7.5.0 in a browser (src/client.ts, src/internal/detect-platform.ts).
 CLIENT_HEADERS = {
     "Accept": "application/json",
     "Content-Type": "application/json",
@@ -25,7 +25,7 @@ CLIENT_HEADERS = {
     "X-Stainless-Retry-Count": "0",
     "X-Stainless-Timeout": "600",
     "X-Stainless-Lang": "js",
-    "X-Stainless-Package-Version": "6.1.0",
+    "X-Stainless-Package-Version": "7.5.0",
     "X-Stainless-OS": "Unknown",
     "X-Stainless-Arch": "unknown",
     "X-Stainless-Runtime": "browser:chrome",
