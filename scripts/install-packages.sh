@@ -12,7 +12,7 @@ source "$(dirname "$0")/lib.sh"
 packages=(
   build-essential cmake ninja-build pkg-config git ccache
   python3 python3-dev python3-venv ca-certificates
-  libhwy-dev libfmt-dev nlohmann-json3-dev libcli11-dev
+  libhwy-dev libfmt-dev nlohmann-json3-dev libcli11-dev libedit-dev
   libgtest-dev libgmock-dev libzip-dev libbenchmark-dev
   libcpp-httplib-dev libssl-dev zlib1g-dev libbrotli-dev
 )

@@ -35,6 +35,12 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// BoundedOptions::context.abort_callback ended a decode(): nobody is at fault.
+class Stopped : public Error {
+ public:
+  using Error::Error;
+};
+
 struct BoundedOptions {
   /// Policy and its parameters. With a policy that does not evict (`full`) the context is plain
   /// llama.cpp with `context.n_ctx` cells per sequence and no callback installed.
@@ -112,7 +118,9 @@ class BoundedContext {
   /// what is longer than the room or the batch, so any length is accepted. Returns false if
   /// `progress` stopped it (all parts already decoded stay; statistics().tokens says how far it
   /// came). Throws Error if llama_decode fails: the sequences are as they were before the part that
-  /// failed; statistics().tokens tells.
+  /// failed; statistics().tokens tells. Throws Stopped, with the same promise, if
+  /// options().context.abort_callback said so while a part was computed (on a CPU within
+  /// milliseconds; llama.cpp does not ask it elsewhere).
   bool decode(std::span<const SequenceInput> inputs, const Progress &progress = {});
   bool decode(std::initializer_list<SequenceInput> inputs, const Progress &progress = {});
 

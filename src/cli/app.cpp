@@ -25,6 +25,7 @@
 #include "cli/stress.hpp"
 #include "cli/suggest.hpp"
 #include "cli/tasks.hpp"
+#include "engine/model.hpp"
 #include "vase/llama.hpp"
 
 namespace vase::cli {
@@ -128,6 +129,10 @@ int run_app(int argc, const char *const *argv) {
   } catch (const OutputClosed &) {
     return kOutputClosed;
   } catch (const Interrupted &) {
+    return interrupt_exit_code();
+  } catch (const Stopped &) {
+    return interrupt_exit_code();
+  } catch (const engine::LoadStopped &) {
     return interrupt_exit_code();
   } catch (const std::bad_alloc &) {
     return fail("out of memory", kFailed);

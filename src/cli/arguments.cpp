@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "cli/default_files.hpp"
+#include "cli/interrupt.hpp"
 #include "cli/model_catalogue.hpp"
 #include "cli/policy_list.hpp"
 #include "cli/suggest.hpp"
@@ -140,6 +141,7 @@ std::filesystem::path ModelArguments::file() const {
 
 engine::ModelOptions ModelArguments::options() const {
   engine::ModelOptions options{.path = file(), .n_gpu_layers = n_gpu_layers};
+  options.progress = [](float) { return !interrupted(); };
   // Adapters that the user names stand in place of the default one.
   if (path.empty() && !no_reasoner && loras.empty())
     options.loras.push_back({.path = reasoner_adapter()});
@@ -192,6 +194,12 @@ llama_context_params ContextArguments::params() const {
   params.type_k = kCacheTypes.at(type_k);
   params.type_v = kCacheTypes.at(type_v);
   return params;
+}
+
+llama_context_params ContextArguments::interruptible() const {
+  llama_context_params result = params();
+  stop_decoding_on_interrupt(result);
+  return result;
 }
 
 void PolicyArguments::add_to(CLI::App &app) {

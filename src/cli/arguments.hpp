@@ -47,6 +47,8 @@ struct ContextArguments {
 
   void add_to(CLI::App &app);
   llama_context_params params() const;
+  /// The same for a context whose work a signal ends at once, not for one that must finish it.
+  llama_context_params interruptible() const;
 };
 
 /// Which rows of the cache stay. What is not given has the policy's default, scaled to the budget.

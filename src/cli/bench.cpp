@@ -46,7 +46,7 @@ BenchPlan make_plan(const BenchArguments &arguments, std::int32_t sequences) {
   plan.bounded = {.policy = arguments.policy.params(static_cast<std::uint64_t>(arguments.seed)),
                   .n_sequences = sequences,
                   .pin_prompt = arguments.policy.pin_prompt,
-                  .context = arguments.context.params()};
+                  .context = arguments.context.interruptible()};
   // Whole intervals, so that each window pays for its share of evictions.
   if (plan.tokens == 0) plan.tokens = 2 * plan.bounded.policy.interval;
   if (arguments.stagger) plan.stagger = std::max(1, plan.bounded.policy.interval / sequences);

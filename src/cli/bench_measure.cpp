@@ -180,6 +180,9 @@ BenchResult measure(const engine::Model &model, const BenchPlan &plan,
     } catch (const Interrupted &) {
       result.interrupted = true;
       break;
+    } catch (const Stopped &) {
+      result.interrupted = true;
+      break;
     }
     row.gpu_bytes = engine::gpu_memory_in_use();
     result.depths.push_back(row);

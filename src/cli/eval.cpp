@@ -101,7 +101,7 @@ eval::EvaluationHost host_of(const EvalArguments &arguments, const engine::Model
   eval::EvaluationHost host;
   host.parallel = arguments.parallel;
   host.contexts = arguments.contexts;
-  host.context = arguments.context.params();
+  host.context = arguments.context.interruptible();
   host.prompt_chunk = std::max(arguments.context.batch - arguments.parallel, 1);
   host.keep_text = arguments.keep_text;
   host.system = arguments.system;

@@ -132,7 +132,7 @@ void write_lines(const FidelityArguments &arguments,
 eval::LaneHost host_of(const FidelityArguments &arguments, const engine::Model &model,
                        const MemoryPlanner &planner) {
   eval::LaneHost host;
-  host.context = arguments.context.params();
+  host.context = arguments.context.interruptible();
   host.chunk = arguments.chunk;
   host.make_context = [&](const BoundedOptions &options) {
     if (!arguments.force) {

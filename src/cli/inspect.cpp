@@ -120,7 +120,7 @@ BoundedOptions options_of(const InspectArguments &arguments) {
   BoundedOptions options{
       .policy = arguments.policy.params(static_cast<std::uint64_t>(arguments.seed)),
       .pin_prompt = 0.0f,
-      .context = arguments.context.params()};
+      .context = arguments.context.interruptible()};
   if (arguments.force) return options;
   const MemoryPlanner planner = arguments.model.planner();
   check_memory(planner.plan(options), memory_for_model(arguments.model.n_gpu_layers), "--budget");

@@ -11,10 +11,12 @@ namespace vase::cli {
 namespace {
 
 std::atomic<bool> pending{false};
+std::atomic<bool> termination{false};
 std::atomic<int> last_signal{SIGINT};
 
 void on_signal(int signal) {
   last_signal = signal;
+  if (signal == SIGTERM) termination = true;
   if (!pending.exchange(true)) return;
   StatusLine::restore_terminal_in_signal_handler();
   _exit(128 + signal);
@@ -34,7 +36,13 @@ void install_interrupt_handlers() {
 
 bool interrupted() { return pending; }
 
-void clear_interrupt() { pending = false; }
+bool terminated() { return termination; }
+
+void clear_interrupt() { pending = termination.load(); }
+
+void stop_decoding_on_interrupt(llama_context_params &params) {
+  params.abort_callback = [](void *) { return interrupted(); };
+}
 
 int interrupt_exit_code() { return 128 + last_signal; }
 

@@ -1,7 +1,9 @@
-// Ctrl-C and SIGTERM: the program stops between two steps, with its summary.
+// Ctrl-C and SIGTERM: the program stops within a step, with its summary.
 #pragma once
 
 #include <stdexcept>
+
+#include "llama.h"
 
 namespace vase::cli {
 
@@ -18,8 +20,13 @@ void install_interrupt_handlers();
 
 /// True if a signal came and was not cleared.
 bool interrupted();
-/// Says that the signal was acted on; the next one counts as the first.
+/// True once SIGTERM came, which is never cleared: it ends the program, not a turn.
+bool terminated();
+/// Says that a Ctrl-C was acted on; the next one counts as the first.
 void clear_interrupt();
+/// Makes a decode() of a context with these parameters throw vase::Stopped after a signal, in the
+/// middle of a batch.
+void stop_decoding_on_interrupt(llama_context_params &params);
 /// 128 + the number of the last signal, as shells count.
 int interrupt_exit_code();
 

@@ -51,6 +51,7 @@ std::string checked(std::string prompt, const std::string &name) {
 
 std::string without_last_newline(std::string text) {
   if (text.ends_with('\n')) text.pop_back();
+  if (text.ends_with('\r')) text.pop_back();  // the line ended as Windows ends lines
   return text;
 }
 

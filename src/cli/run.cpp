@@ -35,8 +35,9 @@ void run(const RunArguments &arguments) {
   install_interrupt_handlers();
   Session session(arguments.session);
   if (arguments.chat) prompt = session.conversation().ask(prompt);
-  session.answer(prompt);
+  const Turn turn = session.answer(prompt);
   session.status_line().clear();
+  if (!turn.error.empty()) throw Error(turn.error);
   if (!arguments.rows.empty()) write_rows_file(arguments.rows, session.rows());
   session.print_summary();
   if (interrupted()) throw Interrupted();

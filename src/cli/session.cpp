@@ -73,7 +73,7 @@ Session::Session(SessionArguments arguments)
 BoundedOptions Session::bounded_options() {
   BoundedOptions options{.policy = arguments_.policy.params(sampling_.seed),
                          .pin_prompt = arguments_.policy.pin_prompt,
-                         .context = arguments_.context.params()};
+                         .context = arguments_.context.interruptible()};
   const MemoryPlanner planner = arguments_.model.planner();
   const std::int32_t n_ctx_train = llama_model_n_ctx_train(planner.model());
   options.context.n_ctx = static_cast<std::uint32_t>(arguments_.n_ctx.value_or(n_ctx_train));
@@ -107,7 +107,26 @@ engine::Conversation Session::conversation() const {
   return {engine::ChatTemplate::of(model_, arguments_.chat_template), arguments_.system};
 }
 
-std::string Session::answer(const std::string &prompt) {
+Turn Session::answer(const std::string &prompt) {
+  Turn turn;
+  const bool at_start = at_start_;
+  try {
+    take_turn(prompt, turn);
+  } catch (const Error &error) {
+    turn.error = error.what();
+  }
+  generator_.cancel(0);
+  if (answering_) {
+    past_ = report();
+    answering_ = false;
+    turn.prompt = generator_.drop_unread_prompt(0);
+    ++sampling_.seed;  // another turn, other draws
+  }
+  at_start_ = at_start && turn.prompt == engine::PromptRead::none;
+  return turn;
+}
+
+void Session::take_turn(const std::string &prompt, Turn &turn) {
   std::vector<llama_token> tokens = tokenize(prompt);
   const std::int64_t before = context_.statistics(0).tokens;
   training_length_.check("the text has", before + std::ssize(tokens), model_.n_ctx_train());
@@ -115,13 +134,8 @@ std::string Session::answer(const std::string &prompt) {
                        .sampling = sampling_,
                        .n_predict = arguments_.n_predict,
                        .loop_guard = arguments_.policy.loop_guard});
-  at_start_ = false;
   answering_ = true;
-  std::string text = stream();
-  past_ = report();
-  answering_ = false;
-  ++sampling_.seed;  // another turn, other draws
-  return text;
+  stream(turn);
 }
 
 std::vector<llama_token> Session::tokenize(const std::string &prompt) const {
@@ -136,24 +150,28 @@ std::vector<llama_token> Session::tokenize(const std::string &prompt) const {
   return tokens;
 }
 
-std::string Session::stream() {
-  std::string text;
+void Session::stream(Turn &turn) {
+  std::string &text = turn.text;
   const auto emit = [&](const std::string &piece) {
     if (!piece.empty()) write_output(piece);
     text += piece;
   };
   past_.finish = in_words(engine::Finish::none);
-  while (generator_.busy() && !interrupted()) {
-    for (const engine::Event &event : generator_.step()) {
-      emit(event.text);
-      if (event.finish != engine::Finish::none) past_.finish = in_words(event.finish);
+  try {
+    while (generator_.busy() && !interrupted()) {
+      for (const engine::Event &event : generator_.step()) {
+        emit(event.text);
+        if (event.finish != engine::Finish::none) turn.finish = event.finish;
+      }
+      if (status_.due()) status_.show(status_text(report()));
     }
-    if (status_.due()) status_.show(status_text(report()));
+  } catch (const Stopped &) {
+    // Told by past_.finish, as where the signal came between two steps.
   }
+  past_.finish = in_words(turn.finish);
   emit(generator_.cancel(0));
   if (!text.ends_with('\n')) write_output("\n");
   training_length_.check("the text has", context_.statistics(0).tokens, model_.n_ctx_train());
-  return text;
 }
 
 void Session::clear() {

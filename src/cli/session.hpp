@@ -34,6 +34,16 @@ struct SessionArguments {
   void add_to(CLI::App &app);
 };
 
+/// What came of a prompt.
+struct Turn {
+  std::string text;  ///< what the model said
+  /// Not all if a signal, an error or a full cache ended the turn before the answer: what was not
+  /// read is forgotten.
+  engine::PromptRead prompt = engine::PromptRead::none;
+  engine::Finish finish = engine::Finish::none;  ///< none: interrupted, or failed
+  std::string error;                             ///< why the turn failed; empty: it did not
+};
+
 class Session {
  public:
   /// Checks that all fits into memory, then loads. Throws Error, or Interrupted after a signal.
@@ -44,8 +54,9 @@ class Session {
   engine::Conversation conversation() const;
 
   /// Appends `prompt` and streams what the model says to the standard output, with the status line.
-  /// Returns the text. A signal ends it early: see interrupted().
-  std::string answer(const std::string &prompt);
+  /// A signal ends it early: see interrupted(). What fails is an error of the turn, and the session
+  /// can go on.
+  Turn answer(const std::string &prompt);
   /// Forgets the conversation, but not the statistics.
   void clear();
 
@@ -60,7 +71,8 @@ class Session {
   BoundedOptions bounded_options();
   engine::Model load();
   std::vector<llama_token> tokenize(const std::string &prompt) const;
-  std::string stream();
+  void take_turn(const std::string &prompt, Turn &turn);
+  void stream(Turn &turn);
 
   SessionArguments arguments_;
   StatusLine status_;

@@ -45,7 +45,7 @@ BoundedOptions options_of(const StressArguments &arguments) {
   BoundedOptions options{
       .policy = session.policy.params(static_cast<std::uint64_t>(session.sampling.seed)),
       .pin_prompt = session.policy.pin_prompt,
-      .context = session.context.params()};
+      .context = session.context.interruptible()};
   // For the full cache: the whole text, its last answer included.
   constexpr std::int64_t kLastAnswer = 16384;
   options.context.n_ctx =

@@ -45,6 +45,10 @@ ChatTemplate ChatTemplate::of(const Model &model, const std::string &name_or_tex
 std::string ChatTemplate::format(const std::vector<ChatMessage> &messages, bool open_answer) const {
   std::vector<llama_chat_message> chat;
   for (const ChatMessage &message : messages) {
+    if (const std::size_t nul = message.content.find('\0'); nul != message.content.npos) {
+      throw Error("the " + message.role + "'s message has a NUL byte at offset " +
+                  std::to_string(nul) + ", and a chat template would end there; take it out");
+    }
     chat.push_back({message.role.c_str(), message.content.c_str()});
   }
   std::string text;
@@ -62,9 +66,30 @@ Conversation::Conversation(ChatTemplate chat_template, std::string_view system)
 
 std::string Conversation::ask(std::string_view message) {
   messages_.push_back({"user", std::string(message)});
-  const std::string all = template_.format(messages_, true);
+  std::string all;
+  try {
+    all = template_.format(messages_, true);
+  } catch (...) {
+    messages_.pop_back();
+    throw;
+  }
   const std::size_t known = std::min(closed_size_, all.size());
-  return std::exchange(closing_, {}) + all.substr(known);
+  const std::string_view words = trimmed(message);
+  const std::size_t at = all.rfind(words);
+  opening_ = at == all.npos ? std::string() : all.substr(at + words.size());
+  closed_before_ = std::exchange(closing_, {});
+  return closed_before_ + all.substr(known);
+}
+
+void Conversation::take_back() {
+  messages_.pop_back();
+  closing_ = std::exchange(closed_before_, {});
+}
+
+void Conversation::cut_off() {
+  const std::string opening = std::exchange(opening_, {});
+  answered("");
+  closing_.insert(0, opening);
 }
 
 void Conversation::answered(std::string_view answer) {

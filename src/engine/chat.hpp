@@ -22,7 +22,8 @@ class ChatTemplate {
   /// A template by llama.cpp's name for it ("chatml") or by its text. Throws as above.
   explicit ChatTemplate(std::string name_or_text);
 
-  /// `open_answer`: end with what comes before the assistant's next words.
+  /// `open_answer`: end with what comes before the assistant's next words. Throws Error if a
+  /// message holds a NUL byte, at which llama.cpp's templates would end it.
   std::string format(const std::vector<ChatMessage> &messages, bool open_answer) const;
 
  private:
@@ -38,12 +39,19 @@ class Conversation {
 
   /// The text to append for a new message of the user, up to where the answer begins.
   std::string ask(std::string_view message);
+  /// Takes the last message back: it never reached the cache.
+  void take_back();
+  /// Takes the last message back although the cache holds its beginning, which the next ask()
+  /// closes, with an empty answer.
+  void cut_off();
   /// Says what the model answered, which is in the cache, without the token that ended it.
   void answered(std::string_view answer);
 
  private:
   ChatTemplate template_;
   std::vector<ChatMessage> messages_;
+  std::string opening_;          // what the template wrote after the last message, up to the answer
+  std::string closed_before_;    // closing_ before the last ask()
   std::string closing_;          // what the template writes after the answer, not in the cache yet
   std::size_t closed_size_ = 0;  // of the text up to there
 };

@@ -55,6 +55,7 @@ void Generator::start(std::int32_t sequence, Request request) {
   if (s.busy) throw Error("the sequence is busy");
   if (s.n_unread + request.prompt.size() == 0) throw Error("the prompt is empty");
   if (request.loop_guard) s.guard.emplace(context_.params(sequence));
+  s.prompt_begin = s.tokens.size();
   s.tokens.insert(s.tokens.end(), request.prompt.begin(), request.prompt.end());
   s.n_unread += request.prompt.size();
   s.prompt_end = s.tokens.size();
@@ -79,6 +80,19 @@ std::string Generator::cancel(std::int32_t sequence) {
   s.guard.reset();
   std::string held = s.stop.push(s.utf8.finish());
   return held + s.stop.finish();
+}
+
+PromptRead Generator::drop_unread_prompt(std::int32_t sequence) {
+  Slot &s = slot(sequence);
+  if (s.busy) throw Error("the sequence is busy");
+  const std::size_t read = s.tokens.size() - s.n_unread;
+  // Behind the prompt an unread token is the answer's last one, or a text that is read again.
+  if (s.tokens.size() > s.prompt_end || s.n_unread == 0) return PromptRead::all;
+  const bool any = read > s.prompt_begin;
+  s.tokens.resize(std::max(read, s.prompt_begin));
+  s.n_unread = s.tokens.size() - read;
+  s.prompt_end = s.tokens.size();
+  return any ? PromptRead::part : PromptRead::none;
 }
 
 void Generator::clear(std::int32_t sequence) {

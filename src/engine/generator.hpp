@@ -66,6 +66,9 @@ struct Event {
   std::vector<TokenLogprob> logprobs = {};
 };
 
+/// How much of the last prompt is in the cache.
+enum class PromptRead { all, part, none };
+
 /// Of one sequence, since its last start().
 struct GenerationStatistics {
   std::int64_t prompt_tokens = 0;
@@ -89,13 +92,16 @@ class Generator {
   void start(std::int32_t sequence, Request request);
   /// Ends a generation; what was read stays in the cache. Returns the text that was held back.
   std::string cancel(std::int32_t sequence);
+  /// After a cancel() in the middle of a prompt: how much of the prompt was read. What was not is
+  /// forgotten, so that the next start() does not read it; what was read stays in the cache.
+  PromptRead drop_unread_prompt(std::int32_t sequence);
   /// Forgets everything about a sequence, also what the loop guard made of its parameters.
   void clear(std::int32_t sequence);
 
   bool busy() const;
   bool busy(std::int32_t sequence) const;
-  /// Decodes one batch. Returns what came out of it: at most one event a sequence. Valid until the
-  /// next step().
+  /// Decodes one batch. If that throws, every sequence is as it was before the step. Returns what
+  /// came out of it: at most one event a sequence. Valid until the next step().
   std::span<const Event> step();
 
   const GenerationStatistics &statistics(std::int32_t sequence) const;
@@ -124,6 +130,7 @@ class Generator {
     std::vector<llama_token> tokens;  // since clear()
     std::size_t n_unread = 0;         // of these, the newest, which are not decoded yet
     std::size_t n_read = 0;           // of these, how many this step decodes
+    std::size_t prompt_begin = 0;     // of `tokens`: where the last prompt begins
     std::size_t prompt_end = 0;       // of `tokens`
     bool in_prompt = false;
     std::size_t pin_end = 0;  // of `tokens`: what is pinned ends here

@@ -173,6 +173,9 @@ void Evaluation::run_part(const Phase &part) {
       if (!report(doing)) stopped_ = true;
       active_ -= active;
     }
+  } catch (const Stopped &) {
+    if (!lock.owns_lock()) lock.lock();
+    stopped_ = true;
   } catch (...) {
     if (!lock.owns_lock()) lock.lock();
     if (!error_) error_ = std::current_exception();

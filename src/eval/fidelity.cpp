@@ -193,8 +193,12 @@ std::vector<FidelityBucket> measure_fidelity(const FidelityPlan &plan) {
     const std::int64_t count = step_length(plan, full, groups, done);
     const auto first = static_cast<std::size_t>(done);
     const auto tokens = text.subspan(first, static_cast<std::size_t>(count));
-    full.decode(tokens);
-    for (Group &group : groups) group.lanes.decode(tokens);
+    try {
+      full.decode(tokens);
+      for (Group &group : groups) group.lanes.decode(tokens);
+    } catch (const Stopped &) {
+      break;
+    }
     done += count;
     if (done == plan.n_prompt) {
       for (Group &group : groups) group.lanes.set_prompt_end();

@@ -9,13 +9,17 @@
 namespace vase::eval {
 namespace {
 
-// What the model says until it ends or hits its limit; nothing if `progress` stopped it.
+// What the model says until it ends or hits its limit; nothing if it was stopped.
 std::optional<std::string> listen(const StressPlan &plan, engine::Generator &generator,
                                   const BoundedContext &context) {
   std::string text;
-  while (generator.busy()) {
-    for (const engine::Event &event : generator.step()) text += event.text;
-    if (!plan.progress(context.statistics(0).tokens)) return std::nullopt;
+  try {
+    while (generator.busy()) {
+      for (const engine::Event &event : generator.step()) text += event.text;
+      if (!plan.progress(context.statistics(0).tokens)) return std::nullopt;
+    }
+  } catch (const Stopped &) {
+    return std::nullopt;
   }
   return text;
 }

@@ -59,6 +59,7 @@ std::unique_ptr<Evictor> ContextState::find_layers(const llama_model *model) {
   watcher->begin_discovery();
   const int32_t status = llama_decode(context.get(), batch.get());
   llama_synchronize(context.get());
+  if (status == 2) throw_decode_failure(status);
   if (status != 0)
     throw Error("llama_decode failed on the first token (status " + std::to_string(status) + ")");
   watcher->end_discovery();

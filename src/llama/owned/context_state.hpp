@@ -79,6 +79,8 @@ struct BoundedContext::State : ContextState {
 
 /// What a status of llama_decode that is not 0 means.
 std::string decode_failure(int32_t status);
+/// Throws Stopped if the abort callback caused that status, else Error.
+[[noreturn]] void throw_decode_failure(int32_t status);
 
 }  // namespace vase
 

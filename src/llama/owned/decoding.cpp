@@ -16,6 +16,11 @@ std::string decode_failure(int32_t status) {
   return "llama_decode failed: " + what;
 }
 
+void throw_decode_failure(int32_t status) {
+  if (status == 2) throw Stopped(decode_failure(status));
+  throw Error(decode_failure(status));
+}
+
 std::vector<Pending> ContextState::accept(std::span<const SequenceInput> inputs) const {
   std::vector<Pending> pending;
   int64_t at_once = 0;  // tokens whose logits are wanted together
@@ -108,7 +113,7 @@ void ContextState::run_batch(std::vector<Pending> &pending, bool last) {
   }
 
   try {
-    if (const int32_t status = run_llama(); status != 0) throw Error(decode_failure(status));
+    if (const int32_t status = run_llama(); status != 0) throw_decode_failure(status);
   } catch (const Error &) {
     for (const Pending &input : pending) sequence(input.sequence) = {};
     throw;
