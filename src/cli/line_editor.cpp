@@ -227,7 +227,11 @@ struct LineEditor::State {
     const std::unique_ptr<std::FILE, FileEnd> out(std::fopen(file.c_str(), "a"));
     if (!out) return;
     std::fseek(out.get(), 0, SEEK_END);
-    history_w(history.get(), &event, H_NSAVE_FP, std::size_t{1}, out.get());
+    // A history of this line alone: H_NSAVE_FP does not write the newest ones.
+    const std::unique_ptr<HistoryW, HistoryEnd> newest(history_winit());
+    history_w(newest.get(), &event, H_SETSIZE, 1);
+    history_w(newest.get(), &event, H_ENTER, line);
+    history_w(newest.get(), &event, H_SAVE_FP, out.get());
   }
 
   void bind(const wchar_t *key, const wchar_t *function) {
