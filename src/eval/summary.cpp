@@ -17,7 +17,7 @@ const std::string kFull = vase_policy_name(vase_policy_full());
 
 // Tables read in this order: short tiers first; cache types by name; the full cache, then ever
 // smaller ones; policies as the registry lists them.
-using Order = std::tuple<std::int64_t, std::string, double, std::int32_t, std::string>;
+using Order = std::tuple<std::int64_t, std::string, std::string, double, std::int32_t, std::string>;
 
 std::int64_t tier_order(const std::string &tier) { return std::atoll(tier.c_str()); }
 
@@ -41,8 +41,8 @@ struct Place {
   std::string tier, cache_types, budget, policy;
 
   Order order() const {
-    return {tier_order(tier), cache_types, budget_order(budget), policy_order(policy),
-            policy + "\n" + tier};
+    return {tier_order(tier),     tier,  cache_types, budget_order(budget),
+            policy_order(policy), policy};
   }
   bool operator<(const Place &other) const { return order() < other.order(); }
 };
