@@ -39,7 +39,7 @@ model: ## fetch the default model
 asan: ## the tests under the address and undefined-behaviour sanitizers
 	@scripts/test.sh asan
 
-tsan: ## the tests that need no libllama under the thread sanitizer
+tsan: ## the library, the engine and the server under the thread sanitizer
 	@scripts/test.sh tsan
 
 bench: ## build and run the benchmarks
