@@ -83,7 +83,7 @@ int fail_usage(const CLI::App &app, const CLI::ParseError &error,
 
 std::unique_ptr<CLI::App> make_app() {
   auto app =
-      std::make_unique<CLI::App>("Any llama.cpp model, with a KV cache of fixed size.", "vase");
+      std::make_unique<CLI::App>("llama.cpp models with a KV cache of fixed size.", "vase");
   app->formatter(std::make_shared<HelpFormatter>());
   app->get_formatter()->column_width(36);
   app->require_subcommand(1);

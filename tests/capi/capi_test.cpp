@@ -242,4 +242,28 @@ TEST_F(CapiTest, SelectAndCompactDoNotAllocate) {
 }
 
 }  // namespace
+TEST(ValueRanges, AreThoseOfEachRow) {
+  const std::vector<float> values = {0, 1, 3, -2, 5, 5, -1, 7};  // 4 rows of 2
+  std::vector<float> keys(8, 0.0f);
+  vase_layer layer{};
+  layer.keys = {keys.data(), VASE_F32, 2, 8, 8, 0};
+  layer.values = {const_cast<float*>(values.data()), VASE_F32, 2, 8, 8, 0};
+  layer.n_heads = 1;
+  layer.n_rows = 3;
+  const std::vector<int32_t> cells = {3, 0, 1};
+  layer.cells = cells.data();
+  const vase_params params = vase_params_default(vase_policy_full(), 2);
+  std::vector<std::byte> workspace(vase_workspace_size(&params, &layer));
+  std::vector<float> ranges(3);
+  ASSERT_EQ(vase_value_ranges(&layer, 0, 1, ranges.data(), workspace.data(), workspace.size()),
+            VASE_OK);
+  EXPECT_EQ(ranges, (std::vector<float>{8, 1, 5}));
+  EXPECT_EQ(vase_value_ranges(&layer, 0, 1, ranges.data(), workspace.data(), 8),
+            VASE_WORKSPACE_TOO_SMALL);
+  EXPECT_EQ(vase_value_ranges(&layer, 0, 1, nullptr, workspace.data(), workspace.size()),
+            VASE_INVALID_ARGUMENT);
+  EXPECT_EQ(vase_value_ranges(nullptr, 0, 1, ranges.data(), workspace.data(), workspace.size()),
+            VASE_INVALID_ARGUMENT);
+}
+
 }  // namespace vase

@@ -120,6 +120,69 @@ TEST_F(EvaluationTest, AsksEveryQuestionUnderEveryPolicy) {
   EXPECT_GT(bytes("full"), bytes("vase"));
 }
 
+// Three turns, of which the last looks back at the first.
+EvaluationPlan talk() {
+  EvaluationPlan plan;
+  for (int i = 0; i < 3; ++i) {
+    Question question;
+    question.id = "talk" + std::to_string(i);
+    question.task = "talks";
+    question.tier = "turns2";
+    for (int j = 0; j < 3; ++j) {
+      Question turn;
+      turn.id = question.id + "-" + std::to_string(j);
+      turn.text = "Say a number, the " + std::to_string(j) + "th";
+      turn.expected = "7";
+      turn.grader = Grader::number;
+      turn.limit = 40;
+      question.turns.push_back(turn);
+    }
+    question.turns[2].kind = "result";
+    question.turns[2].repeats = 0;
+    plan.questions.push_back(question);
+  }
+  plan.variants = {variant("full"), variant("vase", 0.5f)};
+  plan.budgets = {parse_budget("128")};
+  plan.asking.sampling.ignore_eog = true;
+  return plan;
+}
+
+TEST_F(EvaluationTest, AConversationIsAskedTurnByTurnAndEachIsGraded) {
+  EXPECT_TRUE(run(talk(), "talk", 2));
+  const std::vector<Record> records = read_run(folder_ / "talk").records;
+  ASSERT_EQ(records.size(), 6U);
+  for (const Record &record : records) {
+    EXPECT_EQ(record.tier, "turns2");
+    EXPECT_EQ(record.tokens, 3 * 40) << "each turn up to its own limit";
+    EXPECT_EQ(record.finish, "length");
+    ASSERT_EQ(record.items.size(), 3U);
+    ASSERT_EQ(record.replies.size(), 3U);
+    EXPECT_EQ(record.items[1].id, record.id + "-1");
+    EXPECT_TRUE(record.items[0].correct.has_value());
+    EXPECT_EQ(record.items[2].kind, "result");
+    EXPECT_FALSE(record.items[2].correct.has_value()) << "its turn was cut off: it does not count";
+    EXPECT_EQ(record.evictions > 0, record.policy != "full");
+  }
+  // The prompts of all turns, with what closes the answers between them, are the same for all.
+  EXPECT_GT(records[0].prompt_tokens, 60);
+  for (const Record &record : records)
+    EXPECT_NEAR(record.prompt_tokens, records[0].prompt_tokens, 2);
+}
+
+TEST_F(EvaluationTest, AConversationThatWasStoppedGoesOnWithTheSameReplies) {
+  EXPECT_TRUE(run(talk(), "whole", 1));
+  EXPECT_FALSE(run(talk(), "parts", 1, 2));
+  EXPECT_TRUE(run(talk(), "parts", 1));
+  const auto replies = [&](const std::string &name) {
+    std::map<std::string, std::string> all;
+    for (const Record &record : read_run(folder_ / name).records) {
+      for (const RecordedReply &reply : record.replies) all[key_of(record)] += reply.text + "|";
+    }
+    return all;
+  };
+  EXPECT_EQ(replies("parts"), replies("whole"));
+}
+
 TEST_F(EvaluationTest, TheSameAgain) {
   run(plan(), "one", 3);
   run(plan(), "two", 3);

@@ -58,6 +58,7 @@ TEST(Budgets, ComeFromTheMeanLengthOfTheTask) {
   EXPECT_EQ(rows_of(parse_budget("4x"), lengths, "a/2k"), 576);  // 550 is nearer to 576 than 512
   EXPECT_EQ(rows_of(parse_budget("2x"), lengths, "a/2k"), 1088);
   EXPECT_EQ(rows_of(parse_budget("8x"), lengths, "b/2k"), 128) << "the smallest";
+  EXPECT_EQ(rows_of(parse_budget("1.25x"), lengths, "a/2k"), 1792);  // 1,760
   EXPECT_EQ(rows_of(parse_budget("300"), lengths, "c"), 300) << "rows need no length";
   EXPECT_THROW(rows_of(parse_budget("4x"), lengths, "c"), Error);
 }

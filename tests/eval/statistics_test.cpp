@@ -44,5 +44,14 @@ TEST(Bootstrap, SameValuesSameInterval) {
   EXPECT_EQ(one.high, 0.5);
 }
 
+TEST(SignFlip, TellsChanceFromADifference) {
+  EXPECT_EQ(sign_flip_test(std::vector<double>{}), 1);
+  EXPECT_EQ(sign_flip_test(std::vector<double>(20, 0.0)), 1);
+  EXPECT_LT(sign_flip_test(std::vector<double>(20, 0.25)), 0.001) << "2 in 2^20";
+  // Three of one sign: each of the eight signings is as likely, and two are as far from 0.
+  EXPECT_NEAR(sign_flip_test(std::vector<double>{1, 1, 1}), 0.25, 0.02);
+  EXPECT_GT(sign_flip_test(std::vector<double>{1, -1, 1, -1, 0.5}), 0.5);
+}
+
 }  // namespace
 }  // namespace vase::eval

@@ -51,6 +51,49 @@ std::vector<Record> three_policies() {
   return records;
 }
 
+// A conversation of four questions, `right` of them right, and a look-back of each kind.
+Record conversation(const std::string &policy, int number, int right, bool result) {
+  Record record = answer(policy, 0, false);
+  record.tier = "turns4";
+  record.task = "sums";
+  record.id = "sums/turns4-" + std::to_string(number);
+  for (int i = 0; i < 4; ++i)
+    record.items.push_back({.id = "q" + std::to_string(i), .correct = i < right});
+  record.items.push_back({.id = "r", .kind = "result", .correct = result});
+  record.items.push_back({.id = "n", .kind = "name"});  // does not count
+  return record;
+}
+
+TEST(Summary, CountsTheItemsOfConversationsAndLookBacksByThemselves) {
+  std::vector<Record> records;
+  for (int i = 0; i < 10; ++i) {
+    records.push_back(conversation("vase", i, 2, i < 5));
+    records.push_back(conversation("random", i, i < 5 ? 4 : 1, false));
+  }
+  const Summary summary = summarise(records, "vase");
+  const auto cell = [&](const std::string &tier, const std::string &policy,
+                        const std::string &task) {
+    for (const Cell &one : summary.cells) {
+      if (one.tier == tier && one.policy == policy && one.task == task) return one;
+    }
+    throw std::runtime_error("no cell " + tier + " " + policy + " " + task);
+  };
+  EXPECT_DOUBLE_EQ(cell("turns4", "vase", "all").accuracy, 0.5);
+  EXPECT_DOUBLE_EQ(cell("turns4", "random", "all").accuracy, 0.625);
+  EXPECT_EQ(cell("turns4", "random", "all").questions, 10) << "conversations";
+  EXPECT_EQ(cell("turns4", "random", "all").answers, 40);
+  EXPECT_DOUBLE_EQ(cell("turns4 look-back", "vase", "sums: result").accuracy, 0.5);
+  EXPECT_DOUBLE_EQ(cell("turns4 look-back", "vase", "all").accuracy, 0.5);
+  EXPECT_EQ(cell("turns4 look-back", "vase", "all").answers, 10) << "one of each does not count";
+  ASSERT_EQ(summary.comparisons.size(), 2U);
+  EXPECT_EQ(summary.comparisons[0].tier, "turns4");
+  EXPECT_DOUBLE_EQ(summary.comparisons[0].difference, 0.125);
+  ASSERT_TRUE(summary.comparisons[0].p_value.has_value());
+  EXPECT_GT(*summary.comparisons[0].p_value, 0.2) << "half are better, half are worse";
+  EXPECT_EQ(summary.comparisons[1].tier, "turns4 look-back");
+  EXPECT_LT(*summary.comparisons[1].p_value, 0.1);
+}
+
 TEST(Summary, CountsWhatIsReported) {
   const Summary summary = summarise(three_policies(), "vase");
   const Cell &cell = find(summary, "vase", "all");

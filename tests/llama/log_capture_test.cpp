@@ -43,7 +43,7 @@ TEST_F(LogCaptureTest, ReadsSizesAndPassesOnIfAsked) {
     log("x: CUDA0 compute buffer size = 0.25 MiB\n");
     log("wrong\n", GGML_LOG_LEVEL_ERROR);
     EXPECT_EQ(quiet.mebibytes("compute buffer size"), size_t{7} * 1024 * 1024 / 4);
-    EXPECT_EQ(quiet.last_error("none"), "wrong");
+    EXPECT_EQ(quiet.because(), ": wrong");
   }
   EXPECT_TRUE(lines_.empty());
   {
@@ -66,7 +66,7 @@ TEST_F(LogCaptureTest, CallsThatComeTooLateGoWhereTheyWouldHaveGone) {
   EXPECT_EQ(lines_, std::vector<std::string>{"late\n"});
   const LogCapture next(false);
   stale(GGML_LOG_LEVEL_ERROR, "later\n", stale_data);
-  EXPECT_EQ(next.last_error("none"), "later");
+  EXPECT_EQ(next.because(), ": later");
 }
 
 TEST_F(LogCaptureTest, LeavesALogThatWasSetMeanwhile) {

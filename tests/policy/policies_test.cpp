@@ -278,5 +278,41 @@ TEST_F(PoliciesTest, NanAndInfinityDoNotCrash) {
   }
 }
 
+TEST(Traits, SayWhichParametersAPolicyLooksAt) {
+  const auto looks = [](const char* policy, const char* parameter) {
+    return looks_at(find_policy(policy)->traits(), parameter);
+  };
+  for (const char* parameter : {"budget", "recency", "interval", "sinks", "pin_prompt"})
+    for (const Policy* policy : all_policies())
+      EXPECT_EQ(looks(policy->name(), parameter), policy->traits().evicts)
+          << policy->name() << " " << parameter;
+  EXPECT_TRUE(looks("rkv", "lambda"));
+  EXPECT_FALSE(looks("snapkv", "lambda"));
+  EXPECT_TRUE(looks("vase", "protect"));
+  EXPECT_FALSE(looks("snapkv", "protect"));
+  EXPECT_TRUE(looks("vase-cur", "projections"));
+  EXPECT_FALSE(looks("vase-plus", "window"));
+  EXPECT_TRUE(looks("random", "seed"));
+  EXPECT_FALSE(looks("snapkv", "seed"));
+  EXPECT_FALSE(looks("vase", "colour")) << "nobody knows it";
+}
+
+TEST(Traits, OfAllPoliciesFitTogether) {
+  for (const Policy* policy : all_policies()) {
+    const Traits traits = policy->traits();
+    // Attention needs queries, and its parameters come with it.
+    EXPECT_EQ(traits.queries, (traits.parameters & kWindow) != 0) << policy->name();
+    EXPECT_EQ(traits.protect != Protect::kNothing, (traits.parameters & kProtect) != 0)
+        << policy->name();
+    EXPECT_GE(traits.pin, 0.0f);
+    for (const int32_t budget : {128, 1024, 8192}) {
+      const Pace pace = traits.pace(budget);
+      EXPECT_GT(pace.recency, 0);
+      EXPECT_LT(pace.recency, budget);
+      EXPECT_GT(pace.interval, 0);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace vase
