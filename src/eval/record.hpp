@@ -16,8 +16,8 @@ namespace vase::eval {
 /// One of several things that were asked in one conversation.
 struct RecordedItem {
   std::string id;
-  std::string kind;  ///< "" for a question; what a look-back asks for: "result", "number", "name"
-  std::string expected;
+  std::string kind = {};  ///< "" for a question; what a look-back asks for: "result", "number", "name"
+  std::string expected = {};
   std::optional<std::string> answer = {};  ///< nothing: none was found
   std::optional<bool> correct = {};        ///< nothing: it does not count, see look_back.hpp
 };
