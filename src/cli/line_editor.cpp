@@ -75,7 +75,9 @@ struct TerminalMode {
 class TerminalBytes {
  public:
   // 1 and the byte; 0 at the end; -1 after a signal. Meanwhile the picture follows the window.
+  // Only now does the editor have the terminal: what is typed after this is an edit.
   int next(EditLine *editor, unsigned char &byte) {
+    if (!std::exchange(announced_, true)) send("\x1b[?2004h");
     while (begin_ == end_) {
       if (interrupted()) return -1;
       pollfd poll_input{STDIN_FILENO, POLLIN, 0};
@@ -92,7 +94,11 @@ class TerminalBytes {
     return 1;
   }
   void put_back() { --begin_; }
-  void note_mode() { mode_ = TerminalMode::now(); }
+  // A line begins.
+  void begin_line() {
+    mode_ = TerminalMode::now();
+    announced_ = false;
+  }
 
  private:
   void follow_window(EditLine *editor) {
@@ -113,6 +119,7 @@ class TerminalBytes {
   std::array<unsigned char, 4096> bytes_{};
   std::size_t begin_ = 0, end_ = 0;
   TerminalMode mode_;
+  bool announced_ = true;  // that pasted blocks are to be marked
 };
 
 TerminalBytes &terminal_bytes() {
@@ -271,8 +278,8 @@ LineEditor::~LineEditor() = default;
 std::optional<std::string> LineEditor::read() {
   State &s = *state_;
   el_resize(s.editor.get());
-  terminal_bytes().note_mode();
-  send("\n\x1b[?2004h");
+  terminal_bytes().begin_line();
+  send("\n");
   int length = 0;
   const wchar_t *line = el_wgets(s.editor.get(), &length);
   send("\x1b[?2004l");

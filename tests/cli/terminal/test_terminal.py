@@ -22,7 +22,7 @@ COMMON = ["-m", MODEL, "-t", "2"]
 # Reading this in one batch takes far longer than any of the bounds below.
 LONG = " ".join(f"word{i % 97}" for i in range(2500))
 BATCH = ["-b", "8192"]
-HEARD_SECONDS = 4.0  # a second by right; the machine may be busy
+HEARD_SECONDS = 5.0  # a second by right; the machine may be busy
 
 
 def environment(home):
@@ -92,9 +92,10 @@ class Terminal:
     def prompt(self):
         self.wait_for(r"\x1b\[\?2004h")
 
-    def leave(self):
+    def leave(self, seconds=60):
+        end = time.monotonic() + seconds
         while self.pump(0.1):
-            pass
+            assert time.monotonic() < end, f"it does not leave: {self.text!r}"
         return os.waitstatus_to_exitcode(os.waitpid(self.child, 0)[1])
 
 
