@@ -3,7 +3,7 @@
 import signal
 import time
 
-from vase_server import hard_close, in_background, wait_until
+from vase_server import Server, hard_close, in_background, wait_until, write_model
 
 
 def busy(server):
