@@ -52,9 +52,13 @@ Question conversation_of(const std::vector<Question> &group, const std::string &
   return question;
 }
 
-// "Question 3", "### **3.** ...": the number that a line begins with, if it begins with one. 0:
-// none.
-std::size_t number_of(std::string_view line) {
+/// "Question 3" or "### **3.** ...": what a line begins with.
+struct Heading {
+  std::size_t number = 0;  ///< 0: none
+  bool named = false;      ///< "Question", "Problem" or "Answer" stands before it
+};
+
+Heading heading_of(std::string_view line) {
   const auto skip = [&line](std::string_view marks) {
     line.remove_prefix(std::min(line.find_first_not_of(marks), line.size()));
   };
@@ -73,15 +77,27 @@ std::size_t number_of(std::string_view line) {
   }
   std::size_t number = 0;
   const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), number);
-  if (error != std::errc{}) return 0;
+  if (error != std::errc{}) return {};
   line.remove_prefix(static_cast<std::size_t>(end - line.data()));
   // "3. Janet", not "3.5 dollars" nor "3 apples".
   const bool marked = line.starts_with(". ") || line.starts_with(") ") || line.starts_with(": ") ||
                       line.starts_with("**") || line == "." || line == ")" || line == ":" ||
                       line.starts_with(".*") || line.starts_with(":*");
-  return marked || (named && (line.empty() || !std::isdigit(static_cast<unsigned char>(line[0]))))
-             ? number
-             : 0;
+  if (!marked && !named) return {};
+  return {number, named};
+}
+
+// Where the sections of the answers begin: at lines with the next number. Where the first is named,
+// so are the others, and plain numbers are those of lists inside an answer.
+std::vector<std::size_t> section_begins(std::string_view said, std::size_t count, bool named) {
+  std::vector<std::size_t> begins;
+  for (std::size_t at = 0; at < said.size() && begins.size() < count;) {
+    const std::size_t end = std::min(said.find('\n', at), said.size());
+    const Heading heading = heading_of(said.substr(at, end - at));
+    if (heading.number == begins.size() + 1 && (heading.named || !named)) begins.push_back(at);
+    at = end + 1;
+  }
+  return begins;
 }
 
 }  // namespace
@@ -134,14 +150,9 @@ std::vector<Question> take_in_turns(const std::vector<Question> &questions,
 
 std::vector<std::string> parts_of(std::string_view reply, std::size_t count) {
   const std::string_view said = after_thinking(reply);
-  // Sections begin at a line with the next number; numbers of lists inside an answer start anew.
   std::vector<std::string> parts(count);
-  std::vector<std::size_t> begins;
-  for (std::size_t at = 0; at < said.size() && begins.size() < count;) {
-    const std::size_t end = std::min(said.find('\n', at), said.size());
-    if (number_of(said.substr(at, end - at)) == begins.size() + 1) begins.push_back(at);
-    at = end + 1;
-  }
+  std::vector<std::size_t> begins = section_begins(said, count, true);
+  if (begins.empty()) begins = section_begins(said, count, false);
   const std::vector<std::string> boxes = all_boxed(said);
   std::size_t boxed_sections = 0;
   for (std::size_t i = 0; i < begins.size(); ++i) {
