@@ -19,9 +19,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr const char *kTurnMark =
-    "\n\n--- next turn ---\n\n";  // in the kept text of a conversation
-
 // The jobs of a phase in parts of one length, each with long and short ones: as many as fill a
 // context, at most one for each context. A step of few sequences takes hardly less time than one of
 // many, so a phase that fits one context is not divided.
@@ -222,7 +219,7 @@ const Question *Evaluation::question_of(const Record &record) const {
   return question == plan_.questions.end() ? nullptr : &*question;
 }
 
-// Each of what a turn asked, graded by itself. `items`: of the turns before, one of each.
+// Each of what a turn asked, graded by itself. `record` has the items of the turns before.
 std::vector<RecordedItem> Evaluation::grade(const Question &turn, const std::string &reply,
                                             const Record &record) {
   const auto item_of = [&](const Question &question, const std::string &text) {

@@ -57,31 +57,33 @@ std::string without(std::string sentence, const std::string &word) {
   return sentence;
 }
 
-// A whole number of two digits or more that the text has once: what the sentence says does not tell
-// it.
-std::optional<Gap> number_gap(std::string_view text) {
+// The first run of characters that are all `member`s and that `fits(sentence, begin, end)`, left
+// out of its sentence.
+template <typename Member, typename Fits>
+std::optional<Gap> first_gap(std::string_view text, const Member &member, const Fits &fits) {
   for (const std::string &sentence : sentences_of(text)) {
-    for (std::size_t i = 0; i < sentence.size();) {
-      if (!is_digit(sentence[i])) {
-        ++i;
-        continue;
-      }
-      std::size_t end = i;
-      while (end < sentence.size() && is_digit(sentence[end])) ++end;
-      const bool inside = (i > 0 && (is_letter(sentence[i - 1]) || sentence[i - 1] == '.' ||
-                                     sentence[i - 1] == ',' || sentence[i - 1] == '/')) ||
-                          (end + 1 < sentence.size() &&
-                           (sentence[end] == '.' || sentence[end] == ',' || sentence[end] == '/') &&
-                           is_digit(sentence[end + 1])) ||
-                          (end < sentence.size() && is_letter(sentence[end]));
-      const std::string word = sentence.substr(i, end - i);
-      if (!inside && word.size() >= 2 && occurrences(text, word) == 1) {
-        return Gap{without(sentence, word), word};
-      }
-      i = end;
+    for (std::size_t begin = 0, end = 0; begin < sentence.size(); begin = end) {
+      end = begin + 1;
+      if (!member(sentence[begin])) continue;
+      while (end < sentence.size() && member(sentence[end])) ++end;
+      if (!fits(sentence, begin, end)) continue;
+      const std::string word = sentence.substr(begin, end - begin);
+      return Gap{without(sentence, word), word};
     }
   }
   return std::nullopt;
+}
+
+// A whole number of two digits or more that the text has once: what the sentence says does not tell
+// it.
+std::optional<Gap> number_gap(std::string_view text) {
+  return first_gap(text, is_digit, [&](std::string_view s, std::size_t begin, std::size_t end) {
+    const auto joins = [](char c) { return c == '.' || c == ',' || c == '/'; };
+    const bool inside = (begin > 0 && (is_letter(s[begin - 1]) || joins(s[begin - 1]))) ||
+                        (end + 1 < s.size() && joins(s[end]) && is_digit(s[end + 1])) ||
+                        (end < s.size() && is_letter(s[end]));
+    return !inside && end - begin >= 2 && occurrences(text, s.substr(begin, end - begin)) == 1;
+  });
 }
 
 bool is_calendar_word(std::string_view word) {
@@ -92,29 +94,16 @@ bool is_calendar_word(std::string_view word) {
   return std::ranges::find(kWords, word) != kWords.end();
 }
 
-// A word with a capital in the midst of a sentence, or one with which several sentences begin or go
-// on: as good as always a name.
+// A word with a capital in the midst of a sentence, behind another word: as good as always a name.
 std::optional<Gap> name_gap(std::string_view text) {
-  for (const std::string &sentence : sentences_of(text)) {
-    for (std::size_t i = 0; i < sentence.size();) {
-      if (!is_letter(sentence[i])) {
-        ++i;
-        continue;
-      }
-      std::size_t end = i;
-      while (end < sentence.size() && is_letter(sentence[end])) ++end;
-      const std::string word = sentence.substr(i, end - i);
-      const bool shape =
-          word.size() >= 3 && is_upper(word[0]) && std::ranges::none_of(word.substr(1), is_upper);
-      const bool follows_word = i >= 2 && sentence[i - 1] == ' ' &&
-                                (is_letter(sentence[i - 2]) || sentence[i - 2] == ',');
-      if (shape && follows_word && !is_calendar_word(word)) {
-        return Gap{without(sentence, word), word};
-      }
-      i = end;
-    }
-  }
-  return std::nullopt;
+  return first_gap(text, is_letter, [](std::string_view s, std::size_t begin, std::size_t end) {
+    const std::string_view word = s.substr(begin, end - begin);
+    const bool shape =
+        word.size() >= 3 && is_upper(word[0]) && std::ranges::none_of(word.substr(1), is_upper);
+    const bool follows_word =
+        begin >= 2 && s[begin - 1] == ' ' && (is_letter(s[begin - 2]) || s[begin - 2] == ',');
+    return shape && follows_word && !is_calendar_word(word);
+  });
 }
 
 Question look_back(const Question &conversation, std::size_t turn, const char *kind) {

@@ -54,11 +54,6 @@ void for_each_sample(const EvaluationPlan &plan, const std::vector<std::int64_t>
       job.sample = sample;
       job.limit = limit;
       job.need = prompt_tokens[i] + limit;
-      if (!question.turns.empty()) {
-        job.limit = 0;
-        for (const Question &turn : question.turns) job.limit += limit_of_turn(turn, asking);
-        job.need = prompt_tokens[i] + job.limit;
-      }
       visit(std::move(job));
     }
   }
@@ -82,6 +77,11 @@ bool EvaluationPlan::has_full() const {
 
 std::int64_t limit_of(const Question &question, const Asking &asking, std::int64_t prompt_tokens,
                       std::int64_t n_ctx_train) {
+  if (!question.turns.empty()) {
+    std::int64_t all = 0;
+    for (const Question &turn : question.turns) all += limit_of_turn(turn, asking);
+    return all;
+  }
   if (asking.limit) return *asking.limit;
   const std::int64_t room = std::max<std::int64_t>(n_ctx_train - prompt_tokens, 1);
   return question.limit > 0 ? std::min(question.limit, room) : room;

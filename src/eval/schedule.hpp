@@ -65,7 +65,8 @@ struct Phase {
   std::vector<Job> jobs = {};  ///< the longest first
 };
 
-/// What a question's prompt and limit come to, for a model trained on `n_ctx_train` tokens.
+/// Tokens that the answer to a question may have, for a model trained on `n_ctx_train` tokens; of a
+/// conversation those of all its turns together.
 std::int64_t limit_of(const Question &question, const Asking &asking, std::int64_t prompt_tokens,
                       std::int64_t n_ctx_train);
 

@@ -71,11 +71,21 @@ void take_protect(const nb::dict& options, int32_t& field) {
   }
 }
 
+/// "vase, rkv": the policies that are `wanted`.
+template <typename Wanted>
+std::string names_of(const Wanted& wanted) {
+  std::string names;
+  for (int32_t i = 0; i < vase_policy_count(); ++i) {
+    const vase_policy* policy = vase_policy_at(i);
+    if (wanted(policy))
+      names += (names.empty() ? "" : ", ") + std::string(vase_policy_name(policy));
+  }
+  return names;
+}
+
 const vase_policy* find_policy(const std::string& name) {
   if (const vase_policy* policy = vase_policy_find(name.c_str())) return policy;
-  std::string known;
-  for (int32_t i = 0; i < vase_policy_count(); ++i)
-    known += (i == 0 ? "" : ", ") + std::string(vase_policy_name(vase_policy_at(i)));
+  const std::string known = names_of([](const vase_policy*) { return true; });
   throw nb::value_error(("policy is '" + name + "'; known are " + known).c_str());
 }
 
@@ -86,12 +96,8 @@ void refuse_unused(const vase_policy* policy, const nb::dict& options) {
     if (!options.contains(name) || nb::object(options[name]).is_none()) continue;
     const std::string field(name, std::strcspn(name, "_"));
     if (vase_policy_looks_at(policy, field.c_str()) != 0) continue;
-    std::string others;
-    for (int32_t i = 0; i < vase_policy_count(); ++i) {
-      const vase_policy* other = vase_policy_at(i);
-      if (vase_policy_looks_at(other, field.c_str()) != 0)
-        others += (others.empty() ? "" : ", ") + std::string(vase_policy_name(other));
-    }
+    const std::string others = names_of(
+        [&](const vase_policy* other) { return vase_policy_looks_at(other, field.c_str()) != 0; });
     throw nb::value_error(("policy '" + std::string(vase_policy_name(policy)) +
                            "' does not look at " + name +
                            ": leave it out, or take one that does: " + others)
