@@ -13,6 +13,7 @@
 #ifndef VASE_LLAMA_HPP
 #define VASE_LLAMA_HPP
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
@@ -148,6 +149,16 @@ class BoundedContext {
   /// its own draws and has no logits before its next decode(); llama.cpp copies the rows then, so
   /// inspect(to) must wait until after it.
   void copy(int32_t from, int32_t to);
+  /// A sequence as bytes: rows, which tokens they are, draws, newest queries; versioned, with a
+  /// checksum. A bounded sequence is small, whatever its length. The policy and its parameters are
+  /// not in it. Throws Error with a policy that does not evict.
+  std::vector<std::byte> save(int32_t sequence) const;
+  /// `sequence` becomes what save() saw, here or in another context of the same model, cache types,
+  /// and policy or at least its need of queries; it has no logits before its next decode(). It
+  /// keeps its own parameters and draw stream. Rows may lie in other cells than they did, so
+  /// logits may differ in their last digits. Throws Error, in one line, if the bytes are damaged or
+  /// do not fit; then `sequence` is as it was, or empty if llama.cpp had begun to read.
+  void restore(int32_t sequence, std::span<const std::byte> bytes);
   /// Gives one sequence another policy, budget or seed than options() say, and another share of its
   /// prompt to pin. Holds until it is set again. A sequence that is not empty keeps its budget,
   /// interval and window, and whether it needs queries: only how rows are chosen can change in the

@@ -30,7 +30,7 @@ class FakeLabels final : public Labels {
     return !calls_.stuck.contains(sequence);
   }
   void copy(int32_t, int32_t) override {}
-  void clear() override { ++calls_.cleared; }
+  void clear(bool) override { ++calls_.cleared; }
 
  private:
   Calls &calls_;
@@ -45,6 +45,8 @@ class FakeEvictor final : public Evictor {
   size_t bytes() const override { return 0; }
   void reserve(const vase_params &) override {}
   void copy(int32_t, int32_t) override {}
+  KeptOfSequence save(int32_t, const SequenceRows &) const override { return {}; }
+  void restore(int32_t, const SequenceRows &, const KeptOfSequence &) override {}
   void evict(std::span<Eviction> evictions, const FreeLabels &free_labels) override {
     for (Eviction &eviction : evictions) {
       if (refused_.contains(eviction.stream)) throw Error("refused");

@@ -292,21 +292,90 @@ void CudaEvictor::copy(int32_t from, int32_t to) {
   }
 }
 
-std::vector<int32_t> CudaEvictor::positions(int32_t stream, size_t layer, int32_t head,
-                                            const SequenceRows &rows) const {
+// [n_heads][cells] of a layer, by cell.
+std::vector<int32_t> CudaEvictor::read_positions(size_t layer, int32_t stream) const {
   const Place place = places_[layer];
   const Part &part = *parts_[place.part];
   const CurrentDevice current(part.device);
-  std::vector<int32_t> by_cell(static_cast<size_t>(cells_));
-  check_cuda(
-      cudaMemcpy(by_cell.data(),
-                 positions_of(part, place.index, stream) + static_cast<ptrdiff_t>(head) * cells_,
-                 by_cell.size() * sizeof(int32_t), cudaMemcpyDeviceToHost),
-      "reading token positions");
+  std::vector<int32_t> by_cell(static_cast<size_t>(layers_[layer].n_heads) *
+                               static_cast<size_t>(cells_));
+  check_cuda(cudaMemcpy(by_cell.data(), positions_of(part, place.index, stream),
+                        by_cell.size() * sizeof(int32_t), cudaMemcpyDeviceToHost),
+             "reading token positions");
+  return by_cell;
+}
+
+size_t CudaEvictor::heads_of_all_layers() const {
+  size_t heads = 0;
+  for (const CacheLayer &layer : layers_) heads += static_cast<size_t>(layer.n_heads);
+  return heads;
+}
+
+size_t CudaEvictor::queries_of_sequence() const {
+  size_t values = 0;
+  for (const Place &place : places_)
+    values += static_cast<size_t>(parts_[place.part]->queries.ring_bytes()) / sizeof(float);
+  return values;
+}
+
+KeptOfSequence CudaEvictor::save(int32_t stream, const SequenceRows &rows) const {
+  KeptOfSequence kept;
+  const auto survivors = rows.cells().first(static_cast<size_t>(rows.rows() - rows.new_rows()));
+  for (size_t layer = 0; layer < layers_.size(); ++layer) {
+    const std::vector<int32_t> by_cell = read_positions(layer, stream);
+    for (int32_t head = 0; head < layers_[layer].n_heads; ++head)
+      for (const int32_t cell : survivors)
+        kept.survivors.push_back(by_cell[static_cast<size_t>(head) * static_cast<size_t>(cells_) +
+                                         static_cast<size_t>(cell)]);
+  }
+  for (const Place &place : places_) {
+    const Part &part = *parts_[place.part];
+    const CurrentDevice current(part.device);
+    check_cuda(part.queries.save(place.index, stream, kept.queries), "reading queries");
+  }
+  return kept;
+}
+
+void CudaEvictor::restore(int32_t stream, const SequenceRows &rows, const KeptOfSequence &kept) {
+  const auto survivors = rows.cells().first(static_cast<size_t>(rows.rows() - rows.new_rows()));
+  if (kept.survivors.size() != heads_of_all_layers() * survivors.size())
+    throw Error("a saved sequence is of other layers than this context has");
+  if (kept.queries.size() != queries_of_sequence())
+    throw Error("a saved sequence has " + std::to_string(kept.queries.size()) +
+                " numbers of queries where this context keeps " +
+                std::to_string(queries_of_sequence()) +
+                "; it was saved under another policy, window or model");
+  auto position = kept.survivors.begin();
+  std::span<const float> queries(kept.queries);
+  for (size_t layer = 0; layer < layers_.size(); ++layer) {
+    std::vector<int32_t> by_cell(static_cast<size_t>(layers_[layer].n_heads) *
+                                 static_cast<size_t>(cells_));
+    for (int32_t head = 0; head < layers_[layer].n_heads; ++head)
+      for (const int32_t cell : survivors)
+        by_cell[static_cast<size_t>(head) * static_cast<size_t>(cells_) +
+                static_cast<size_t>(cell)] = *position++;
+    const Place place = places_[layer];
+    Part &part = *parts_[place.part];
+    const CurrentDevice current(part.device);
+    check_cuda(cudaMemcpy(positions_of(part, place.index, stream), by_cell.data(),
+                          by_cell.size() * sizeof(int32_t), cudaMemcpyHostToDevice),
+               "restoring token positions");
+    const size_t own = static_cast<size_t>(part.queries.ring_bytes()) / sizeof(float);
+    check_cuda(part.queries.restore(place.index, stream, queries.first(own)), "restoring queries");
+    queries = queries.subspan(own);
+  }
+  // The parts' streams do not wait for these copies.
+  check_cuda(cudaDeviceSynchronize(), "restoring a sequence");
+}
+
+std::vector<int32_t> CudaEvictor::positions(int32_t stream, size_t layer, int32_t head,
+                                            const SequenceRows &rows) const {
+  const std::vector<int32_t> by_cell = read_positions(layer, stream);
+  const auto first = static_cast<size_t>(head) * static_cast<size_t>(cells_);
   // Rows that came after the last eviction are not on the device yet.
   std::vector<int32_t> positions;
   for (const int32_t cell : rows.cells().first(static_cast<size_t>(rows.rows() - rows.new_rows())))
-    positions.push_back(by_cell[static_cast<size_t>(cell)]);
+    positions.push_back(by_cell[first + static_cast<size_t>(cell)]);
   positions.resize(static_cast<size_t>(rows.rows()));
   std::iota(positions.end() - rows.new_rows(), positions.end(),
             static_cast<int32_t>(rows.tokens()) - rows.new_rows());

@@ -37,6 +37,8 @@ class CudaEvictor final : public Evictor, private QueryStore {
   void reserve(const vase_params &params) override;
   void evict(std::span<Eviction> evictions, const FreeLabels &free_labels) override;
   void copy(int32_t from, int32_t to) override;
+  KeptOfSequence save(int32_t stream, const SequenceRows &rows) const override;
+  void restore(int32_t stream, const SequenceRows &rows, const KeptOfSequence &kept) override;
   std::vector<int32_t> positions(int32_t stream, size_t layer, int32_t head,
                                  const SequenceRows &rows) const override;
 
@@ -65,6 +67,9 @@ class CudaEvictor final : public Evictor, private QueryStore {
 
   std::unique_ptr<Part> make_part(std::vector<size_t> layers) const;
   int32_t *positions_of(const Part &part, size_t index, int32_t stream) const;
+  std::vector<int32_t> read_positions(size_t layer, int32_t stream) const;
+  size_t heads_of_all_layers() const;
+  size_t queries_of_sequence() const;
   vase_cuda_item describe(const Part &part, size_t index, const Eviction &eviction) const;
   void launch(Part &part, std::span<Eviction *const> group) const;
   void evict_group(std::span<Eviction *const> group, const FreeLabels &free_labels);

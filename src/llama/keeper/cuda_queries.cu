@@ -69,6 +69,30 @@ cudaError_t CudaQueries::copy(int32_t from, int32_t to, cudaStream_t stream) noe
   return cudaSuccess;
 }
 
+cudaError_t CudaQueries::save(size_t layer, int32_t sequence, std::vector<float> &values) const {
+  std::vector<float> ring_copy(static_cast<size_t>(ring_bytes()) / sizeof(float));
+  if (ring_copy.empty()) return cudaSuccess;
+  const cudaError_t status = cudaMemcpy(ring_copy.data(), ring(layer, sequence),
+                                        static_cast<size_t>(ring_bytes()), cudaMemcpyDeviceToHost);
+  for (int32_t head = 0; head < heads_; ++head)
+    for (int32_t slot = 0; slot < window_; ++slot) {
+      const auto first = ring_copy.begin() + (int64_t{slot} * heads_ + head) * dim_;
+      values.insert(values.end(), first, first + dim_);
+    }
+  return status;
+}
+
+cudaError_t CudaQueries::restore(size_t layer, int32_t sequence, std::span<const float> values) {
+  if (values.empty()) return cudaSuccess;
+  std::vector<float> ring_copy(values.size());
+  auto from = values.begin();
+  for (int32_t head = 0; head < heads_; ++head)
+    for (int32_t slot = 0; slot < window_; ++slot, from += dim_)
+      std::copy_n(from, dim_, ring_copy.begin() + (int64_t{slot} * heads_ + head) * dim_);
+  return cudaMemcpy(const_cast<float *>(ring(layer, sequence)), ring_copy.data(),
+                    values.size_bytes(), cudaMemcpyHostToDevice);
+}
+
 cudaError_t CudaQueries::store(std::span<const LayerQueries> layers,
                                std::span<const WantedQuery> wanted, cudaStream_t stream) noexcept {
   Copies copies;

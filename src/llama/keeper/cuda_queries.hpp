@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "llama/graph/query_store.hpp"
 #include "llama/keeper/cuda_device.hpp"
@@ -26,6 +27,10 @@ class CudaQueries {
 
   /// Gives `to` the queries of `from`, on `stream`.
   cudaError_t copy(int32_t from, int32_t to, cudaStream_t stream) noexcept;
+  /// Appends the ring of a sequence to `values`, as [heads][window][dim].
+  cudaError_t save(size_t layer, int32_t sequence, std::vector<float> &values) const;
+  /// Takes back what save() gave.
+  cudaError_t restore(size_t layer, int32_t sequence, std::span<const float> values);
   /// As QueryStore::store, for tensors on this device; layers as they are numbered here. Queues
   /// copies; the tensors may be overwritten when `stream` is done.
   cudaError_t store(std::span<const LayerQueries> layers, std::span<const WantedQuery> wanted,

@@ -29,6 +29,15 @@ struct Eviction {
   bool done = false;             ///< set by evict(): rows has changed
 };
 
+/// What an evictor knows of a sequence that SequenceRows does not, as plain data.
+struct KeptOfSequence {
+  /// [heads of all layers][rows - new rows] token indices in the order of rows.cells(). Empty where
+  /// SequenceRows has them.
+  std::vector<int32_t> survivors;
+  /// Of each layer [n_query_heads][window][dim], a token in slot index % window. Empty: none.
+  std::vector<float> queries;
+};
+
 /// Frees the cells of the `freed` oldest labels of a sequence; false if that cannot be.
 using FreeLabels = std::function<bool(const Eviction &eviction, int32_t freed)>;
 
@@ -56,6 +65,12 @@ class Evictor {
 
   /// Gives the sequence `to` what is kept here of the sequence `from`. The caller copies the rows.
   virtual void copy(int32_t from, int32_t to) = 0;
+
+  /// What is kept here of a sequence, and takes it back, here or in another evictor of the same
+  /// layers. `rows`: of the sequence; its cells need not be those it was saved with. restore()
+  /// throws Error, and changes nothing, if `kept` is of other layers.
+  virtual KeptOfSequence save(int32_t stream, const SequenceRows &rows) const = 0;
+  virtual void restore(int32_t stream, const SequenceRows &rows, const KeptOfSequence &kept) = 0;
 
   /// Token position of each row of a head, in the order of rows.cells(). `head` within the layer.
   virtual std::vector<int32_t> positions(int32_t stream, size_t layer, int32_t head,

@@ -25,6 +25,12 @@ class HostEvictor final : public Evictor {
   void reserve(const vase_params &params) override;
   void evict(std::span<Eviction> evictions, const FreeLabels &free_labels) override;
   void copy(int32_t from, int32_t to) override { rings_.copy(from, to); }
+  KeptOfSequence save(int32_t stream, const SequenceRows & /*rows*/) const override {
+    return {.survivors = {}, .queries = rings_.save(stream)};
+  }
+  void restore(int32_t stream, const SequenceRows & /*rows*/, const KeptOfSequence &kept) override {
+    rings_.restore(stream, kept.queries);
+  }
   std::vector<int32_t> positions(int32_t stream, size_t layer, int32_t head,
                                  const SequenceRows &rows) const override;
 

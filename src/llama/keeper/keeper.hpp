@@ -88,6 +88,22 @@ class Keeper {
   /// Forgets a sequence, as if new. Throws Error, and changes nothing, if llama.cpp does not.
   void clear(int32_t sequence);
 
+  /// Forgets all sequences. `data`: the rows become zeros, too.
+  void clear_all(bool data);
+
+  /// What is known of a sequence but its rows, as plain data; parameters are not in it.
+  struct Record {
+    Ledger::Record ledger;       ///< with survivors, wherever they are kept
+    std::vector<float> queries;  ///< as KeptOfSequence has them
+  };
+  Record save(int32_t sequence) const;
+  /// The sequence becomes what save() saw. llama.cpp has its rows and labels again already, in the
+  /// cells that `record` now names. Throws Error if `record` does not fit this context: clear() the
+  /// sequence then.
+  void restore(int32_t sequence, Record record);
+  /// Throws Error if restore() would not take `record` for its rows or heads.
+  void check_fits(Record record) const;
+
   /// What a head of a layer holds (BoundedContext::positions, inspect).
   std::vector<int32_t> positions(int32_t sequence, int32_t layer, int32_t head) const;
   HeadRows look_at(int32_t sequence, int32_t layer, int32_t head) const;
@@ -113,6 +129,7 @@ class Keeper {
   void evict(const std::vector<int32_t> &due);
   std::vector<QueryWish> wishes() const;
   void append_placements();
+  KeptOfSequence take_kept(Record &record) const;
 
   KeeperOptions options_;
   std::unique_ptr<Labels> labels_;

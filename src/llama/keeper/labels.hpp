@@ -18,8 +18,9 @@ class Labels {
   /// The labels of `to` become those of `from`, rows too. llama.cpp copies the rows at the start of
   /// its next decode.
   virtual void copy(int32_t from, int32_t to) = 0;
-  /// Frees all labels. Unlike remove() it lets the cells fill from the first one again.
-  virtual void clear() = 0;
+  /// Frees all labels. Unlike remove() it lets the cells fill from the first one again. `data`:
+  /// rows become zeros.
+  virtual void clear(bool data) = 0;
 };
 
 constexpr int64_t kAllLabels = -1;  ///< as `end`: to the last
@@ -34,7 +35,7 @@ class LlamaLabels final : public Labels {
                                static_cast<llama_pos>(end));
   }
   void copy(int32_t from, int32_t to) override { llama_memory_seq_cp(memory_, from, to, -1, -1); }
-  void clear() override { llama_memory_clear(memory_, false); }
+  void clear(bool data) override { llama_memory_clear(memory_, data); }
 
  private:
   llama_memory_t memory_;

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string>
 
 #include "ggml-backend.h"
 #include "llama/graph/views.hpp"
+#include "vase/llama.hpp"
 
 namespace vase {
 
@@ -31,16 +33,40 @@ size_t QueryRings::bytes() const {
 const float *QueryRings::ring(size_t layer, int32_t sequence) const {
   if (rings_.empty()) return nullptr;
   const Ring &ring = rings_[layer];
-  return ring.values.data() +
-         static_cast<size_t>(sequence) * ring.heads * static_cast<size_t>(window_) * ring.dim;
+  return ring.values.data() + static_cast<size_t>(sequence) * values_of_sequence(ring);
 }
 
 void QueryRings::copy(int32_t from, int32_t to) {
   for (Ring &ring : rings_) {
-    const size_t count = ring.heads * static_cast<size_t>(window_) * ring.dim;
+    const size_t count = values_of_sequence(ring);
     const auto first = ring.values.begin();
     std::copy_n(first + static_cast<ptrdiff_t>(static_cast<size_t>(from) * count), count,
                 first + static_cast<ptrdiff_t>(static_cast<size_t>(to) * count));
+  }
+}
+
+std::vector<float> QueryRings::save(int32_t sequence) const {
+  std::vector<float> all;
+  for (size_t layer = 0; layer < rings_.size(); ++layer) {
+    const float *first = ring(layer, sequence);
+    all.insert(all.end(), first, first + values_of_sequence(rings_[layer]));
+  }
+  return all;
+}
+
+void QueryRings::restore(int32_t sequence, std::span<const float> queries) {
+  size_t expected = 0;
+  for (const Ring &ring : rings_) expected += values_of_sequence(ring);
+  if (queries.size() != expected)
+    throw Error("a saved sequence has " + std::to_string(queries.size()) +
+                " numbers of queries where this context keeps " + std::to_string(expected) +
+                "; it was saved under another policy, window or model");
+  for (Ring &ring : rings_) {
+    const size_t count = values_of_sequence(ring);
+    std::ranges::copy(
+        queries.first(count),
+        ring.values.begin() + static_cast<ptrdiff_t>(static_cast<size_t>(sequence) * count));
+    queries = queries.subspan(count);
   }
 }
 

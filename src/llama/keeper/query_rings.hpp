@@ -27,6 +27,10 @@ class QueryRings final : public QueryStore {
   const float *ring(size_t layer, int32_t sequence) const;
   /// Gives `to` the queries of `from`.
   void copy(int32_t from, int32_t to);
+  /// All rings of a sequence, a layer after another.
+  std::vector<float> save(int32_t sequence) const;
+  /// Throws Error, and changes nothing, if `queries` are of other layers or another window.
+  void restore(int32_t sequence, std::span<const float> queries);
   /// The query of one head in a slot: [dim].
   float *slot(size_t layer, int32_t sequence, int32_t head, int32_t slot);
 
@@ -37,6 +41,10 @@ class QueryRings final : public QueryStore {
     size_t heads, dim;
     std::vector<float> values;  // [n_sequences][heads][window][dim]
   };
+  size_t values_of_sequence(const Ring &ring) const {
+    return ring.heads * static_cast<size_t>(window_) * ring.dim;
+  }
+
   int32_t window_ = 0;
   std::vector<Ring> rings_;
   std::vector<float> staging_;  // queries of one token, if they are not on the host

@@ -80,7 +80,7 @@ SequenceRows::Record SequenceRows::save() const {
   return record;
 }
 
-void SequenceRows::restore(const Record &record) {
+void SequenceRows::check_fits(const Record &record) const {
   const auto rows = static_cast<int64_t>(record.cells.size());
   const bool fits =
       rows <= capacity_ && rows <= record.tokens && record.n_survivors >= 0 &&
@@ -94,6 +94,10 @@ void SequenceRows::restore(const Record &record) {
                 std::to_string(rows) + " rows does not fit into " + std::to_string(capacity_) +
                 " cells of " + std::to_string(heads_) + " heads with a budget of " +
                 std::to_string(budget_));
+}
+
+void SequenceRows::restore(const Record &record) {
+  check_fits(record);
   tokens_ = record.tokens;
   first_own_ = record.first_own;
   n_survivors_ = record.n_survivors;

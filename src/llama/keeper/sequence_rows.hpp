@@ -61,6 +61,8 @@ class SequenceRows {
   };
   Record save() const;
   /// Throws Error if `record` does not fit: other heads, more rows than there are cells.
+  void check_fits(const Record &record) const;
+  /// Throws as check_fits() does, and changes nothing then.
   void restore(const Record &record);
 
  private:

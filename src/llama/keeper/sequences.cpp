@@ -97,10 +97,43 @@ void Keeper::clear(int32_t sequence) {
   for (int32_t other = 0; other < ledger_.n_sequences(); ++other)
     elsewhere += ledger_.tokens(other);
   if (elsewhere == 0)
-    labels_->clear();
+    labels_->clear(false);
   else if (!labels_->remove(sequence, kAllLabels, kAllLabels))
     throw Error("llama.cpp does not clear sequence " + std::to_string(sequence));
   ledger_.clear(sequence);
+}
+
+void Keeper::clear_all(bool data) {
+  labels_->clear(data);
+  for (int32_t sequence = 0; sequence < ledger_.n_sequences(); ++sequence) ledger_.clear(sequence);
+}
+
+Keeper::Record Keeper::save(int32_t sequence) const {
+  Record record{ledger_.save(sequence), {}};
+  if (!evictor_) return record;
+  KeptOfSequence kept = evictor_->save(sequence, ledger_.rows(sequence));
+  if (evictor_->survivor_heads() == 0) record.ledger.rows.survivors = std::move(kept.survivors);
+  record.queries = std::move(kept.queries);
+  return record;
+}
+
+// What of a record is the evictor's.
+KeptOfSequence Keeper::take_kept(Record &record) const {
+  KeptOfSequence kept{{}, std::move(record.queries)};
+  if (evictor_ && evictor_->survivor_heads() == 0)
+    kept.survivors = std::exchange(record.ledger.rows.survivors, {});
+  return kept;
+}
+
+void Keeper::check_fits(Record record) const {
+  take_kept(record);
+  ledger_.rows(0).check_fits(record.ledger.rows);
+}
+
+void Keeper::restore(int32_t sequence, Record record) {
+  const KeptOfSequence kept = take_kept(record);
+  ledger_.restore(sequence, record.ledger);
+  if (evictor_) evictor_->restore(sequence, ledger_.rows(sequence), kept);
 }
 
 }  // namespace vase

@@ -1,6 +1,7 @@
 #include <limits>
 #include <string>
 
+#include "llama/keeper/snapshot.hpp"
 #include "llama/owned/context_state.hpp"
 
 namespace vase {
@@ -77,6 +78,20 @@ void BoundedContext::copy(int32_t from, int32_t to) {
   Sequence &target = state_->sequence(to);
   state_->keeper->seq_cp(from, to);
   if (from != to) target.first_logits = -1;
+}
+
+std::vector<std::byte> BoundedContext::save(int32_t sequence) const {
+  state_->sequence(sequence);  // is it there?
+  if (!state_->shape.evicts)
+    throw Error("a context that does not evict takes no snapshots; use llama_state_seq_get_data");
+  std::vector<std::byte> bytes(snapshot_size(get(), *state_->keeper, sequence));
+  take_snapshot(get(), *state_->keeper, sequence, bytes);
+  return bytes;
+}
+
+void BoundedContext::restore(int32_t sequence, std::span<const std::byte> bytes) {
+  state_->sequence(sequence).first_logits = -1;
+  restore_snapshot(get(), *state_->keeper, sequence, bytes);
 }
 
 void BoundedContext::set_draw_stream(int32_t sequence, uint32_t stream) {

@@ -28,7 +28,7 @@ ContextState::ContextState(llama_model *model, const BoundedOptions &given)
   largest_gap = options.bridge >= 0 ? options.bridge : gpu ? kBridgeOnGpu : 0;
   batch = Batch(static_cast<int32_t>(llama_n_batch(context.get())));
   std::unique_ptr<Evictor> evictor;
-  if (shape.evicts) evictor = find_layers(model);
+  if (shape.evicts) evictor = find_layers();
   keeper.emplace(KeeperOptions{options.policy, pin_of(options), options.n_sequences, shape.cells},
                  std::make_unique<LlamaLabels>(context.get()), watcher ? &*watcher : nullptr,
                  std::move(evictor));
@@ -49,23 +49,11 @@ void ContextState::make_context(llama_model *model) {
   for (const LoggedCache &cache : log.caches()) cache_bytes += cache.bytes;
 }
 
-// Runs one token through the model to see its layers, so that a model that cannot be bounded is
-// refused before any text is read. Touches the weights, which the first decode would do anyway.
-std::unique_ptr<Evictor> ContextState::find_layers(const llama_model *model) {
-  const llama_vocab *vocab = llama_model_get_vocab(model);
-  const llama_token bos = llama_vocab_bos(vocab);
-  batch.clear();
-  batch.add(bos >= 0 && bos < llama_vocab_n_tokens(vocab) ? bos : 0, 0, 0, true);
-  watcher->begin_discovery();
-  const int32_t status = llama_decode(context.get(), batch.get());
-  llama_synchronize(context.get());
+std::unique_ptr<Evictor> ContextState::find_layers() {
+  const int32_t status = discover_layers(*watcher, context.get());
   if (status == 2) throw_decode_failure(status);
   if (status != 0)
     throw Error("llama_decode failed on the first token (status " + std::to_string(status) + ")");
-  watcher->end_discovery();
-  llama_memory_clear(llama_get_memory(context.get()), true);
-  llama_perf_context_reset(context.get());
-
   cache_bytes = watcher->cache_bytes();
   const int threads = options.n_threads > 0 ? options.n_threads : llama_n_threads(context.get());
   watcher->sleep_by({context.get(), shape.params.cb_eval, shape.params.cb_eval_user_data});

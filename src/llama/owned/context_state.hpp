@@ -60,7 +60,7 @@ class ContextState {
  private:
   // context_setup.cpp
   void make_context(llama_model *model);
-  std::unique_ptr<Evictor> find_layers(const llama_model *model);
+  std::unique_ptr<Evictor> find_layers();
 
   // decoding.cpp
   std::vector<Pending> accept(std::span<const SequenceInput> inputs) const;
