@@ -17,6 +17,7 @@ if [[ $preset != tsan ]]; then
   scripts/install-packages.sh --tests
   scripts/make-test-venv.sh
   [[ ${VASE_TEST_TORCH:-} != 1 ]] || scripts/make-test-venv.sh --torch
+  scripts/build-llama-programs.sh >/dev/null || say "no programs of llama.cpp: the tests of vase exec are skipped"
 fi
 if [[ $preset != tsan ]]; then
   scripts/fetch-model.sh >/dev/null || say "no default model: the tests that run it are skipped"

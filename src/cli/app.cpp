@@ -12,6 +12,7 @@
 #include "cli/bench.hpp"
 #include "cli/chat.hpp"
 #include "cli/eval.hpp"
+#include "cli/exec.hpp"
 #include "cli/fidelity.hpp"
 #include "cli/inspect.hpp"
 #include "cli/interrupt.hpp"
@@ -91,6 +92,9 @@ std::unique_ptr<CLI::App> make_app() {
   add_run_command(*app);
   add_chat_command(*app);
   add_serve_command(*app);
+#ifdef VASE_HAS_EXEC
+  add_exec_command(*app);
+#endif
   add_plan_command(*app);
   add_bench_command(*app);
   add_policies_command(*app);
@@ -107,6 +111,7 @@ std::unique_ptr<CLI::App> make_app() {
 std::vector<std::string> arguments_for_parser(int argc, const char *const *argv) {
   std::vector<std::string> arguments(argv + 1, argv + argc);
   for (std::string &argument : arguments) {
+    if (argument == "--") break;  // what follows is another program's
     const std::string name = argument.substr(0, argument.find('='));
     if (std::count(kOneDash.begin(), kOneDash.end(), name) > 0) argument.insert(0, 1, '-');
   }

@@ -66,4 +66,16 @@ std::filesystem::path eval_script(const char *name) {
                           places.installed.string(), places.built.string()));
 }
 
+std::filesystem::path interposed_library() {
+  const char *name = "libvase-exec.so";
+  const auto beside = program_folder().parent_path();
+  for (const auto &folder : {beside / "lib", beside / VASE_LIBRARY_FOLDER, program_folder()}) {
+    if (std::filesystem::exists(folder / name)) return folder / name;
+  }
+  throw Error(
+      fmt::format("{} is not in {}: reinstall vase (there is none outside Linux, nor in "
+                  "builds with BUILD_SHARED_LIBS)",
+                  name, (beside / "lib").string()));
+}
+
 }  // namespace vase::cli

@@ -17,4 +17,8 @@ std::filesystem::path reasoner_adapter();
 /// source tree. Throws Error if it is not there.
 std::filesystem::path eval_script(const char *name);
 
+/// The library that `vase exec` puts in front of a program's libllama. Throws Error if it is not
+/// there.
+std::filesystem::path interposed_library();
+
 }  // namespace vase::cli

@@ -8,8 +8,10 @@ namespace vase {
 CallbackSwitch::SchedulerOf CallbackSwitch::find_scheduler_of() {
 #if defined(__unix__) || defined(__APPLE__)
   Dl_info library{};
-  // A function that nobody puts himself in front of (src/interpose).
-  if (dladdr(reinterpret_cast<const void *>(&llama_version), &library) == 0) return nullptr;
+  // A function that nobody puts himself in front of, and looked up by name, since what carries this
+  // code may be loaded where there is no libllama (src/interpose).
+  const void *known = dlsym(RTLD_DEFAULT, "llama_version");
+  if (known == nullptr || dladdr(known, &library) == 0) return nullptr;
   void *handle = dlopen(library.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
   if (handle == nullptr) return nullptr;
   // ggml_backend_sched_t llama_context::get_sched() const, which takes its object as a function

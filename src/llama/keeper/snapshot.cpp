@@ -137,13 +137,19 @@ struct Opened {
   std::span<const std::byte> record, state;
 };
 
-Opened open(std::span<const std::byte> bytes) {
-  if (!looks_like_snapshot(bytes)) throw Error("these bytes are not a saved sequence of vase");
+Header header_of(std::span<const std::byte> bytes) {
   Header header{};
-  std::memcpy(&header, bytes.data(), sizeof(header));
+  if (bytes.size() >= sizeof(header)) std::memcpy(&header, bytes.data(), sizeof(header));
+  if (std::memcmp(header.magic, kMagic, sizeof(kMagic)) != 0)
+    throw Error("these bytes are not a saved sequence of vase");
   if (header.version != kVersion)
     throw Error("a saved sequence is of version " + std::to_string(header.version) +
                 ", and this is version " + std::to_string(kVersion) + "; save it anew");
+  return header;
+}
+
+Opened open(std::span<const std::byte> bytes) {
+  const Header header = header_of(bytes);
   const auto body = bytes.subspan(sizeof(header));
   if (header.record_bytes > body.size() || header.state_bytes != body.size() - header.record_bytes)
     throw Error("a saved sequence is cut off: it has " + std::to_string(body.size()) +
@@ -190,8 +196,13 @@ std::vector<int32_t> find_cells(const CacheRows &keys, int32_t sequence, const P
 
 }  // namespace
 
-bool looks_like_snapshot(std::span<const std::byte> bytes) {
-  return bytes.size() >= sizeof(Header) && std::memcmp(bytes.data(), kMagic, sizeof(kMagic)) == 0;
+size_t snapshot_bytes(std::span<const std::byte> bytes) {
+  const Header header = header_of(bytes);
+  const size_t body = bytes.size() - sizeof(header);
+  if (header.record_bytes > body || header.state_bytes > body - header.record_bytes)
+    throw Error("a saved sequence is cut off: " + std::to_string(body) + " bytes are there of " +
+                std::to_string(header.record_bytes + header.state_bytes));
+  return sizeof(header) + header.record_bytes + header.state_bytes;
 }
 
 size_t snapshot_size(llama_context *context, const Keeper &keeper, int32_t sequence) {

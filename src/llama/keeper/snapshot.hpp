@@ -27,8 +27,8 @@ void take_snapshot(llama_context *context, const Keeper &keeper, int32_t sequenc
 void restore_snapshot(llama_context *context, Keeper &keeper, int32_t sequence,
                       std::span<const std::byte> bytes);
 
-/// Whether `bytes` begin like a snapshot, so that another kind of state can be told from it.
-bool looks_like_snapshot(std::span<const std::byte> bytes);
+/// How long the snapshot is that `bytes` begin with. Throws Error if they do not.
+size_t snapshot_bytes(std::span<const std::byte> bytes);
 
 }  // namespace vase
 

@@ -1,0 +1,87 @@
+// A context that the program made and owns, and whose cache is kept within the budget.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "interpose/batch_notes.hpp"
+#include "interpose/settings.hpp"
+#include "llama.h"
+#include "llama/graph/watcher.hpp"
+#include "llama/keeper/keeper.hpp"
+
+namespace vase::interpose {
+
+/// The program sees a context as long as it asked for, that can take back its newest tokens and put
+/// sequences aside; llama.cpp holds one of a few cells. Used by one thread at a time, as contexts
+/// are.
+class Guest {
+ public:
+  /// Makes the context, smaller than `asked`. Throws Error, in one line, if it cannot be bounded or
+  /// made. `measured`: the model has no weights, since the program only asks what a context would
+  /// take; then nothing is ever decoded.
+  Guest(llama_model *model, const llama_context_params &asked, const Settings &settings,
+        bool measured);
+  ~Guest();
+
+  llama_context *context() const { return context_.get(); }
+  /// Ends this guest, but not its context: that goes to the caller, who frees it.
+  llama_context *release() { return context_.release(); }
+  llama_memory_t memory() const { return llama_get_memory(context()); }
+
+  /// Tokens, as the program asked.
+  uint32_t n_ctx() const { return n_ctx_; }
+  uint32_t n_ctx_seq() const { return n_ctx_seq_; }
+  /// Newest tokens of a sequence that can be taken back whatever was evicted: the recency window.
+  uint32_t rollback() const { return static_cast<uint32_t>(settings_.policy.recency); }
+
+  /// Evicts what is due of the sequences in the batch, and runs it. What llama_decode answers; -3
+  /// if an eviction failed, and a line is said then.
+  int32_t decode(const BatchNotes &notes, const std::function<int32_t()> &run);
+
+  bool seq_rm(llama_seq_id sequence, llama_pos first, llama_pos end);
+  /// False if only a part is to be copied, which a cache of its own for each sequence cannot do.
+  bool seq_cp(llama_seq_id from, llama_seq_id to, llama_pos first, llama_pos end);
+  void seq_keep(llama_seq_id sequence);
+  void clear(bool data);
+  /// The first token to which `sequence` can be taken back; -1 if it is empty.
+  llama_pos seq_pos_min(llama_seq_id sequence) const;
+
+  int32_t n_sequences() const { return keeper_ ? keeper_->ledger().n_sequences() : 0; }
+  size_t state_size(llama_seq_id sequence) const;
+  /// Bytes written; 0 if it failed, and a line is said then.
+  size_t state_get(llama_seq_id sequence, std::span<std::byte> bytes) const;
+  /// Bytes read; 0 if it failed, and a line is said then.
+  size_t state_set(llama_seq_id sequence, std::span<const std::byte> bytes);
+
+ private:
+  void make(llama_model *model, const llama_context_params &asked, bool measured);
+  void say_hello(const llama_context_params &params) const;
+  void count_since(int64_t evictions, int64_t rows_moved, double seconds) const;
+  bool is_there(llama_seq_id sequence) const;
+  bool extends_prompt(const BatchNotes &notes, int32_t sequence) const;
+  void check_positions(const std::vector<int32_t> &sequences);
+  static bool callback(ggml_tensor *node, bool ask, void *guest);
+
+  struct FreeContext {
+    void operator()(llama_context *context) const;
+  };
+
+  Settings settings_;
+  uint32_t n_ctx_ = 0, n_ctx_seq_ = 0;
+  int32_t cells_ = 0;
+  std::optional<Watcher> watcher_;
+  // The program's own callback, and who wanted the last node.
+  ggml_backend_sched_eval_callback their_callback_ = nullptr;
+  void *their_data_ = nullptr;
+  bool we_want_ = false, they_want_ = false;
+  std::unique_ptr<llama_context, FreeContext> context_;
+  std::optional<Keeper> keeper_;
+};
+
+}  // namespace vase::interpose

@@ -1,0 +1,239 @@
+// The functions of libllama that put sequences aside and take them back. Of a bounded context the
+// state is always whole, whatever part of it was asked for: a part could not be put back.
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include "interpose/guests.hpp"
+#include "interpose/real.hpp"
+#include "interpose/report.hpp"
+#include "vase/llama.hpp"
+
+namespace vase::interpose {
+namespace {
+
+std::span<std::byte> as_bytes(uint8_t *data, size_t size) {
+  return {reinterpret_cast<std::byte *>(data), size};
+}
+std::span<const std::byte> as_bytes(const uint8_t *data, size_t size) {
+  return {reinterpret_cast<const std::byte *>(data), size};
+}
+
+// All sequences: of each its length, then its state.
+size_t state_of_all_size(const Guest &guest) {
+  size_t size = 0;
+  for (int32_t sequence = 0; sequence < guest.n_sequences(); ++sequence)
+    size += sizeof(uint64_t) + guest.state_size(sequence);
+  return size;
+}
+
+size_t get_all(const Guest &guest, std::span<std::byte> bytes) {
+  size_t at = 0;
+  for (int32_t sequence = 0; sequence < guest.n_sequences(); ++sequence) {
+    if (bytes.size() < at + sizeof(uint64_t)) return 0;
+    const size_t size = guest.state_get(sequence, bytes.subspan(at + sizeof(uint64_t)));
+    if (size == 0) return 0;
+    const uint64_t written = size;
+    std::memcpy(bytes.data() + at, &written, sizeof(written));
+    at += sizeof(written) + size;
+  }
+  return at;
+}
+
+size_t set_all(Guest &guest, std::span<const std::byte> bytes) {
+  size_t at = 0;
+  for (int32_t sequence = 0; sequence < guest.n_sequences(); ++sequence) {
+    uint64_t size = 0;
+    if (bytes.size() < at + sizeof(size)) return 0;
+    std::memcpy(&size, bytes.data() + at, sizeof(size));
+    at += sizeof(size);
+    if (size > bytes.size() - at || guest.state_set(sequence, bytes.subspan(at, size)) != size)
+      return 0;
+    at += size;
+  }
+  return at;
+}
+
+// A file: the tokens, then a state.
+constexpr char kMagic[8] = {'v', 'a', 's', 'e', ' ', 't', 'o', 'k'};
+
+// Written beside its place first, so that what was there stays if it fails. Bytes written; 0 if it
+// failed, and a line is said then.
+size_t write_file(const char *path, const llama_token *tokens, size_t n_tokens,
+                  const std::vector<std::byte> &state) {
+  const std::string part = std::string(path) + ".part";
+  const uint64_t count = n_tokens;
+  size_t size = 0;
+  {
+    std::ofstream file(part, std::ios::binary | std::ios::trunc);
+    const auto write = [&](const void *data, size_t bytes) {
+      file.write(static_cast<const char *>(data), static_cast<std::streamsize>(bytes));
+      size += bytes;
+    };
+    write(kMagic, sizeof(kMagic));
+    write(&count, sizeof(count));
+    write(tokens, n_tokens * sizeof(llama_token));
+    write(state.data(), state.size());
+    file.flush();
+    if (!file) size = 0;
+  }
+  std::error_code error;
+  if (size > 0) std::filesystem::rename(part, path, error);
+  if (size > 0 && !error) return size;
+  say("cannot write " + std::string(path) + ": " +
+      (error ? error.message() : std::strerror(errno)));
+  std::filesystem::remove(part, error);
+  return 0;
+}
+
+struct StateFile {
+  size_t size = 0;  // of the file; 0 if it is none
+  std::vector<llama_token> tokens;
+  std::vector<std::byte> state;
+};
+
+StateFile read_file(const char *path) {
+  std::ifstream file(path, std::ios::binary);
+  const std::vector<char> all((std::istreambuf_iterator<char>(file)), {});
+  StateFile read;
+  const auto refuse = [&](const char *why) {
+    say("cannot take " + std::string(path) + " back: " + why);
+    return StateFile();
+  };
+  constexpr size_t kHead = sizeof(kMagic) + sizeof(uint64_t);
+  if (!file.good() && !file.eof()) return refuse("it cannot be read");
+  if (all.size() < kHead || std::memcmp(all.data(), kMagic, sizeof(kMagic)) != 0)
+    return refuse("it was not saved under vase exec");
+  uint64_t count = 0;
+  std::memcpy(&count, all.data() + sizeof(kMagic), sizeof(count));
+  if (count > (all.size() - kHead) / sizeof(llama_token)) return refuse("it is cut off");
+  read.tokens.resize(count);
+  std::memcpy(read.tokens.data(), all.data() + kHead, count * sizeof(llama_token));
+  const auto rest = as_bytes(reinterpret_cast<const uint8_t *>(all.data()), all.size())
+                        .subspan(kHead + count * sizeof(llama_token));
+  read.state.assign(rest.begin(), rest.end());
+  read.size = all.size();
+  return read;
+}
+
+// Hands the tokens of a file out. False, and a line is said, if there are more than are wanted.
+bool hand_out(const StateFile &file, llama_token *tokens, size_t capacity, size_t *count) {
+  if (count != nullptr) *count = file.tokens.size();
+  if (tokens == nullptr) return true;
+  if (file.tokens.size() > capacity) {
+    say("a saved state has " + std::to_string(file.tokens.size()) + " tokens, more than the " +
+        std::to_string(capacity) + " that fit");
+    return false;
+  }
+  std::ranges::copy(file.tokens, tokens);
+  return true;
+}
+
+}  // namespace
+}  // namespace vase::interpose
+
+using namespace vase::interpose;
+
+VASE_IN_FRONT size_t llama_state_seq_get_size_ext(llama_context *context, llama_seq_id sequence,
+                                                  llama_state_seq_flags flags) {
+  if (const Guest *guest = guest_of(context); guest != nullptr) return guest->state_size(sequence);
+  return VASE_REAL(llama_state_seq_get_size_ext)(context, sequence, flags);
+}
+
+VASE_IN_FRONT size_t llama_state_seq_get_data_ext(llama_context *context, uint8_t *data,
+                                                  size_t size, llama_seq_id sequence,
+                                                  llama_state_seq_flags flags) {
+  if (const Guest *guest = guest_of(context); guest != nullptr)
+    return guest->state_get(sequence, as_bytes(data, size));
+  return VASE_REAL(llama_state_seq_get_data_ext)(context, data, size, sequence, flags);
+}
+
+VASE_IN_FRONT size_t llama_state_seq_set_data_ext(llama_context *context, const uint8_t *data,
+                                                  size_t size, llama_seq_id sequence,
+                                                  llama_state_seq_flags flags) {
+  if (Guest *guest = guest_of(context); guest != nullptr)
+    return guest->state_set(sequence, as_bytes(data, size));
+  return VASE_REAL(llama_state_seq_set_data_ext)(context, data, size, sequence, flags);
+}
+
+VASE_IN_FRONT size_t llama_state_seq_get_size(llama_context *context, llama_seq_id sequence) {
+  if (const Guest *guest = guest_of(context); guest != nullptr) return guest->state_size(sequence);
+  return VASE_REAL(llama_state_seq_get_size)(context, sequence);
+}
+
+VASE_IN_FRONT size_t llama_state_seq_get_data(llama_context *context, uint8_t *data, size_t size,
+                                              llama_seq_id sequence) {
+  if (const Guest *guest = guest_of(context); guest != nullptr)
+    return guest->state_get(sequence, as_bytes(data, size));
+  return VASE_REAL(llama_state_seq_get_data)(context, data, size, sequence);
+}
+
+VASE_IN_FRONT size_t llama_state_seq_set_data(llama_context *context, const uint8_t *data,
+                                              size_t size, llama_seq_id sequence) {
+  if (Guest *guest = guest_of(context); guest != nullptr)
+    return guest->state_set(sequence, as_bytes(data, size));
+  return VASE_REAL(llama_state_seq_set_data)(context, data, size, sequence);
+}
+
+VASE_IN_FRONT size_t llama_state_seq_save_file(llama_context *context, const char *path,
+                                               llama_seq_id sequence, const llama_token *tokens,
+                                               size_t n_tokens) {
+  const Guest *guest = guest_of(context);
+  if (guest == nullptr)
+    return VASE_REAL(llama_state_seq_save_file)(context, path, sequence, tokens, n_tokens);
+  std::vector<std::byte> state(guest->state_size(sequence));
+  return guest->state_get(sequence, state) == 0 ? 0 : write_file(path, tokens, n_tokens, state);
+}
+
+VASE_IN_FRONT size_t llama_state_seq_load_file(llama_context *context, const char *path,
+                                               llama_seq_id sequence, llama_token *tokens,
+                                               size_t capacity, size_t *n_tokens) {
+  Guest *guest = guest_of(context);
+  if (guest == nullptr)
+    return VASE_REAL(llama_state_seq_load_file)(context, path, sequence, tokens, capacity,
+                                                n_tokens);
+  const StateFile file = read_file(path);
+  if (file.size == 0 || !hand_out(file, tokens, capacity, n_tokens)) return 0;
+  if (tokens == nullptr) return file.size;  // only their number was asked for
+  return guest->state_set(sequence, file.state) == 0 ? 0 : file.size;
+}
+
+VASE_IN_FRONT size_t llama_state_get_size(llama_context *context) {
+  if (const Guest *guest = guest_of(context); guest != nullptr) return state_of_all_size(*guest);
+  return VASE_REAL(llama_state_get_size)(context);
+}
+
+VASE_IN_FRONT size_t llama_state_get_data(llama_context *context, uint8_t *data, size_t size) {
+  if (const Guest *guest = guest_of(context); guest != nullptr)
+    return get_all(*guest, as_bytes(data, size));
+  return VASE_REAL(llama_state_get_data)(context, data, size);
+}
+
+VASE_IN_FRONT size_t llama_state_set_data(llama_context *context, const uint8_t *data,
+                                          size_t size) {
+  if (Guest *guest = guest_of(context); guest != nullptr)
+    return set_all(*guest, as_bytes(data, size));
+  return VASE_REAL(llama_state_set_data)(context, data, size);
+}
+
+VASE_IN_FRONT bool llama_state_save_file(llama_context *context, const char *path,
+                                         const llama_token *tokens, size_t n_tokens) {
+  const Guest *guest = guest_of(context);
+  if (guest == nullptr) return VASE_REAL(llama_state_save_file)(context, path, tokens, n_tokens);
+  std::vector<std::byte> state(state_of_all_size(*guest));
+  return get_all(*guest, state) != 0 && write_file(path, tokens, n_tokens, state) != 0;
+}
+
+VASE_IN_FRONT bool llama_state_load_file(llama_context *context, const char *path,
+                                         llama_token *tokens, size_t capacity, size_t *n_tokens) {
+  Guest *guest = guest_of(context);
+  if (guest == nullptr)
+    return VASE_REAL(llama_state_load_file)(context, path, tokens, capacity, n_tokens);
+  const StateFile file = read_file(path);
+  return file.size != 0 && hand_out(file, tokens, capacity, n_tokens) &&
+         set_all(*guest, file.state) != 0;
+}
