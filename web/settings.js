@@ -1,6 +1,7 @@
 // What the user wants of the server. All of it is optional; what is not set is not sent.
 
-import { apiKey, setApiKey } from "./api.js";
+import { apiKey, getJson, setApiKey } from "./api.js";
+import { make } from "./message.js";
 import { load, save } from "./storage.js";
 
 const keyName = "vase.settings";
@@ -27,6 +28,31 @@ export class Settings {
     elements.api_key.value = apiKey();
     this.#dialog.showModal();
     if (field) elements[field].focus();
+    this.#listPolicies();
+  }
+
+  // The server knows its policies. Until it has said them, or where it refuses to, the list holds
+  // what was chosen before.
+  async #listPolicies() {
+    const { policy } = this.#form.elements;
+    const chosen = this.#values.policy;
+    if (chosen && policy.value !== chosen) {
+      policy.append(policyOption({ name: chosen, offered: true }));
+      policy.value = chosen;
+    }
+    let policies;
+    try {
+      ({ policies } = await getJson("vase/policies"));
+    } catch {
+      return; // the page says elsewhere that the server cannot be reached or wants a key
+    }
+    const kept = policy.value;
+    const ablations = make("optgroup");
+    ablations.label = "Ablations";
+    ablations.append(...policies.filter((each) => each.ablation).map(policyOption));
+    const others = policies.filter((each) => !each.ablation).map(policyOption);
+    policy.replaceChildren(policy.options[0], ...others, ablations);
+    policy.value = kept;
   }
 
   #read() {
@@ -57,3 +83,10 @@ export class Settings {
 
 const given = (fields) =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+
+function policyOption({ name, summary = "", offered }) {
+  const option = make("option", "", name);
+  option.title = summary;
+  option.disabled = !offered;
+  return option;
+}

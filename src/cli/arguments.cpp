@@ -79,7 +79,7 @@ std::string check_protect(const std::string &text) {
   return fmt::format("\"{}\" is neither a number of rows nor a share like 25% nor auto", text);
 }
 
-// "attention: divides ... (vase, snapkv)": what an option does, and for whom.
+// "divides the attention logits (NAME, NAME)": what an option does, and for whom.
 std::string help_of(const char *text, const char *parameter) {
   return fmt::format("{} ({})", text, fmt::join(policies_that_look_at(parameter), ", "));
 }

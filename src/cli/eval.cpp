@@ -184,7 +184,7 @@ void add_eval_command(CLI::App &app) {
   const auto arguments = std::make_shared<EvalArguments>();
   arguments->add_to(*command);
   command->footer(
-      std::string(kVariantHelp) +
+      variant_help() +
       "\n\n"
       "Every finished question is a line of the JSONL file; what is in it already is not "
       "asked\n"

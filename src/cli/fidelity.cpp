@@ -210,14 +210,14 @@ void add_fidelity_command(CLI::App &app) {
   arguments->policy.add_parameters_to(*command);
   arguments->context.add_to(*command);
   command->footer(
-      std::string(kVariantHelp) +
+      variant_help() +
       "\n\n"
       "All caches read the same text side by side. A step never reaches over an eviction, so "
       "every\n"
       "cache evicts where it would if the tokens were decoded one by one, each `interval` tokens;\n"
       "--chunk only says how many of those are computed at once. KL and NLL are in nats a token.\n"
       "The full cache that they are compared with has f16 rows, whatever -ctk and -ctv say; the\n"
-      "policy full is the full cache in those types.");
+      "policy that keeps everything is the full cache in those types.");
   command->callback([arguments] { fidelity(*arguments); });
 }
 

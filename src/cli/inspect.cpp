@@ -112,7 +112,8 @@ std::string as_json(const InspectReport &report) {
 
 BoundedOptions options_of(const InspectArguments &arguments) {
   if (!arguments.policy.evicts()) {
-    throw Error("policy full evicts nothing, so there is nothing to look at");
+    throw Error(fmt::format("policy {} evicts nothing, so there is nothing to look at",
+                            arguments.policy.policy));
   }
   if (arguments.policy.pin_prompt.value_or(0.0f) > 0) {
     throw Error("--pin-prompt: the text is read as one that goes on, no part of it is a prompt");

@@ -178,9 +178,9 @@ void serve(ServeArguments arguments) {
   engine::init_llama(arguments.model.verbose);
   if (arguments.n_ctx && arguments.policy.evicts()) {
     throw Error(
-        fmt::format("--ctx-size is for --policy full: with {}, --budget says how many rows "
+        fmt::format("--ctx-size is for --policy {}: with {}, --budget says how many rows "
                     "each slot holds, and texts may be of any length",
-                    arguments.policy.policy));
+                    vase_policy_name(vase_policy_full()), arguments.policy.policy));
   }
   BoundedOptions options;
   MemoryPlan memory;
@@ -280,7 +280,9 @@ void add_serve_command(CLI::App &app) {
   arguments->policy.add_to(*command);
   arguments->policy.add_guard_to(*command);
   command
-      ->add_option("-c,--ctx-size", arguments->n_ctx, "--policy full: tokens that each slot holds")
+      ->add_option("-c,--ctx-size", arguments->n_ctx,
+                   fmt::format("--policy {}: tokens that each slot holds",
+                               vase_policy_name(vase_policy_full())))
       ->check(at_least(1))
       ->group("Cache");
   add_serving_options(*command, *arguments);

@@ -35,9 +35,9 @@ SessionArguments prepared(SessionArguments arguments) {
   engine::init_llama(arguments.model.verbose);
   if (arguments.n_ctx && arguments.policy.evicts()) {
     throw Error(
-        fmt::format("--ctx-size is for --policy full: with {}, --budget says how many rows "
+        fmt::format("--ctx-size is for --policy {}: with {}, --budget says how many rows "
                     "the cache holds, and the text may be of any length",
-                    arguments.policy.policy));
+                    vase_policy_name(vase_policy_full()), arguments.policy.policy));
   }
   return arguments;
 }
@@ -51,7 +51,9 @@ void SessionArguments::add_to(CLI::App &app) {
   model.add_to(app);
   policy.add_to(app);
   policy.add_guard_to(app);
-  app.add_option("-c,--ctx-size", n_ctx, "--policy full: tokens that the cache holds")
+  app.add_option("-c,--ctx-size", n_ctx,
+                 fmt::format("--policy {}: tokens that the cache holds",
+                             vase_policy_name(vase_policy_full())))
       ->check(at_least(1))
       ->group("Cache");
   sampling.add_to(app);

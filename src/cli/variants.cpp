@@ -23,7 +23,7 @@ bool take_suffix(std::string &name, std::string_view suffix) {
   return true;
 }
 
-// "random+prompt:sinks=0": random.
+// "NAME+prompt:sinks=0": NAME.
 std::string policy_of(const std::string &text) {
   std::string name = split_settings(text).name;
   take_suffix(name, kGuardSuffix);
@@ -79,6 +79,17 @@ void check_common(const PolicyArguments &common, const std::vector<std::string> 
 }
 
 }  // namespace
+
+std::string variant_help() {
+  return fmt::format(
+      "A policy is a name of `vase policies`. \"+prompt\" behind it pins the prompt (to half of "
+      "the\n"
+      "budget unless --pin-prompt says otherwise), \"+guard\" behind that acts in the cache when "
+      "the\n"
+      "text begins to repeat itself, and \":name=value\" sets a parameter for it alone:\n"
+      "{0}:protect=50%:recency=128, {1}+prompt, {0}+prompt+guard, {1}:pin-prompt=0.25.",
+      protecting_policy(), policies_to_compare().back());
+}
 
 std::vector<eval::Variant> parse_variants(const std::vector<std::string> &texts,
                                           const PolicyArguments &common, std::uint64_t seed) {

@@ -1,4 +1,4 @@
-// The constants of what vase-plus ranks by, the same for all backends.
+// The constants of ranking by novelty, the same for all backends.
 #ifndef VASE_CORE_NOVELTY_RULE_HPP
 #define VASE_CORE_NOVELTY_RULE_HPP
 

@@ -1,4 +1,4 @@
-// How far each candidate's value is from the mean of all (vase-plus), as score/distance.cpp has it.
+// How far each candidate's value is from the mean of all, as score/distance.cpp has it.
 // A warp takes a row.
 #include "cuda/launch.hpp"
 #include "cuda/warp_rows.cuh"

@@ -1,4 +1,4 @@
-// The novelty of the candidates' keys (vase-plus) on the tensor cores: how far each is from newer
+// The novelty of the candidates' keys on the tensor cores: how far each is from newer
 // keys, as score/novelty.cpp has it. A warp holds its candidates in registers; the newest keys
 // stream by through shared memory.
 #include <cuda_pipeline.h>

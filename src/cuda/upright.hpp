@@ -1,6 +1,6 @@
-// Keys as they were before RoPE turned them, for vase-plus: two rows of the same content at two
-// places are the same there. Oldest first, less a rough centre, rounded to f16 as most caches have
-// them anyway, so that the tensor cores can take them.
+// Keys as they were before RoPE turned them, for scores by novelty: two rows of the same content at
+// two places are the same there. Oldest first, less a rough centre, rounded to f16 as most caches
+// have them anyway, so that the tensor cores can take them.
 #ifndef VASE_CUDA_UPRIGHT_HPP
 #define VASE_CUDA_UPRIGHT_HPP
 

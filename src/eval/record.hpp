@@ -16,7 +16,8 @@ namespace vase::eval {
 /// One of several things that were asked in one conversation.
 struct RecordedItem {
   std::string id;
-  std::string kind = {};  ///< "" for a question; what a look-back asks for: "result", "number", "name"
+  std::string kind =
+      {};  ///< "" for a question; what a look-back asks for: "result", "number", "name"
   std::string expected = {};
   std::optional<std::string> answer = {};  ///< nothing: none was found
   std::optional<bool> correct = {};        ///< nothing: it does not count, see look_back.hpp
@@ -30,7 +31,7 @@ struct RecordedReply {
 
 struct Record {
   std::string task, tier, id;
-  std::string policy;  ///< as asked for: "full", "vase", "random+prompt", "vase:protect=50%"
+  std::string policy;  ///< as asked for: "NAME", "NAME+prompt", "NAME:protect=50%"
   std::string budget;  ///< as asked for: "4x", "1024"; "full" for the policy that keeps all
   std::string cache_types = "f16/f16";  ///< of keys and values
   int sample = 0;

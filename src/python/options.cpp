@@ -71,7 +71,7 @@ void take_protect(const nb::dict& options, int32_t& field) {
   }
 }
 
-/// "vase, rkv": the policies that are `wanted`.
+/// "NAME, NAME": the policies that are `wanted`.
 template <typename Wanted>
 std::string names_of(const Wanted& wanted) {
   std::string names;

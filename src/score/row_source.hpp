@@ -1,4 +1,5 @@
-// The rows that vase-plus looks at: values as they are stored, keys as they were before RoPE.
+// The rows as scores by novelty want them: values as they are stored, keys as they were before
+// RoPE.
 #ifndef VASE_SCORE_ROW_SOURCE_HPP
 #define VASE_SCORE_ROW_SOURCE_HPP
 

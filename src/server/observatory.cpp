@@ -86,8 +86,9 @@ std::string Observatory::cache(const std::string &slot_text, const std::string &
                                const std::string &head_text) const {
   if (n_layers_ == 0) {
     throw ApiError(400,
-                   "this server runs policy full: nothing is evicted, so there is nothing to "
-                   "look at",
+                   fmt::format("this server runs policy {}: nothing is evicted, so there is "
+                               "nothing to look at",
+                               model_.policy),
                    "invalid_request_error");
   }
   const std::int32_t slot = index_of(slot_text, "slot", n_slots_);

@@ -15,6 +15,7 @@ namespace vase::server {
 struct ObservedModel {
   std::string name = {};
   std::string policy = {};
+  std::string policies = {};  ///< JSON of GET /vase/policies
   MemoryPlan memory = {};
   /// Bytes that a cache that grows would take for a text of so many tokens.
   std::function<std::uint64_t(std::int64_t)> full_cache_bytes = {};
@@ -27,6 +28,8 @@ class Observatory {
 
   /// JSON of GET /vase/status.
   std::string status() const;
+  /// JSON of GET /vase/policies.
+  const std::string &policies() const { return model_.policies; }
   /// JSON of GET /vase/cache. The arguments are the query's; throws ApiError if they are not
   /// numbers in range.
   std::string cache(const std::string &slot, const std::string &layer,

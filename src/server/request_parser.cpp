@@ -10,6 +10,7 @@
 #include "server/error.hpp"
 #include "server/fields.hpp"
 #include "server/json.hpp"
+#include "server/offered_policies.hpp"
 #include "server/unsupported_fields.hpp"
 
 namespace vase::server {
@@ -204,12 +205,12 @@ const vase_policy *policy_named(const std::string &name, const std::string &path
     throw invalid_field(path, fmt::format("cannot be \"{}\" on a server that runs \"{}\"", name,
                                           vase_policy_name(rules.policy.policy)));
   }
-  if (vase_policy_needs_queries(policy) != 0 && !rules.keeps_queries) {
-    throw invalid_field(path,
-                        fmt::format("cannot be \"{}\": it scores by attention, and this server was "
-                                    "started with \"{}\", for which no queries are kept; one with "
-                                    "--policy vase takes any",
-                                    name, vase_policy_name(rules.policy.policy)));
+  if (!is_offered(rules, policy)) {
+    throw invalid_field(
+        path, fmt::format("cannot be \"{}\": it scores by attention, and this server was "
+                          "started with \"{}\", for which no queries are kept; one with "
+                          "--policy {} takes any",
+                          name, vase_policy_name(rules.policy.policy), policy_that_offers_all()));
   }
   return policy;
 }

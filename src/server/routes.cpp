@@ -35,6 +35,7 @@ std::string allowed_method(const std::string &path) {
                                                              {"/metrics", "GET"},
                                                              {"/vase/status", "GET"},
                                                              {"/vase/cache", "GET"},
+                                                             {"/vase/policies", "GET"},
                                                              {"/openapi.json", "GET"}};
   if (path.size() > kModel.size() && path.starts_with(kModel)) return "GET";
   const auto found = methods.find(path);
@@ -314,6 +315,9 @@ void Routes::add_models(httplib::Server &server) {
 void Routes::add_observatory(httplib::Server &server) {
   server.Get("/vase/status", [this](const httplib::Request &, httplib::Response &response) {
     guarded(response, [&] { response.set_content(observatory_.status(), kJson); });
+  });
+  server.Get("/vase/policies", [this](const httplib::Request &, httplib::Response &response) {
+    response.set_content(observatory_.policies(), kJson);
   });
   server.Get("/vase/cache", [this](const httplib::Request &request, httplib::Response &response) {
     guarded(response, [&] {

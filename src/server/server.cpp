@@ -9,6 +9,7 @@
 
 #include "server/http_server.hpp"
 #include "server/observatory.hpp"
+#include "server/offered_policies.hpp"
 #include "server/scheduler.hpp"
 
 namespace vase::server {
@@ -53,16 +54,15 @@ void reserve_for_all_policies(BoundedContext &context, const RequestRules &rules
   for (std::int32_t i = 0; i < vase_policy_count(); ++i) {
     vase_params params = rules.policy;
     params.policy = vase_policy_at(i);
-    if (vase_policy_evicts(params.policy) == 0) continue;
-    if (vase_policy_needs_queries(params.policy) != 0 && !rules.keeps_queries) continue;
-    context.set_params(0, params, 0);
+    if (is_offered(rules, params.policy)) context.set_params(0, params, 0);
   }
   context.set_params(0, rules.policy, 0);
 }
 
-ObservedModel observed(const BoundedContext &context, const ServerOptions &options) {
+ObservedModel observed(const RequestRules &rules, const ServerOptions &options) {
   return {.name = options.model_name,
-          .policy = vase_policy_name(context.options().policy.policy),
+          .policy = vase_policy_name(rules.policy.policy),
+          .policies = policies_json(rules),
           .memory = options.memory,
           .full_cache_bytes = options.full_cache_bytes};
 }
@@ -85,7 +85,7 @@ struct Server::Parts {
         completions(model, options.model_name, options.chat_template, rules,
                     limits_for(context, options.limits), context.cells_per_sequence(), scheduler,
                     metrics),
-        observatory(observed(context, options), context, scheduler),
+        observatory(observed(rules, options), context, scheduler),
         routes(options.routes, completions, observatory, metrics),
         http(connections(static_cast<std::size_t>(context.options().n_sequences), options.queue),
              options.patience) {

@@ -79,6 +79,14 @@ def test_a_server_without_queries_refuses_policies_that_need_them(start):
     status, error = server.refused("/v1/completions", {"prompt": "a", "vase": {"policy": "vase"}})
     assert (status, error["param"]) == (400, "vase.policy")
     assert server.complete(max_tokens=200, vase={"policy": "random"})["vase"]["evictions"] > 0
+    # What it says that it offers, it takes; what it does not, it refuses.
+    policies = server.get("/vase/policies")["policies"]
+    assert {"vase", "vase-cur", "full"} <= {policy["name"] for policy in policies}
+    for policy in policies:
+        request = {"prompt": "a", "max_tokens": 1, "vase": {"policy": policy["name"]}}
+        status, _, text = server.request("POST", "/v1/completions", request)
+        assert status == (200 if policy["offered"] else 400), text
+    assert {policy["offered"] for policy in policies} == {True, False}
 
 
 def test_the_default_policy_and_what_it_cannot_do(model):

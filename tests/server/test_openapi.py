@@ -18,5 +18,5 @@ def test_every_response_is_as_documented(start, tmp_path):
          "--seed", "1", "--max-time", str(SECONDS), "--request-timeout", "30"],
         cwd=tmp_path, capture_output=True, text=True, timeout=SECONDS + 120)
     assert outcome.returncode == 0, outcome.stdout[-4000:]
-    assert "Tested: 8" in outcome.stdout, outcome.stdout[-2500:]
+    assert "Tested: 9" in outcome.stdout, outcome.stdout[-2500:]
     assert sum(server.outcomes().values()) == server.metric("vase_requests_accepted_total")

@@ -26,6 +26,16 @@ TYPES = {
 MIB = 2**20
 LAYERS, HEADS, INTERVAL, PROMPT = 30, 3, 64, 24
 
+POLICIES = [
+    {"name": name, "summary": f"keeps what {name} keeps", "ablation": ablation, "offered": offered}
+    for name, ablation, offered in (
+        ("snapkv", False, True),
+        ("one-more", False, True),
+        ("full", False, False),
+        ("half-of-it", True, True),
+    )
+]
+
 HOSTILE = (
     "<img src=x onerror=\"document.title='broken'\"> <b>bold?</b> **<i>really</i>**\n\n"
     "```html\n<script>document.title='broken'</script>\n```\n\n- `<u>item</u>`\n- &lt;two&gt;"
@@ -130,10 +140,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         url = urlsplit(self.path)
-        if url.path in ("/vase/status", "/vase/cache", "/v1/models") and not self.allowed():
+        if url.path in ("/vase/status", "/vase/policies", "/vase/cache", "/v1/models") and not self.allowed():
             return
         if url.path == "/vase/status":
             self.send_json(self.status())
+        elif url.path == "/vase/policies":
+            self.send_json({"policies": POLICIES})
         elif url.path == "/vase/cache":
             asked = {name: int(values[0]) for name, values in parse_qs(url.query).items()}
             with self.server.lock:

@@ -101,6 +101,7 @@ def test_settings_are_sent_and_kept(page, mock):
     values = {"temperature": "0.6", "seed": "7", "budget": "128", "system": "Be brief."}
     for name, text in values.items():
         page.find(f"#settings [name={name}]").send_keys(text)
+    page.wait("document.querySelectorAll('[name=policy] option').length > 1")
     page.run("document.querySelector('[name=policy]').value = 'snapkv'")
     page.find("#settings [name=api_key]").send_keys("secret")
     page.click("#settings .primary")
@@ -117,6 +118,29 @@ def test_settings_are_sent_and_kept(page, mock):
     assert page.value("document.querySelector('[name=seed]').value") == "7"
     page.find("#settings [name=seed]").send_keys(Keys.ESCAPE)
     assert not page.value("document.querySelector('#settings').open")
+
+
+def test_the_policies_are_the_server_s(page, mock):
+    page.click("#open-settings")
+    page.wait("document.querySelectorAll('[name=policy] option').length > 1")
+    options = page.value("[...document.querySelector('[name=policy]').options]"
+                         ".map((o) => [o.value, o.disabled, o.parentElement.label ?? ''])")
+    assert options == [["", False, ""], ["snapkv", False, ""], ["one-more", False, ""],
+                       ["full", True, ""], ["half-of-it", False, "Ablations"]]  # fmt: skip
+    page.run("document.querySelector('[name=policy]').value = 'one-more'")
+    page.click("#settings .primary")
+    page.click("#open-settings")
+    assert page.value("document.querySelector('[name=policy]').value") == "one-more"
+
+
+def test_a_policy_stays_chosen_where_the_list_is_refused(page, mock):
+    page.open(settings={"policy": "one-more"})
+    mock.key = "secret"
+    page.click("#open-settings")
+    page.wait("document.querySelector('[name=policy]').value == 'one-more'")
+    page.click("#settings .primary")
+    assert page.value("JSON.parse(localStorage['vase.settings']).policy") == "one-more"
+    page.console()  # the refused requests
 
 
 def test_hostile_text_stays_text(page, mock):

@@ -104,15 +104,20 @@ def tiers_of(run):
 
 
 def policies_of(report):
-    """Each policy as often as it is measured: one has one colour in all pictures."""
+    """Each policy that evicts, as often as it is measured: one has one colour in all pictures."""
     for run in report["evaluations"]:
-        yield from (cell["policy"] for cell in run["cells"])
+        yield from (cell["policy"] for cell in run["cells"] if not keeps_all(cell))
     for run in report["fidelity"]:
-        yield from (bucket["policy"] for bucket in run["buckets"])
+        yield from (bucket["policy"] for bucket in run["buckets"] if not keeps_all(bucket))
+
+
+def keeps_all(entry):
+    """Whether it was measured without eviction: then there is no number for a budget."""
+    return entry["budget"] == "full"
 
 
 def colours_of(policies):
-    names = [name for name in dict.fromkeys(policies) if name != "full"]
+    names = list(dict.fromkeys(policies))
     return {name: (COLOURS[i % 10], MARKERS[i % 10]) for i, name in enumerate(names)}
 
 
@@ -124,7 +129,7 @@ def evaluation_figures(run, tier, suffix, colours):
     def name(kind):
         return f"{kind}-{suffix}" if suffix else kind
 
-    if any(cell["policy"] != "full" for cell in totals):
+    if any(not keeps_all(cell) for cell in totals):
         yield Figure(
             name("accuracy"),
             f"Accuracy against budget ({where})",
@@ -156,7 +161,7 @@ def accuracy_against_budget(totals, colours):
     figure, axes = plt.subplots(figsize=(7, 4.2))
     lines = defaultdict(list)
     for cell in totals:
-        if cell["policy"] == "full":
+        if keeps_all(cell):
             axes.axhline(cell["accuracy"], color=INK, linestyle="--", linewidth=1.2, label="full")
             axes.axhspan(cell["low"], cell["high"], color=INK, alpha=0.07, linewidth=0)
         else:
@@ -175,7 +180,7 @@ def accuracy_against_budget(totals, colours):
         axes.errorbar(x, y, (below, above), color=colour, marker=marker, markersize=5,
                       linewidth=1.5, elinewidth=0.8, capsize=2, label=policy)  # fmt: skip
     axes.set_xscale("log")
-    rows = sorted({round(cell["mean_rows"]) for cell in totals if cell["policy"] != "full"})
+    rows = sorted({round(cell["mean_rows"]) for cell in totals if not keeps_all(cell)})
     labels = {round(cell["mean_rows"]): cell["budget"] for cell in totals}
     axes.set_xticks(rows, [f"{row}\n{labels[row]}" for row in rows])
     axes.minorticks_off()
@@ -225,10 +230,10 @@ def loops(totals, colours):
     figure, axes = plt.subplots(figsize=(7, 0.7 + 0.24 * len(totals)))
     names = []
     for index, cell in enumerate(totals):
-        colour = INK if cell["policy"] == "full" else colours[cell["policy"]][0]
+        colour = INK if keeps_all(cell) else colours[cell["policy"]][0]
         axes.barh(index, cell["at_limit"], color=colour, alpha=0.45)
         axes.barh(index, cell["in_loop"], color=colour, hatch="////", edgecolor=PAPER, linewidth=0)
-        names.append(cell["policy"] if cell["policy"] == "full" else f"{cell['policy']}  {cell['budget']}")
+        names.append("full" if keeps_all(cell) else f"{cell['policy']}  {cell['budget']}")
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
@@ -247,7 +252,7 @@ def length_boxes(lengths, colours):
     figure, axes = plt.subplots(figsize=(7, 0.7 + 0.24 * len(lengths)))
     names = []
     for index, entry in enumerate(lengths):
-        full = entry["policy"] == "full"
+        full = keeps_all(entry)
         tokens = sorted(entry["tokens"])
         low, middle, high = (tokens[round(share * (len(tokens) - 1))] for share in (0.25, 0.5, 0.75))
         axes.hlines(index, tokens[0], tokens[-1], color=INK, linewidth=0.9)
@@ -277,7 +282,7 @@ def fidelity_figure(run, name, colours):
 def divergence_by_position(buckets, colours):
     measured = {bucket["policy"] for bucket in buckets}
     colours = {policy: look for policy, look in colours.items() if policy in measured}
-    of_full = [b for b in buckets if b["policy"] == "full" and b["kl"] > 1e-6]
+    of_full = [b for b in buckets if keeps_all(b) and b["kl"] > 1e-6]
     budgets = [b for b in dict.fromkeys(bucket["budget"] for bucket in buckets) if b != "full"]
     budgets = budgets or ["full"]
     figure, panels = plt.subplots(
