@@ -83,14 +83,14 @@ std::string title_of(const Place &place) {
 
 std::string comparison_table(const std::vector<Comparison> &comparisons) {
   Table table({"tier", "types", "budget", "policy", "against", "difference", "95%", "only it",
-               "only base", "p (McNemar)", "questions"},
+               "only base", "p", "test", "questions"},
               5);
   for (const Comparison &c : comparisons) {
     table.add({c.tier, c.cache_types, c.budget, c.policy, c.base,
                fmt::format("{:+.1f}", 100 * c.difference),
                fmt::format("{:+.1f} to {:+.1f}", 100 * c.interval.low, 100 * c.interval.high),
                fmt::format("{}", c.only_policy), fmt::format("{}", c.only_base),
-               c.p_value ? fmt::format("{:.3g}", *c.p_value) : "-",
+               c.p_value ? fmt::format("{:.3g}", *c.p_value) : "-", c.p_value ? c.test : "-",
                fmt::format("{}", c.questions)});
   }
   return table.str();

@@ -139,9 +139,13 @@ Comparison compare(const Place &place, const std::string &base, const Group &gro
   if (!std::ranges::all_of(group, first_sample) || !std::ranges::all_of(base_group, first_sample)) {
     return result;
   }
-  result.p_value = std::ranges::all_of(group, one_answer)
-                       ? mcnemar_exact(result.only_policy, result.only_base)
-                       : sign_flip_test(differences);
+  if (std::ranges::all_of(group, one_answer)) {
+    result.test = "McNemar";
+    result.p_value = mcnemar_exact(result.only_policy, result.only_base);
+  } else {
+    result.test = "sign flips";
+    result.p_value = sign_flip_test(differences);
+  }
   return result;
 }
 
@@ -179,6 +183,7 @@ nlohmann::ordered_json to_json(const Comparison &comparison) {
                                  {"high", comparison.interval.high},
                                  {"only_policy", comparison.only_policy},
                                  {"only_base", comparison.only_base},
+                                 {"test", comparison.test},
                                  {"p_value", nullptr}};
   if (comparison.p_value) json["p_value"] = *comparison.p_value;
   return json;

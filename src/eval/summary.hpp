@@ -44,8 +44,8 @@ struct Comparison {
   Interval interval = {};        ///< 95%, paired bootstrap by question
   std::int64_t only_policy = 0;  ///< questions that it alone got right; with one sample each
   std::int64_t only_base = 0;
-  /// Exact McNemar; of conversations a sign-flip test over them; nothing with several samples.
-  std::optional<double> p_value = {};
+  std::string test = {};  ///< what was tested by: "McNemar" (exact), of conversations "sign flips"
+  std::optional<double> p_value = {};  ///< nothing with several samples a question
 };
 
 struct Summary {

@@ -59,7 +59,7 @@ TEST_F(EvalCommand, WritesALineForEachAnswerAndPrintsATable) {
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("budget 2x"));
   EXPECT_THAT(outcome.out, HasSubstr("vase:protect=50%:recency=16"));
-  EXPECT_THAT(outcome.out, HasSubstr("p (McNemar)"));
+  EXPECT_THAT(outcome.out, HasSubstr("McNemar"));
   const eval::Run run = eval::read_run(path("run.jsonl"));
   EXPECT_EQ(run.records.size(), 2U * (1 + 5 * 2));
   for (const eval::Record &record : run.records) {

@@ -10,8 +10,10 @@
 namespace vase::eval {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::Pair;
 
 Record answer(const std::string &policy, int question, bool correct, int sample = 0) {
@@ -89,6 +91,8 @@ TEST(Summary, CountsTheItemsOfConversationsAndLookBacksByThemselves) {
   EXPECT_EQ(summary.comparisons[0].tier, "turns4");
   EXPECT_DOUBLE_EQ(summary.comparisons[0].difference, 0.125);
   ASSERT_TRUE(summary.comparisons[0].p_value.has_value());
+  EXPECT_EQ(summary.comparisons[0].test, "sign flips");
+  EXPECT_THAT(cli::as_tables(summary), AllOf(HasSubstr("sign flips"), Not(HasSubstr("McNemar"))));
   EXPECT_GT(*summary.comparisons[0].p_value, 0.2) << "half are better, half are worse";
   EXPECT_EQ(summary.comparisons[1].tier, "turns4 look-back");
   EXPECT_LT(*summary.comparisons[1].p_value, 0.1);
@@ -122,6 +126,7 @@ TEST(Summary, ComparesOnTheSameQuestions) {
   EXPECT_EQ(full.budget, "4x") << "where the base was run";
   EXPECT_DOUBLE_EQ(full.difference, 0.25);
   EXPECT_EQ(full.only_policy, 4);
+  EXPECT_EQ(full.test, "McNemar");
   EXPECT_NEAR(*full.p_value, 2.0 / 16, 1e-12);
   const Comparison &random = summary.comparisons[1];
   EXPECT_DOUBLE_EQ(random.difference, -0.25);

@@ -112,16 +112,17 @@ def comparison_table(run):
                 c["only_policy"],
                 c["only_base"],
                 "" if c["p_value"] is None else f"{c['p_value']:.3g}",
+                c["test"],
                 c["questions"],
             ]
         )
     base = run["comparisons"][0]["base"]
     header = ["tier", "budget", "policy", "difference", "95%", "only it", f"only {base}",
-              "p (McNemar)", "questions"]  # fmt: skip
+              "p", "test", "questions"]  # fmt: skip
     return (
         f"<h2>Against {escape(base)}, on the same questions</h2>"
         "<p class='note'>Points of accuracy, with a paired bootstrap interval by question; coloured "
-        "where it does not hold 0. p is exact, and not corrected for the number of rows.</p>"
+        "where it does not hold 0. p is two-sided, and not corrected for the number of rows.</p>"
         + table(header, rows, names=3)
     )
 
