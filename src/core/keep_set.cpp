@@ -31,7 +31,7 @@ std::span<KeepSet::Ranked> KeepSet::rank_others(Key key) {
   for (int32_t i = 0; i < size(); ++i)
     if (!contains(i)) {
       const double k = key(static_cast<size_t>(i));
-      scratch_[n++] = {std::isnan(k) ? kLast : k, i};
+      scratch_[n++] = {std::isfinite(k) ? k : kLast, i};
     }
   return scratch_.first(n);
 }
@@ -61,7 +61,7 @@ void KeepSet::add_drawn(std::span<const float> weights, std::span<const int32_t>
   // logarithm instead of three.
   const auto ring_time = [&](size_t i) {
     const double w = static_cast<double>(weights[i]);
-    if (!(w > 0)) return kLast;
+    if (!(w > 0) || std::isinf(w)) return kLast;
     return -std::log(random.uniform(static_cast<uint32_t>(positions[i]))) / w;
   };
   add_first(rank_others(ring_time), count);

@@ -11,7 +11,7 @@
 namespace vase {
 
 /// All choices are total orders, so the outcome never depends on the sorting algorithm: equal
-/// scores go to the older candidate; NaN scores rank last.
+/// scores go to the older candidate; scores that are not finite rank last.
 class KeepSet {
  public:
   /// An empty choice of `quota` among n candidates. flags: [n], owned by the caller, cleared here.

@@ -8,7 +8,9 @@ namespace vase {
 
 /// `frequency` (radians a token, vase_rope) in units of 2^-32 turns a token. Multiplied with a
 /// token position it overflows by whole turns, so what is left is the phase, however long the text.
+/// What is no frequency (negative, or beyond 2^31 turns a token) turns nothing.
 constexpr uint32_t rope_step(float frequency) {
+  if (!(frequency >= 0 && frequency < 1e10f)) return 0;
   constexpr double kUnits = 4294967296.0 / 6.283185307179586;
   const double units = static_cast<double>(frequency) * kUnits;
   // Frequencies are not negative, and std::lround is not constexpr.

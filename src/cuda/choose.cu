@@ -40,10 +40,15 @@ struct Candidates {
 
   __device__ int32_t token(int i) const { return token_of(tokens[i]); }
 
+  /// Spoilt rows, whose attention is NaN, are no neighbours.
   __device__ float pooled(int i) const {
     const int reach = call.pooling / 2;
+    if (isnan(first[order[i]])) return NAN;
     float sum = 0;
-    for (int j = max(0, i - reach); j <= min(n - 1, i + reach); ++j) sum += first[order[j]];
+    for (int j = max(0, i - reach); j <= min(n - 1, i + reach); ++j) {
+      const float attention = first[order[j]];
+      if (!isnan(attention)) sum += attention;
+    }
     return sum / static_cast<float>(call.pooling);
   }
 
@@ -72,7 +77,7 @@ struct Candidates {
   /// When candidate i's clock of rate `weight` rings: see KeepSet::add_drawn.
   __device__ double ring_time(const PhiloxStream& random, float weight, int i) const {
     const auto w = static_cast<double>(weight);
-    if (!(w > 0)) return INFINITY;
+    if (!(w > 0) || isinf(w)) return INFINITY;
     return -log(random.uniform(static_cast<uint32_t>(token(i)))) / w;
   }
 };
@@ -169,7 +174,7 @@ __device__ int protect(const Candidates& c, const PhiloxStream& random, int room
   return 0;
 }
 
-/// The softmax over the mean similarities of all candidates.
+/// The softmax over the mean similarities of all candidates but the spoilt ones, which are NaN.
 __device__ void normalise_redundancy(Candidates& c, Shared& shared) {
   float maximum = -INFINITY;
   for (int i = static_cast<int>(threadIdx.x); i < c.n; i += kChoosers)
@@ -180,8 +185,10 @@ __device__ void normalise_redundancy(Candidates& c, Shared& shared) {
   if (threadIdx.x == 0) shared.maximum = maximum;
   __syncthreads();
   double sum = 0;
-  for (int i = static_cast<int>(threadIdx.x); i < c.n; i += kChoosers)
-    sum += static_cast<double>(expf(c.second[c.order[i]] - shared.maximum));
+  for (int i = static_cast<int>(threadIdx.x); i < c.n; i += kChoosers) {
+    const float e = expf(c.second[c.order[i]] - shared.maximum);
+    if (!isnan(e)) sum += static_cast<double>(e);
+  }
   sum = DoubleReduce(shared.reduce_double).Sum(sum);
   if (threadIdx.x == 0) shared.sum = sum;
   __syncthreads();
@@ -242,10 +249,12 @@ __global__ __launch_bounds__(kChoosers,
   for (int i = static_cast<int>(threadIdx.x); i < item.n_rows; i += kChoosers) {
     const int64_t row = first + c.order[i];
     const bool stays = i >= c.n || c.chosen[i] != 0;
-    if (keep != nullptr)
+    if (keep != nullptr) {
       keep[row] = stays ? 1 : 0;
-    else
-      scores[row] = stays ? INFINITY : c.score(i);
+      continue;
+    }
+    const float score = stays ? 0.0f : c.score(i);
+    scores[row] = stays ? INFINITY : isfinite(score) ? score : NAN;
   }
 }
 

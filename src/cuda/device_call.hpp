@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/novelty_rule.hpp"
 #include "policy/traits.hpp"
 #include "vase/vase.h"
 
@@ -118,9 +119,10 @@ struct Scratch {
   uint16_t* planes;   ///< packed vectors, see vectors.hpp
   float4* constants;  ///< [units][vector capacity] of each vector: scale, maximum, share
   float2* partials;   ///< [units][splits][vector capacity] maximum and sum of a part of the keys
-  float* row_sums;    ///< [units][splits][kMostDim] sums of unit keys or of values
+  float* row_sums;    ///< [units][splits][kRowSums] sums of unit keys or of values, and their count
   float* centres;     ///< [units][kMostDim] of some candidates' keys; upright keys are less it
-  uint16_t* upright;  ///< [upright_elements] keys before RoPE of some items, see upright.hpp
+  KeyScale* key_scales;  ///< [units] the unit of upright keys, core/novelty_rule.hpp
+  uint16_t* upright;     ///< [upright_elements] keys before RoPE of some items, see upright.hpp
   int64_t upright_elements;
   DeviceItem* upright_items;  ///< [items]
   void* sort_space;

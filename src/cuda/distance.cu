@@ -8,7 +8,7 @@ namespace {
 
 constexpr int kWarps = 8, kThreads = kWarps * kWarpLanes;
 
-/// The sum of a split's candidates. Grid: (splits, units).
+/// The sum of a split's candidates but the spoilt ones. Grid: (splits, units).
 template <vase_type T>
 __global__ __launch_bounds__(kThreads) void sum_values(DeviceCall call, Scratch scratch) {
   const int unit = static_cast<int>(blockIdx.y), head = unit % call.n_heads;
@@ -18,14 +18,17 @@ __global__ __launch_bounds__(kThreads) void sum_values(DeviceCall call, Scratch 
   const int32_t* age = scratch.age + int64_t{unit} * call.row_capacity;
 
   float sum[kSegment] = {};
+  int count = 0;
   for_split_rows<T, kWarps>(item, item.values, call.values, head,
                             [&](int row, const float(&x)[kSegment]) {
-                              const float counts = age[row] < candidates ? 1.0f : 0.0f;
+                              if (!__all_sync(kFullWarp, all_finite(x))) return;
+                              if (age[row] >= candidates) return;
+                              ++count;
 #pragma unroll
-                              for (int d = 0; d < kSegment; ++d)
-                                sum[d] = fmaf(counts, x[d], sum[d]);
+                              for (int d = 0; d < kSegment; ++d) sum[d] += x[d];
                             });
   store_split_sum<kWarps>(sum, scratch, unit);
+  store_split_count<kWarps>(count, scratch, unit);
 }
 
 /// Grid: (splits, units).
@@ -36,7 +39,8 @@ __global__ __launch_bounds__(kThreads) void distances_kernel(DeviceCall call, Sc
   const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
   const DeviceItem& item = call.items[unit / call.n_heads];
   if (item.active == 0) return;
-  mean[threadIdx.x] = split_total(scratch, unit) / static_cast<float>(candidates_of(call, item));
+  mean[threadIdx.x] =
+      split_total(scratch, unit, threadIdx.x) / split_total(scratch, unit, kMostDim);
   __syncthreads();
 
   for_split_rows<T, kWarps>(

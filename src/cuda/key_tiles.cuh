@@ -39,6 +39,11 @@ struct SplitKeys {
     }
     __syncthreads();
   }
+  /// Key `i` of the split is spoilt, and has no part in a softmax.
+  __device__ void leave_out(int i) {
+    bias[i] = -INFINITY;
+    others[i / kKeys] = 1;
+  }
 };
 
 /// Fetches a tile into registers while the one before is worked on.
@@ -59,18 +64,22 @@ struct TileLoader {
     }
   }
 
-  __device__ void store(KeyTile<T, kDim>& tile) const {
+  /// The tile begins at key `first` of the split. Segments of spoilt keys become 0.
+  __device__ void store(KeyTile<T, kDim>& tile, SplitKeys& keys, int first) const {
 #pragma unroll
     for (int i = 0; i < kPerThread; ++i) {
       const int at = static_cast<int>(threadIdx.x) + i * kThreads;
       const int key = at / kSegments, segment = at % kSegments;
+      const bool finite = segments[i].is_finite();
+      if (!finite) keys.leave_out(first + key);
       uint4 planes[Planes<T>::kRows];
       segments[i].planes(planes);
 #pragma unroll
       for (int p = 0; p < Planes<T>::kRows; ++p)
-        *reinterpret_cast<uint4*>(&tile.planes[p][key][segment * 16]) = planes[p];
+        *reinterpret_cast<uint4*>(&tile.planes[p][key][segment * 16]) =
+            finite ? planes[p] : uint4{};
       if (Planes<T>::kScaled && segment % 4 == 0)
-        tile.scale[segment / 4][key] = segments[i].scale();
+        tile.scale[segment / 4][key] = finite ? segments[i].scale() : 0.0f;
     }
   }
 };

@@ -144,7 +144,7 @@ __global__ __launch_bounds__(kThreads,
   }
   for (int first = 0, stage = 0; first < count; first += kKeys, stage ^= 1) {
     Tile& tile = tiles[stage];
-    loader.store(tile);
+    loader.store(tile, keys, first);
     __syncthreads();  // the other stage is free too: all have passed their work on it
     if (first + kKeys < count)
       loader.fetch(rows, row_stride, call.keys, keys.cells + first + kKeys);

@@ -96,9 +96,9 @@ __device__ inline void multiply(const Candidates<kDim>& candidates, const Column
   }
 }
 
-/// 1 / sqrt(square)^6.
-__device__ inline float nearness(float square) {
-  const float inverse = __fdividef(1.0f, square < kLeastDistance ? kLeastDistance : square);
+/// 1 / sqrt(square)^6, square at least `least`; 0 for infinity.
+__device__ inline float nearness(float square, float least) {
+  const float inverse = __fdividef(1.0f, square < least ? least : square);
   return inverse * inverse * inverse;
 }
 
@@ -107,7 +107,7 @@ __device__ inline float nearness(float square) {
 template <int kDim, bool kAllNewer>
 __device__ inline void approach(const Candidates<kDim>& candidates, const Keys<kDim>& keys,
                                 const ColumnTile<kDim>& tile, int first_row, int first_column,
-                                const PerRow<kDim>& own, PerRow<kDim>& crowds) {
+                                float least, const PerRow<kDim>& own, PerRow<kDim>& crowds) {
   const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
   float products[kRowTiles<kDim>][kColumns][4] = {};
   multiply<kDim>(candidates, tile, products);
@@ -122,9 +122,10 @@ __device__ inline void approach(const Candidates<kDim>& candidates, const Keys<k
         const int row = first_row + t * 16 + r * 8;
         const float even = fmaf(-2.0f, products[t][n][2 * r], own[t][r] + squares.x);
         const float odd = fmaf(-2.0f, products[t][n][2 * r + 1], own[t][r] + squares.y);
-        if (kAllNewer || keys.is_newer(first_column + column, row)) crowds[t][r] += nearness(even);
+        if (kAllNewer || keys.is_newer(first_column + column, row))
+          crowds[t][r] += nearness(even, least);
         if (kAllNewer || keys.is_newer(first_column + column + 1, row))
-          crowds[t][r] += nearness(odd);
+          crowds[t][r] += nearness(odd, least);
       }
   }
 }
@@ -150,6 +151,7 @@ __global__ __launch_bounds__(kThreads, 2) void novelty_kernel(DeviceCall call, S
   Candidates<kDim> candidates;
   candidates.load(keys, first_row);
 
+  const KeyScale scale = scratch.key_scales[unit];
   PerRow<kDim> own, crowds = {};
 #pragma unroll
   for (int t = 0; t < kRowTiles<kDim>; ++t)
@@ -162,9 +164,11 @@ __global__ __launch_bounds__(kThreads, 2) void novelty_kernel(DeviceCall call, S
     __syncthreads();  // this tile has come for all threads, and all are through with the last one
     load(keys, first + kAhead * kColumnTile, tiles[(stage + kAhead) % kStages<kDim>]);
     if (all_newer)
-      approach<kDim, true>(candidates, keys, tiles[stage], first_row, first, own, crowds);
+      approach<kDim, true>(candidates, keys, tiles[stage], first_row, first, scale.least, own,
+                           crowds);
     else
-      approach<kDim, false>(candidates, keys, tiles[stage], first_row, first, own, crowds);
+      approach<kDim, false>(candidates, keys, tiles[stage], first_row, first, scale.least, own,
+                            crowds);
   }
 
   const int64_t unit_first = int64_t{unit} * call.row_capacity;
@@ -176,8 +180,9 @@ __global__ __launch_bounds__(kThreads, 2) void novelty_kernel(DeviceCall call, S
       for (int step = 1; step <= 2; step *= 2) crowd += __shfl_xor_sync(kFullWarp, crowd, step);
       const int row = first_row + t * 16 + r * 8;
       if (lane % 4 != 0 || row >= n_candidates) continue;
+      const float novelty = rcbrtf(crowd < kLeastCrowd ? kLeastCrowd : crowd);
       scratch.first[unit_first + scratch.order[unit_first + row]] =
-          rcbrtf(crowd < kLeastCrowd ? kLeastCrowd : crowd);
+          isinf(own[t][r]) ? NAN : novelty / (scale.factor * scale.factor);
     }
 }
 

@@ -10,15 +10,16 @@ namespace vase::cuda {
 
 constexpr int kChoosers = 512;  // threads of the block
 
-/// Keys whose order as integers is the order of the numbers; NaN and +infinity come last and tie.
+/// Keys whose order as integers is the order of the numbers; what is not finite comes last and
+/// ties.
 __device__ inline uint64_t order_key(double x) {
-  if (isnan(x)) x = INFINITY;
+  if (!isfinite(x)) x = INFINITY;
   const auto bits = static_cast<uint64_t>(__double_as_longlong(x + 0.0));  // -0 becomes 0
   return (bits >> 63) != 0 ? ~bits : bits | uint64_t{1} << 63;
 }
 /// For numbers that are f32: the low half is 0, so that fewer digits need looking at.
 __device__ inline uint64_t order_key(float x) {
-  if (isnan(x)) x = INFINITY;
+  if (!isfinite(x)) x = INFINITY;
   const uint32_t bits = __float_as_uint(x + 0.0f);
   return static_cast<uint64_t>((bits >> 31) != 0 ? ~bits : bits | 0x80000000u) << 32;
 }

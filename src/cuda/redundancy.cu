@@ -16,7 +16,7 @@ __device__ inline float* squares(const DeviceCall& call, const Scratch& scratch,
   return inverse_norms(call, scratch, unit) + call.row_capacity;
 }
 
-/// Norms, and the sum of the unit keys of a split. Grid: (splits, units).
+/// Norms, and the sum of the unit keys of a split but the spoilt ones. Grid: (splits, units).
 template <vase_type T>
 __global__ __launch_bounds__(kThreads) void sum_unit_keys(DeviceCall call, Scratch scratch) {
   const int unit = static_cast<int>(blockIdx.y), head = unit % call.n_heads;
@@ -38,7 +38,7 @@ __global__ __launch_bounds__(kThreads) void sum_unit_keys(DeviceCall call, Scrat
                                 inverse_norms(call, scratch, unit)[row] = inverse_norm;
                                 squares(call, scratch, unit)[row] = square;
                               }
-                              if (age[row] >= candidates) return;
+                              if (age[row] >= candidates || !isfinite(square)) return;
 #pragma unroll
                               for (int d = 0; d < kSegment; ++d)
                                 sum[d] = fmaf(inverse_norm, x[d], sum[d]);
@@ -55,7 +55,7 @@ __global__ __launch_bounds__(kThreads) void similarities_kernel(DeviceCall call,
   const DeviceItem& item = call.items[unit / call.n_heads];
   if (item.active == 0) return;
 
-  unit_sum[threadIdx.x] = split_total(scratch, unit);
+  unit_sum[threadIdx.x] = split_total(scratch, unit, threadIdx.x);
   __syncthreads();
 
   const auto n = static_cast<float>(candidates_of(call, item));

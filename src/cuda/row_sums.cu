@@ -113,6 +113,7 @@ struct Rows {
   static constexpr int kChunks = kDim / kChunk;
   uint4 planes[P::kRows][C::kTiles][kChunks][2];
   float scale[P::kScaled ? C::kTiles : 1][P::kScaled ? kChunks : 1][2];
+  unsigned spoilt = 0;  ///< bit 2 t + r: this lane's part of row r of tile t is not finite
 
   /// Rows beyond the last stand for it, so that nothing branches between the loads.
   template <bool kFull>
@@ -141,6 +142,7 @@ struct Rows {
       for (int r = 0; r < 2; ++r)
 #pragma unroll
         for (int c = 0; c < kChunks; ++c) {
+          if (!segments[t][r][c].is_finite()) spoilt |= 1u << (2 * t + r);
           uint4 split[P::kRows];
           segments[t][r][c].planes(split);
 #pragma unroll
@@ -221,6 +223,9 @@ __global__ __launch_bounds__(kThreads, (Cut<T, kDim, Use>::kBlocks)) void row_su
     }
   }
 
+  unsigned spoilt = rows.spoilt;
+  spoilt |= __shfl_xor_sync(kFullWarp, spoilt, 1);
+  spoilt |= __shfl_xor_sync(kFullWarp, spoilt, 2);
 #pragma unroll
   for (int t = 0; t < C::kTiles; ++t)
 #pragma unroll
@@ -230,7 +235,8 @@ __global__ __launch_bounds__(kThreads, (Cut<T, kDim, Use>::kBlocks)) void row_su
       sum += __shfl_xor_sync(kFullWarp, sum, 2);
       const int row = first_row + t * 16 + r * 8;
       if (lane % 4 != 0 || row >= item.n_rows) continue;
-      target.out[int64_t{unit} * call.row_capacity + row] = sum;
+      target.out[int64_t{unit} * call.row_capacity + row] =
+          (spoilt >> (2 * t + r) & 1) != 0 ? NAN : sum;
     }
 }
 

@@ -5,6 +5,7 @@
 // f32 rows take three of bf16 (24 bits). bf16 rows become f16, which has more bits: nothing is lost
 // between 2^-14 and 65504, 2^-25 at most below, and what is above is taken for 65504. Quantised
 // rows have one plane of whole numbers; the block's scale is applied to the sums of products.
+// Planes say nothing of elements that are not finite: is_finite() does.
 #ifndef VASE_CUDA_SEGMENT_CUH
 #define VASE_CUDA_SEGMENT_CUH
 
@@ -70,6 +71,22 @@ __device__ inline uint4 take_plane(float (&x)[kSegment]) {
   return {bits[0], bits[1], bits[2], bits[3]};
 }
 
+/// Whether no 16-bit element of `bits` has the exponent of infinity and NaN. kExponent: its bits in
+/// both halves of a word; kLowest: the lowest of them, which added to all of them carries over.
+template <uint32_t kExponent, uint32_t kLowest>
+__device__ inline bool all_finite(const uint4& bits) {
+  const uint32_t carried = ((bits.x & kExponent) + kLowest) | ((bits.y & kExponent) + kLowest) |
+                           ((bits.z & kExponent) + kLowest) | ((bits.w & kExponent) + kLowest);
+  return (carried & 0x80008000u) == 0;
+}
+
+__device__ inline bool all_finite(const float (&x)[kSegment]) {
+  bool finite = true;
+#pragma unroll
+  for (const float v : x) finite &= isfinite(v);
+  return finite;
+}
+
 /// fetch<kFull>: kFull promises that the row has the segment and that it starts at a multiple of 16
 /// bytes (blocks: anywhere), so that the loads of many segments can be on the way at once.
 template <vase_type T>
@@ -101,6 +118,7 @@ struct Segment16 {
 
 template <>
 struct Segment<VASE_F16> : Segment16 {
+  __device__ bool is_finite() const { return all_finite<0x7c007c00u, 0x04000400u>(bits); }
   __device__ void planes(uint4 (&out)[1]) const { out[0] = bits; }
   __device__ void values(float (&out)[kSegment]) const {
     const uint32_t words[4] = {bits.x, bits.y, bits.z, bits.w};
@@ -115,6 +133,7 @@ struct Segment<VASE_F16> : Segment16 {
 
 template <>
 struct Segment<VASE_BF16> : Segment16 {
+  __device__ bool is_finite() const { return all_finite<0x7f807f80u, 0x00800080u>(bits); }
   __device__ void planes(uint4 (&out)[1]) const {
     constexpr float kMost = 65504;
     float x[kSegment];
@@ -160,6 +179,11 @@ struct Segment<VASE_F32> {
     low = {x[0], x[1], x[2], x[3]};
     high = {x[4], x[5], x[6], x[7]};
   }
+  __device__ bool is_finite() const {
+    float x[kSegment];
+    values(x);
+    return all_finite(x);
+  }
   __device__ void values(float (&out)[kSegment]) const {
     out[0] = low.x, out[1] = low.y, out[2] = low.z, out[3] = low.w;
     out[4] = high.x, out[5] = high.y, out[6] = high.z, out[7] = high.w;
@@ -195,6 +219,7 @@ struct BlockSegment {
     for (int i = 0; i < 4; ++i) pairs[i] = at[i];
   }
   __device__ float scale() const { return __half2float(__ushort_as_half(scale_bits)); }
+  __device__ bool is_finite() const { return (scale_bits & 0x7c00) != 0x7c00; }
   __device__ void values(float (&out)[kSegment]) const {
     const float s = scale();
 #pragma unroll

@@ -25,8 +25,9 @@ __global__ void place_items(DeviceCall call, Scratch scratch, int room) {
   scratch.upright_items[i] = item;
 }
 
-/// The keys of `call`, rotated as stored, become those of upright items `to`, and their squared
-/// lengths. A group of lanes takes a row. Grid: (splits, units).
+/// The keys of `call`, rotated as stored, become those of upright items `to`, in the unit of
+/// scratch.key_scales, and their squared lengths. Spoilt ones become 0, of infinite length: no
+/// other is near them. A group of lanes takes a row. Grid: (splits, units).
 template <vase_type T, int kDim, bool kFull, bool kPaired, bool kRotated>
 __global__ __launch_bounds__(kThreads, 4) void turn_back_kernel(DeviceCall call, Scratch scratch,
                                                                 const DeviceItem* to) {
@@ -47,6 +48,8 @@ __global__ __launch_bounds__(kThreads, 4) void turn_back_kernel(DeviceCall call,
 #pragma unroll
   for (int d = 0; d < kSegment; ++d)
     centre[d] = scratch.centres[int64_t{unit} * kMostDim + lane * kSegment + d];
+
+  const float factor = scratch.key_scales[unit].factor;
 
   // Read here, since stores could change an item for all that the compiler knows.
   const std::byte* rows = item.keys.data + head * item.keys.head_stride;
@@ -84,14 +87,18 @@ __global__ __launch_bounds__(kThreads, 4) void turn_back_kernel(DeviceCall call,
       if constexpr (kRotated) rotate(x, lane, call.keys.rotation);
       rope.turn(x, tokens_here[r]);
 #pragma unroll
-      for (int d = 0; d < kSegment; ++d) x[d] -= centre[d];
-      const uint4 rounded = round_to_half(x);
+      for (int d = 0; d < kSegment; ++d) x[d] = (x[d] - centre[d]) * factor;
+      uint4 rounded = round_to_half(x);
       half_values(rounded, x);
       float square = 0;
 #pragma unroll
       for (const float v : x) square = fmaf(v, v, square);
       for (int step = RowGroup<kDim>::kLanes / 2; step > 0; step /= 2)
         square += __shfl_xor_sync(kFullWarp, square, step);
+      if (!isfinite(square)) {
+        rounded = uint4{};
+        square = INFINITY;
+      }
       if (age >= end) continue;
       out[age * RowGroup<kDim>::kLanes] = rounded;
       if (lane == 0) squares[age] = square;
@@ -107,6 +114,7 @@ Scratch behind(Scratch scratch, const DeviceCall& call, int64_t unit) {
   scratch.first += unit * call.row_capacity;
   scratch.ranking += unit * call.row_capacity;
   scratch.centres += unit * kMostDim;
+  scratch.key_scales += unit;
   return scratch;
 }
 

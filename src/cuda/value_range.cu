@@ -9,6 +9,18 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kRowsInFlight = 4;
 
+/// As fminf and fmaxf, but NaN if one of the two is.
+__device__ inline float least(float a, float b) {
+  float y;
+  asm("min.NaN.f32 %0, %1, %2;" : "=f"(y) : "f"(a), "f"(b));
+  return y;
+}
+__device__ inline float greatest(float a, float b) {
+  float y;
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(y) : "f"(a), "f"(b));
+  return y;
+}
+
 /// Grid: (blocks of rows, units). kLanes: lanes of a row, a power of two.
 template <vase_type T, int kLanes>
 __global__ __launch_bounds__(kThreads) void value_range_kernel(DeviceCall call, Scratch scratch) {
@@ -37,17 +49,18 @@ __global__ __launch_bounds__(kThreads) void value_range_kernel(DeviceCall call, 
 #pragma unroll
     for (int d = 0; d < kSegment; ++d)
       if (d < valid) {
-        low = fminf(low, x[d]);
-        high = fmaxf(high, x[d]);
+        low = least(low, x[d]);
+        high = greatest(high, x[d]);
       }
 #pragma unroll
     for (int step = kLanes / 2; step > 0; step /= 2) {
-      low = fminf(low, __shfl_xor_sync(kFullWarp, low, step));
-      high = fmaxf(high, __shfl_xor_sync(kFullWarp, high, step));
+      low = least(low, __shfl_xor_sync(kFullWarp, low, step));
+      high = greatest(high, __shfl_xor_sync(kFullWarp, high, step));
     }
     const int row = first + i * kGroups;
     if (lane == 0 && row < item.n_rows)
-      scratch.second[int64_t{unit} * call.row_capacity + row] = high - low;
+      scratch.second[int64_t{unit} * call.row_capacity + row] =
+          isfinite(high - low) ? high - low : NAN;
   }
 }
 

@@ -56,11 +56,16 @@ __global__ void pack_queries_kernel(DeviceCall call, Vectors vectors, bool half,
       reinterpret_cast<const std::byte*>(item.queries) + head * item.query_head_stride +
       v % call.n_queries * item.query_token_stride);
   float x[kPerLane];
+  bool finite = true;
 #pragma unroll
   for (int j = 0; j < kPerLane; ++j) {
     const int d = lane + j * kWarp;
     x[j] = v < vectors.count && d < call.keys.dim ? query[d] * item.logit_scale : 0.0f;
+    finite &= isfinite(x[j]);
   }
+  if (!__all_sync(kAllLanes, finite))  // it attends to all keys alike
+#pragma unroll
+    for (float& e : x) e = 0.0f;
   store_vector(x, vectors, half, unit, v, scratch);
 }
 

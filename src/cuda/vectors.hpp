@@ -9,8 +9,9 @@
 
 namespace vase::cuda {
 
-constexpr int32_t kVectorTile = 32;  // vectors that are staged together
-constexpr int32_t kMostDim = 256;    // elements of a row that takes part in products
+constexpr int32_t kVectorTile = 32;         // vectors that are staged together
+constexpr int32_t kMostDim = 256;           // elements of a row that takes part in products
+constexpr int32_t kRowSums = kMostDim + 1;  // sums of elements, and how many rows they are of
 constexpr int32_t kMostProjections = 64;
 
 /// Elements that the kernels are compiled for.

@@ -37,6 +37,11 @@ __device__ inline void for_split_rows(const DeviceItem& item, const DeviceRows& 
   }
 }
 
+/// A split's part of scratch.row_sums, for a grid of as many splits.
+__device__ inline float* split_sums(const Scratch& scratch, int unit, int split) {
+  return scratch.row_sums + (int64_t{unit} * gridDim.x + split) * kRowSums;
+}
+
 /// Adds up the `sum`s of a block's warps, lane l having segment l, to scratch.row_sums of the split
 /// blockIdx.x of `unit`. For blocks of a thread for each element.
 template <int kWarps>
@@ -51,14 +56,27 @@ __device__ inline void store_split_sum(const float (&sum)[kSegment], const Scrat
   __syncthreads();
   float total = 0;
   for (const auto& part : sums) total += part[threadIdx.x];
-  scratch.row_sums[(int64_t{unit} * gridDim.x + blockIdx.x) * kMostDim + threadIdx.x] = total;
+  split_sums(scratch, unit, static_cast<int>(blockIdx.x))[threadIdx.x] = total;
 }
 
-/// What store_split_sum left of all splits of `unit`, element threadIdx.x. For grids of as many.
-__device__ inline float split_total(const Scratch& scratch, int unit) {
+/// The same for how many rows each warp has added, behind the elements.
+template <int kWarps>
+__device__ inline void store_split_count(int count, const Scratch& scratch, int unit) {
+  __shared__ int counts[kWarps];
+  if (threadIdx.x % kWarpLanes == 0) counts[threadIdx.x / kWarpLanes] = count;
+  __syncthreads();
+  if (threadIdx.x != 0) return;
+  int total = 0;
+  for (const int part : counts) total += part;
+  split_sums(scratch, unit, static_cast<int>(blockIdx.x))[kMostDim] = static_cast<float>(total);
+}
+
+/// What was stored of all splits of `unit`: of an element, or of the count, behind them. For grids
+/// of as many.
+__device__ inline float split_total(const Scratch& scratch, int unit, unsigned element) {
   float total = 0;
-  for (unsigned split = 0; split < gridDim.x; ++split)
-    total += scratch.row_sums[(int64_t{unit} * gridDim.x + split) * kMostDim + threadIdx.x];
+  for (int split = 0; split < static_cast<int>(gridDim.x); ++split)
+    total += split_sums(scratch, unit, split)[element];
   return total;
 }
 

@@ -56,8 +56,9 @@ Layout::Layout(const vase_cuda_limits& limits, std::byte* memory, size_t upright
   take(scratch.planes, plane_elements);
   take(scratch.constants, vector_constants);
   take(scratch.partials, partials);
-  take(scratch.row_sums, units * row_splits(limits.n_rows) * kMostDim);
+  take(scratch.row_sums, units * row_splits(limits.n_rows) * kRowSums);
   take(scratch.centres, units * kMostDim);
+  take(scratch.key_scales, units);
   take(scratch.upright, scratch.upright_elements);
   take(scratch.upright_items, limits.items);
   std::byte* sort_space = nullptr;

@@ -1,6 +1,7 @@
 #include "policy/eviction.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <numeric>
 
@@ -115,7 +116,8 @@ void score_head(const Policy& policy, const vase_params& params, const vase_laye
 
   const ScoredHead scored = protect_and_score(policy, params, layer, head, kernels, arena);
   scored.for_others([&](size_t row, int32_t candidate) {
-    scores[row] = scored.scores[static_cast<size_t>(candidate)];
+    const float score = scored.scores[static_cast<size_t>(candidate)];
+    scores[row] = std::isfinite(score) ? score : std::numeric_limits<float>::quiet_NaN();
   });
 }
 

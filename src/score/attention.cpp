@@ -5,6 +5,8 @@
 #include <limits>
 #include <numbers>
 
+#include "score/spoilt_rows.hpp"
+
 namespace vase {
 namespace {
 
@@ -22,13 +24,20 @@ float logit_scale(const Head& head, const vase_params& params) {
   return scale / params.temperature * kLog2E;
 }
 
-/// Transposes `count` queries into the lanes of `out`, times `factor`; lanes beyond them are zero.
+/// Transposes `count` queries into the lanes of `out`, times `factor`; lanes beyond them are zero,
+/// and so are those of queries that are not finite, which attend to all keys alike.
 void pack_queries(const float* queries, int32_t count, float factor, LaneMatrix out) {
   for (int32_t d = 0; d < out.depth; ++d) {
     float* lanes = out.row(d);
     for (int32_t q = 0; q < count; ++q)
       lanes[q] = queries[static_cast<ptrdiff_t>(q) * out.depth + d] * factor;
     std::fill(lanes + count, lanes + out.lanes, 0.0f);
+  }
+  for (int32_t q = 0; q < count; ++q) {
+    const std::span<const float> query(queries + static_cast<ptrdiff_t>(q) * out.depth,
+                                       static_cast<size_t>(out.depth));
+    if (std::ranges::all_of(query, [](float x) { return std::isfinite(x); })) continue;
+    for (int32_t d = 0; d < out.depth; ++d) out.row(d)[q] = 0.0f;
   }
 }
 
@@ -78,6 +87,7 @@ void attention_weights(const Head& head, const vase_params& params, const Kernel
 
   const float share = 1.0f / static_cast<float>(int64_t{head.group()} * layer.n_queries);
   std::fill(attended.begin(), attended.end(), 0.0f);
+  replace_spoilt(keys, kernels, kSpoilt, [](int32_t) {});  // none of their elements counts
   for (int32_t g = 0; g < head.group(); ++g)
     for (int32_t first = 0; first < layer.n_queries; first += kQueryBlock) {
       const int32_t count = std::min(kQueryBlock, layer.n_queries - first);
@@ -93,6 +103,8 @@ void attention_weights(const Head& head, const vase_params& params, const Kernel
       kernels.add_weighted_lanes(logits, sums, attended.data());
     }
   average_pool(attended, params.pooling, out);
+  for (int32_t i = 0; i < n; ++i)
+    if (std::isnan(keys.row(i)[0])) out[static_cast<size_t>(i)] = kSpoilt;
 }
 
 }  // namespace vase

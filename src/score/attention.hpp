@@ -16,7 +16,9 @@ namespace vase {
 /// The softmax runs over the candidates alone, in f32; the pooling is an average of `pooling`
 /// neighbours in token order, with zeros beyond the ends, and always divides by `pooling`. (VaSE,
 /// section 4; pooling from SnapKV. The averages over queries and heads commute with the pooling, so
-/// it runs once, last.) keys: [n] rows of the candidates, as dense_keys gives them. out: [n].
+/// it runs once, last.) Spoilt keys have no part in a softmax, and NaN for a weight; a query that
+/// is not finite attends to all alike. keys: [n] rows of the candidates, as dense_keys gives them;
+/// spoilt ones become NaN all over. out: [n].
 void attention_weights(const Head& head, const vase_params& params, const Kernels& kernels,
                        DenseRows keys, Arena& arena, std::span<float> out);
 size_t attention_weights_bytes(const vase_layer& layer, int32_t n);

@@ -10,8 +10,9 @@
 
 namespace vase {
 
-/// out[i] = |x_i - mean(x)|, the mean that of all candidates. An orthonormal rotation of all rows
-/// alike changes nothing. What it takes of the arena is free again afterwards. out: [n].
+/// out[i] = |x_i - mean(x)|, the mean that of all candidates but spoilt ones, which have NaN. An
+/// orthonormal rotation of all rows alike changes nothing. What it takes of the arena is free again
+/// afterwards. out: [n].
 void distance_from_mean(const RowSource& source, Arena arena, std::span<float> out);
 size_t distance_from_mean_bytes(const vase_rows& rows);
 

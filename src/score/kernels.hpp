@@ -29,12 +29,13 @@ struct Kernels {
   /// Turns each row back, row i by what token positions[i] was turned: pair (a, b) of angle t
   /// becomes (a cos t + b sin t, b cos t - a sin t).
   void (*turn_back)(DenseRows rows, const RopeSteps& rope, const int32_t* positions);
-  /// out[i] = max_d rows[i][d] - min_d rows[i][d] over the first `dim` elements.
+  /// out[i] = max_d rows[i][d] - min_d rows[i][d] over the first `dim` elements, which are finite.
   void (*ranges)(DenseRows rows, int32_t dim, float* out);
   /// out[i][l] = sum_d rows[i][d] * by[d][l]; out has rows.count rows and by.lanes lanes. maxima[l]
-  /// becomes the maximum of itself and column l of out.
+  /// becomes the maximum of itself and column l of out, but for what is NaN there.
   void (*multiply)(DenseRows rows, LaneMatrix by, LaneMatrix out, float* maxima);
-  /// m[i][l] = 2^(m[i][l] - maxima[l]), and sums[l] = the sum of column l.
+  /// m[i][l] = 2^(m[i][l] - maxima[l]), next to nothing where that is NaN, and sums[l] = the sum of
+  /// column l.
   void (*exp2_columns)(LaneMatrix m, const float* maxima, float* sums);
   /// out[i] += sum_l m[i][l] * factors[l].
   void (*add_weighted_lanes)(LaneMatrix m, const float* factors, float* out);
@@ -47,9 +48,9 @@ struct Kernels {
   /// rows[i][d] -= centre[d]. centre: [rows.stride].
   void (*centre_rows)(DenseRows rows, const float* centre);
   /// out[i] = sum over the lanes l >= first + i of d^-6, d^2 = squares[i] + lane_squares[l] -
-  /// 2 products[i][l] but at least kLeastDistance: how many vectors are near row i, and how near.
+  /// 2 products[i][l] but at least `least`: how many vectors are near row i, and how near.
   void (*crowds)(LaneMatrix products, const float* squares, const float* lane_squares,
-                 int32_t first, float* out);
+                 int32_t first, float least, float* out);
 };
 
 const Kernels& reference_kernels();

@@ -2,16 +2,21 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+
+#include "score/spoilt_rows.hpp"
 
 namespace vase {
 namespace {
 
+/// Over what is not NaN; that stays.
 void softmax(std::span<float> x) {
-  const float maximum = *std::max_element(x.begin(), x.end());
+  float maximum = -std::numeric_limits<float>::infinity();
+  for (const float v : x) maximum = v > maximum ? v : maximum;
   double sum = 0;
   for (float& v : x) {
     v = std::exp(v - maximum);
-    sum += static_cast<double>(v);
+    if (!std::isnan(v)) sum += static_cast<double>(v);
   }
   for (float& v : x) v = static_cast<float>(static_cast<double>(v) / sum);
 }
@@ -31,6 +36,11 @@ void redundancy(DenseRows keys, const Kernels& kernels, Arena& arena, std::span<
 
   kernels.dots(keys, keys.data, keys.stride, squares.data());
   for (size_t i = 0; i < n; ++i) inverse_norms[i] = 1.0f / (std::sqrt(squares[i]) + 1e-8f);
+  replace_spoilt(keys, kernels, 0.0f, [&](int32_t i) {
+    const auto row = static_cast<size_t>(i);
+    squares[row] = kSpoilt;
+    inverse_norms[row] = 0.0f;
+  });
   std::fill(unit_sum.begin(), unit_sum.end(), 0.0f);
   kernels.add_scaled_rows(keys, inverse_norms.data(), unit_sum.data());
   kernels.dots(keys, unit_sum.data(), 0, out.data());

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/novelty_rule.hpp"
 #include "core/rope_rule.hpp"
 #include "core/rows.hpp"
 #include "score/exp2.hpp"
@@ -105,12 +104,12 @@ void centre_rows(DenseRows rows, const float* centre) {
 }
 
 void crowds(LaneMatrix products, const float* squares, const float* lane_squares, int32_t first,
-            float* out) {
+            float least, float* out) {
   for (int32_t i = 0; i < products.depth; ++i) {
     PartialSums sums{};
     for (int32_t l = std::max(0, first + i); l < products.lanes; ++l) {
       const float apart = std::fma(-2.0f, products.row(i)[l], squares[i] + lane_squares[l]);
-      const float near = reciprocal(apart < kLeastDistance ? kLeastDistance : apart);
+      const float near = reciprocal(apart < least ? least : apart);
       sums[static_cast<size_t>(l % kLanes)] += near * near * near;
     }
     out[i] = fold(sums);

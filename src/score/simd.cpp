@@ -10,7 +10,6 @@
 
 #include <algorithm>
 
-#include "core/novelty_rule.hpp"
 #include "score/exp2.hpp"
 #include "score/reciprocal.hpp"
 #include "score/simd_vectors.hpp"
@@ -136,7 +135,8 @@ HWY_INLINE void for_product(DenseRows rows, LaneMatrix by, const Use& use) {
 void multiply(DenseRows rows, LaneMatrix by, LaneMatrix out, float* maxima) {
   for_product(rows, by, [&](int32_t i, int32_t lane, V v) HWY_ATTR {
     hn::StoreU(v, f32, out.row(i) + lane);
-    hn::StoreU(hn::Max(hn::LoadU(f32, maxima + lane), v), f32, maxima + lane);
+    const V maximum = hn::LoadU(f32, maxima + lane);
+    hn::StoreU(hn::IfThenElse(hn::Lt(maximum, v), v, maximum), f32, maxima + lane);  // not for NaN
   });
 }
 
@@ -204,8 +204,8 @@ HWY_INLINE V reciprocal(V x) {
 }
 
 void crowds(LaneMatrix products, const float* squares, const float* lane_squares, int32_t first,
-            float* out) {
-  const V two = hn::Set(f32, 2.0f), least = hn::Set(f32, kLeastDistance);
+            float least_square, float* out) {
+  const V two = hn::Set(f32, 2.0f), least = hn::Set(f32, least_square);
   for (int32_t i = 0; i < products.depth; ++i) {
     const int32_t from = std::max(0, first + i);
     const V from_lane = hn::Set(f32, static_cast<float>(from)), square = hn::Set(f32, squares[i]);

@@ -10,7 +10,8 @@
 
 namespace vase {
 
-/// out[i] = max_d V[i,d] - min_d V[i,d], on true (un-rotated) values. out: [n]. (VaSE, section 3.)
+/// out[i] = max_d V[i,d] - min_d V[i,d], on true (un-rotated) values, NaN for rows that
+/// are spoilt. out: [n]. (VaSE, section 3.)
 void value_range(const Head& head, const Kernels& kernels, Arena& arena, std::span<float> out);
 size_t value_range_bytes(const vase_layer& layer);
 

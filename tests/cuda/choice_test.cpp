@@ -2,12 +2,14 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
+#include <limits>
 #include <random>
 
 #include "core/rows.hpp"
 #include "cuda/device.hpp"
 #include "cuda/same_choice.hpp"
 #include "support/random_layer.hpp"
+#include "support/spoil.hpp"
 
 namespace vase {
 namespace {
@@ -101,6 +103,43 @@ TEST_P(CudaChoiceTest, RandomShapesKeepTheSameRows) {
     layer.sequence = static_cast<uint32_t>(random_() % 5);
     const vase_params params = random_params(shape.n_rows);
     compare(params, layer);
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(CudaChoiceTest, SpoiltRowsAndQueries) {
+  for (int trial = 0; trial < 30; ++trial) {
+    Shape shape = random_shape();
+    shape.n_queries = 16;
+    SCOPED_TRACE(::testing::Message() << "trial " << trial << ": dim " << shape.dim << " rows "
+                                      << shape.n_rows << " type " << shape.type);
+    RandomLayer random(shape, random_());
+    vase_layer layer = random.view();
+    const auto share = one_of({10, 300, 1000});  // of 1000 rows
+    for (int32_t h = 0; h < shape.n_heads; ++h)
+      for (int32_t i = 0; i < shape.n_rows; ++i)
+        for (const vase_rows* rows : {&layer.keys, &layer.values})
+          if (static_cast<int>(random_() % 1000) < share)
+            testing::spoil(*rows, layer.cells[i], h, random_() % static_cast<size_t>(rows->dim),
+                           one_of({testing::Spoilt::kNan, testing::Spoilt::kInfinity}));
+    const auto elements =
+        static_cast<size_t>(layer.n_query_heads) * 16 * static_cast<size_t>(layer.keys.dim);
+    std::vector<float> queries(layer.queries, layer.queries + elements);
+    queries[elements / 2] = std::numeric_limits<float>::quiet_NaN();
+    layer.queries = queries.data();
+    compare(random_params(shape.n_rows), layer);
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(CudaChoiceTest, TheUnitOfKeysDoesNotMatter) {
+  for (const float factor : {1e-3f, 1.0f, 1e3f}) {
+    const Shape shape{.n_heads = 2, .group = 2, .dim = 64, .n_rows = 500, .rope_pairs = 32};
+    RandomLayer random(shape, 12);
+    const vase_layer layer = random.view();
+    auto* keys = static_cast<float*>(layer.keys.data);
+    for (int32_t i = 0; i < shape.n_heads * shape.n_rows * shape.dim; ++i) keys[i] *= factor;
+    compare(params_for(GetParam().c_str(), 200), layer);
     if (HasFatalFailure()) return;
   }
 }

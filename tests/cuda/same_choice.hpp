@@ -59,7 +59,8 @@ inline void expect_same_scores(const vase_params& params, const vase_layer& laye
   ASSERT_EQ(expected.size(), scores.size());
   for (size_t i = 0; i < expected.size(); ++i) {
     ASSERT_EQ(std::isinf(expected[i]), std::isinf(scores[i])) << "row " << i;
-    if (std::isinf(expected[i])) continue;
+    ASSERT_EQ(std::isnan(expected[i]), std::isnan(scores[i])) << "row " << i;
+    if (!std::isfinite(expected[i])) continue;
     ASSERT_NEAR(expected[i], scores[i],
                 near_tie(params) * std::abs(static_cast<double>(expected[i])) +
                     cancellation(params, layer) + 1e-6 * largest)

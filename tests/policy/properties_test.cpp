@@ -2,8 +2,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstring>
+#include <cmath>
+#include <limits>
 #include <random>
+#include <span>
 
 #include "core/rows.hpp"
 #include "core/thread_pool.hpp"
@@ -11,6 +13,7 @@
 #include "policy/policies.hpp"
 #include "support/random_layer.hpp"
 #include "support/selection.hpp"
+#include "support/spoil.hpp"
 
 namespace vase {
 namespace {
@@ -93,23 +96,100 @@ TEST_P(PropertiesTest, KeepsTheBudgetTheRecencyWindowAndTheFixedRows) {
   }
 }
 
+/// What each kind of kernels keeps of every head.
+void expect_same_choice(const vase_params& params, const vase_layer& layer) {
+  const Policy& policy = *find_policy(vase_policy_name(params.policy));
+  const auto n = static_cast<size_t>(layer.n_rows);
+  std::vector<std::byte> workspace(eviction_workspace(policy, params, layer));
+  for (int32_t h = 0; h < layer.n_heads; ++h) {
+    std::vector<uint8_t> by_simd(n), by_reference(n);
+    select_head(policy, params, layer, h, best_kernels(), Arena(workspace.data(), workspace.size()),
+                by_simd);
+    select_head(policy, params, layer, h, reference_kernels(),
+                Arena(workspace.data(), workspace.size()), by_reference);
+    ASSERT_EQ(by_simd, by_reference);
+  }
+}
+
 TEST_P(PropertiesTest, SimdAndScalarKernelsKeepTheSameRows) {
-  const Policy& policy = *find_policy(GetParam());
   for (int trial = 0; trial < 25; ++trial) {
     const Shape shape = random_shape();
     RandomLayer random(shape, random_());
-    const vase_layer layer = random.view();
+    expect_same_choice(random_params(shape.n_rows), random.view());
+  }
+}
+
+TEST_P(PropertiesTest, SpoiltRowsAreGivenUpFirstAndMoveNoOthers) {
+  const Traits traits = find_policy(GetParam())->traits();
+  for (int trial = 0; trial < 30; ++trial) {
+    const Shape shape = random_shape();
+    const uint64_t seed = random_();
+    RandomLayer with_nan(shape, seed), with_infinity(shape, seed);
     const vase_params params = random_params(shape.n_rows);
+    const vase_layer layer = with_nan.view(), other = with_infinity.view();
     const auto n = static_cast<size_t>(shape.n_rows);
-    std::vector<std::byte> workspace(eviction_workspace(policy, params, layer));
+    const auto share = one_of({0.02, 0.3, 1.0});
+    std::vector<uint8_t> spoilt(n * static_cast<size_t>(shape.n_heads));
+    for (int32_t h = 0; h < shape.n_heads; ++h)
+      for (int32_t i = 0; i < shape.n_rows; ++i) {
+        if (static_cast<double>(random_() % 1000) >= 1000 * share) continue;
+        spoilt[static_cast<size_t>(h) * n + static_cast<size_t>(i)] = 1;
+        const size_t element = random_() % static_cast<size_t>(shape.dim);
+        for (const vase_rows* rows : {&layer.keys, &layer.values})
+          testing::spoil(*rows, layer.cells[i], h, element, testing::Spoilt::kNan);
+        for (const vase_rows* rows : {&other.keys, &other.values})
+          testing::spoil(*rows, other.cells[i], h, element, testing::Spoilt::kInfinity);
+      }
+    const std::vector<uint8_t> keep = select(params, layer);
+    EXPECT_EQ(select(params, other), keep) << "a NaN and an infinity are the same";
+    expect_same_choice(params, layer);
+    const std::vector<float> scores = testing::scores(params, layer);
+    const bool looks = std::ranges::any_of(scores, [](float x) { return std::isnan(x); });
     for (int32_t h = 0; h < shape.n_heads; ++h) {
-      std::vector<uint8_t> by_simd(n), by_reference(n);
-      select_head(policy, params, layer, h, best_kernels(),
-                  Arena(workspace.data(), workspace.size()), by_simd);
-      select_head(policy, params, layer, h, reference_kernels(),
-                  Arena(workspace.data(), workspace.size()), by_reference);
-      ASSERT_EQ(by_simd, by_reference);
+      int32_t kept = 0, kept_spoilt = 0, given_up = 0;
+      for (size_t at = static_cast<size_t>(h) * n; at < static_cast<size_t>(h + 1) * n; ++at) {
+        kept += keep[at];
+        const bool free = !std::isinf(scores[at]);  // neither fixed, recent nor protected
+        ASSERT_TRUE(!free || !looks || std::isnan(scores[at]) == (spoilt[at] != 0));
+        if (free && keep[at] != 0 && spoilt[at] != 0) ++kept_spoilt;
+        if (free && keep[at] == 0 && spoilt[at] == 0) ++given_up;
+      }
+      EXPECT_EQ(kept, traits.evicts ? std::min(params.budget, shape.n_rows) : shape.n_rows);
+      EXPECT_TRUE(!looks || kept_spoilt == 0 || given_up == 0)
+          << kept_spoilt << " spoilt rows are kept, " << given_up << " others are not";
     }
+  }
+}
+
+TEST_P(PropertiesTest, AQueryThatIsNotFiniteAttendsToAllRowsAlike) {
+  const Shape shape{.n_heads = 1, .group = 1, .dim = 64, .n_rows = 200, .n_queries = 2};
+  RandomLayer random(shape, 3);
+  vase_layer layer = random.view(), expected = layer;
+  std::vector<float> queries(layer.queries, layer.queries + 128), plain = queries;
+  queries[64 + 7] = std::numeric_limits<float>::infinity();
+  std::fill(plain.begin() + 64, plain.end(), 0.0f);
+  layer.queries = queries.data();
+  expected.queries = plain.data();
+  const vase_params params = params_for(GetParam().c_str(), 130);
+  EXPECT_EQ(testing::scores(params, layer), testing::scores(params, expected));
+}
+
+TEST_P(PropertiesTest, TheUnitOfKeysAndValuesDoesNotMatter) {
+  if (find_policy(GetParam())->traits().queries) return;  // a softmax has a unit
+  const Shape shape{.n_heads = 2, .group = 2, .dim = 64, .n_rows = 500, .rope_pairs = 32};
+  RandomLayer random(shape, 12);
+  const vase_layer layer = random.view();
+  const auto elements = static_cast<size_t>(shape.n_heads * shape.n_rows * shape.dim);
+  const std::span<float> keys(static_cast<float*>(layer.keys.data), elements),
+      values(static_cast<float*>(layer.values.data), elements);
+  // Each key comes five times, all but the same, so that the least distance is at work.
+  for (size_t i = elements / 5; i < elements; ++i) keys[i] = keys[i % (elements / 5)] * 1.0001f;
+  const vase_params params = params_for(GetParam().c_str(), 200);
+  const std::vector<uint8_t> expected = select(params, layer);
+  for (const float factor : {1e-3f, 1e6f}) {  // 1e-3 and, from there, 1e3
+    for (float& key : keys) key *= factor;
+    for (float& value : values) value *= factor;
+    EXPECT_EQ(select(params, layer), expected) << factor;
   }
 }
 

@@ -190,8 +190,8 @@ TEST_P(KernelsTest, Crowds) {
       const std::vector<float> squares = random_floats(48), of_lanes = random_floats(256);
       const LaneMatrix m{random_rows(48, lanes).data, 48, lanes};
       std::vector<float> expected(48), found(48, 1.0f);
-      reference_.crowds(m, squares.data(), of_lanes.data(), first, expected.data());
-      simd_kernels().crowds(m, squares.data(), of_lanes.data(), first, found.data());
+      reference_.crowds(m, squares.data(), of_lanes.data(), first, 0.01f, expected.data());
+      simd_kernels().crowds(m, squares.data(), of_lanes.data(), first, 0.01f, found.data());
       EXPECT_EQ(found, expected) << lanes << " lanes from " << first;
     }
 }

@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "core/novelty_rule.hpp"
 #include "score/head_of.hpp"
@@ -21,12 +23,22 @@ double squared_distance(const std::vector<double>& a, const std::vector<double>&
   return sum;
 }
 
+double least_distance(const Matrix& rows) {
+  const size_t count = std::min<size_t>(rows.size(), kScaleRows);
+  double sum = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const std::vector<double>& row = rows[i * rows.size() / count];
+    sum += testing::dot(row, row);
+  }
+  return static_cast<double>(kLeastShare) * sum / static_cast<double>(count);
+}
+
 double novelty_by_formula(const Matrix& rows, size_t i) {
   const size_t newest = rows.size() - std::min<size_t>(rows.size(), kNoveltyRows);
   double crowd = 0;
   for (size_t j = std::max(i + 1, newest); j < rows.size(); ++j)
-    crowd += std::pow(std::max(squared_distance(rows[i], rows[j]), 1e-3), -3);
-  return std::pow(std::max(crowd, 1e-30), -1.0 / 3);
+    crowd += std::pow(std::max(squared_distance(rows[i], rows[j]), least_distance(rows)), -3);
+  return std::pow(crowd, -1.0 / 3);
 }
 
 /// The head whose newest `recency` rows are no candidates.
@@ -56,6 +68,10 @@ TEST_P(NoveltyTest, IsTheSoftenedSquaredDistanceToTheNewerRows) {
     const std::vector<float> found = novelty_of(head, layer_.keys, kernels_);
     ASSERT_EQ(found.size(), rows.size() - recency);
     for (size_t i = 0; i < found.size(); ++i) {
+      if (i + 1 == rows.size()) {
+        EXPECT_GT(found[i], 1e4f * *std::max_element(found.begin(), found.end() - 1));
+        continue;
+      }
       const double expected = novelty_by_formula(rows, i);
       ASSERT_NEAR(static_cast<double>(found[i]), expected, 1e-5 * expected)
           << "row " << i << ", window of " << recency;
@@ -96,7 +112,7 @@ TEST_P(NoveltyTest, OfKeysAsTheyWereBeforeRope) {
       const auto found = run(head_of.head(), bytes, [&](Arena& arena, std::span<float> out) {
         novelty(upright_keys(head_of.head(), kernels_, arena), arena, out);
       });
-      for (size_t i = 0; i < found.size(); ++i) {
+      for (size_t i = 0; i + 1 < found.size(); ++i) {
         const double expected = novelty_by_formula(rows, i);
         ASSERT_NEAR(static_cast<double>(found[i]), expected, 1e-4 * expected)
             << "row " << i << " stride " << rope.stride << " rotation " << rotation;
@@ -120,11 +136,27 @@ TEST(Novelty, IsLeastForAKeyThatCameAgain) {
   const vase_layer layer = testing::layer_of(rows, 16, cells);
   const HeadOf head(layer, 0);
   const std::vector<float> found = novelty_of(head.head(), layer.keys, best_kernels());
-  for (size_t i = 0; i < 40; ++i) EXPECT_NEAR(found[i], kLeastDistance, 1e-8f) << "row " << i;
+  float square = 0;
+  for (const float x : rows) square += x * x / 80;
+  for (size_t i = 0; i < 40; ++i) EXPECT_NEAR(found[i], kLeastShare * square, 2.5e-3f) << "row " << i;
   // Those after them add up: 1 + 2^-6 + 3^-6 + ... of that of the next.
   for (size_t i = 40; i < 78; ++i) EXPECT_NEAR(found[i], 15.9f, 0.1f) << "row " << i;
   EXPECT_NEAR(found[78], 16.0f, 1e-3f);
-  EXPECT_NEAR(found[79], 1e10f, 1e4f);
+  EXPECT_GT(found[79], 1e6f * found[78]);
+}
+
+TEST(Novelty, TheUnitIsAPowerOfTwoThatKeepsLengthsInRange) {
+  for (float square = 1e-29f; square < 9e29f; square *= 1.7f) {
+    const KeyScale scale = key_scale(square);
+    const float scaled = square * scale.factor * scale.factor;
+    EXPECT_GE(scaled, 256.0f) << square;
+    EXPECT_LT(scaled, 1024.0f) << square;
+    int exponent = 0;
+    EXPECT_EQ(std::frexp(scale.factor, &exponent), 0.5f) << square;
+    EXPECT_NEAR(scale.least, kLeastShare * scaled, 1e-9f) << square;
+  }
+  for (const float square : {0.0f, 1e-31f, 1e31f, std::numeric_limits<float>::infinity()})
+    EXPECT_EQ(key_scale(square).factor, 1.0f) << square;
 }
 
 TEST(Novelty, IsLessWithMoreKeysThatNear) {
