@@ -317,8 +317,15 @@ nlohmann::json measure(Engine& engine, Caches& caches, const char* policy) {
 nlohmann::json measure_batch(int32_t batch, int32_t turn, vase_type type, double bandwidth,
                              const std::vector<const char*>& policies) {
   Caches caches(batch, type);
-  const vase_cuda_limits limits{turn,  turn / kLayers, kHeads, kQueryHeads,
-                                kRows, kQueries,       kDim,   kDim};
+  const vase_cuda_limits limits{sizeof(vase_cuda_limits),
+                                turn,
+                                turn / kLayers,
+                                kHeads,
+                                kQueryHeads,
+                                kRows,
+                                kQueries,
+                                kDim,
+                                kDim};
   Engine engine(limits);
   const double units = static_cast<double>(caches.items()) * kHeads;
 

@@ -41,7 +41,8 @@ int main(void) {
   /* A row is found by two strides, so the library works on the cache where it lies. */
   vase_rows rows = {
       .type = VASE_F32, .dim = DIM, .row_stride = sizeof keys[0], .head_stride = sizeof keys[0][0]};
-  vase_layer layer = {.keys = rows,
+  vase_layer layer = {.size = sizeof layer,
+                      .keys = rows,
                       .values = rows,
                       .n_heads = HEADS,
                       .n_rows = ROWS,

@@ -4,7 +4,7 @@
  * the caller's stream. Nothing is copied back to the host and the host waits for nothing. The same
  * seed keeps the same rows as vase.h does, up to near-ties of f32 rounding (docs/algorithm.md).
  *
- *     vase_cuda_limits limits = {36, 1, 8, 32, 4160, 64, 128, 128};
+ *     vase_cuda_limits limits = {sizeof limits, 36, 1, 8, 32, 4160, 64, 128, 128};
  *     vase_cuda *cuda;
  *     if (vase_cuda_create(&limits, &cuda) != VASE_OK) puts(vase_last_error());
  *     vase_cuda_evict(cuda, &params, items, 36, 0, NULL, stream);
@@ -24,6 +24,7 @@ typedef struct vase_cuda vase_cuda;
 
 /** The largest call a handle serves. The device memory taken grows with items * heads * rows. */
 typedef struct vase_cuda_limits {
+  size_t size VASE_SIZE_OF(vase_cuda_limits); /* sizeof(vase_cuda_limits) */
   /* Items worked on at once. A call may have more: they take turns on the stream. The layers of one
      sequence keep a GPU busy. */
   int32_t items;
@@ -53,6 +54,8 @@ VASE_API size_t vase_cuda_bytes_needed(const vase_cuda_limits *limits);
  *  n_query_heads, n_queries, dims, row types and rotations, rope.pairs and rope.stride, and all or
  *  none have rope.frequencies; all else may differ. */
 typedef struct vase_cuda_item {
+  size_t size VASE_SIZE_OF(vase_cuda_item); /* sizeof(vase_cuda_item), the same in all of a call */
+
   /* As in vase.h, except: keys.data, values.data, rope.frequencies, queries and gauss are device
      pointers; cells is a host pointer, read before the call returns (items of one sequence share
      the array); positions must be NULL, the field below takes its place. */

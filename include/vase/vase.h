@@ -44,6 +44,20 @@ VASE_API const char *vase_last_error(void);
 /** Library version, "major.minor.patch". */
 VASE_API const char *vase_version(void);
 
+/* ---- structs that grow -----------------------------------------------------------------------
+ *
+ * vase_params, vase_layer and those of vase/cuda.h begin with `size`: sizeof of the struct that the
+ * caller was compiled with. New fields come at the end, so a program and a library of different
+ * versions understand each other: fields that the caller's struct lacks have their defaults, and
+ * one that this library does not know must be 0, or the call is refused. In C++ `size` is set by
+ * itself; in C write {.size = sizeof(vase_layer), ...}. vase_rows and vase_rope are parts of them
+ * and stay as they are. */
+#ifdef __cplusplus
+#define VASE_SIZE_OF(type) = sizeof(type)
+#else
+#define VASE_SIZE_OF(type)
+#endif
+
 /* ---- policies ------------------------------------------------------------------------------ */
 
 /** An eviction policy. Owned by the library, lives for ever. What is asked of NULL, which is what
@@ -92,6 +106,7 @@ VASE_API int32_t vase_policy_looks_at(const vase_policy *policy, const char *par
 
 /** Parameters of an eviction. Row counts are per KV head. */
 typedef struct vase_params {
+  size_t size VASE_SIZE_OF(vase_params); /* sizeof(vase_params) */
   const vase_policy *policy;
   int32_t budget;   /* B: rows that remain after an eviction */
   int32_t recency;  /* newest rows, always kept (published: 64) */
@@ -108,9 +123,17 @@ typedef struct vase_params {
   uint64_t seed;       /* with (sequence, eviction, layer, head, position) decides every draw */
 } vase_params;
 
-/** The parameters as published (for vase-plus: as evaluated), those that are counts of rows scaled
- * to `budget`. policy: may be null, to be set later. */
-VASE_API vase_params vase_params_default(const vase_policy *policy, int32_t budget);
+/** Fills `params`, of `size` bytes, with the parameters as published (for vase-plus: as evaluated),
+ * those that are counts of rows scaled to `budget`. policy: may be null, to be set later. */
+VASE_API vase_status vase_params_init(vase_params *params, size_t size, const vase_policy *policy,
+                                      int32_t budget);
+
+/** The same as a value. */
+static inline vase_params vase_params_default(const vase_policy *policy, int32_t budget) {
+  vase_params params;
+  vase_params_init(&params, sizeof(vase_params), policy, budget);
+  return params;
+}
 
 /** Checks `params` alone, without a layer: ranges, and that the budget holds sinks and recency
  * window. */
@@ -152,9 +175,15 @@ typedef struct vase_rope {
   int32_t stride; /* pair i is elements (2 i, 2 i + 1) if this is 1, else (i, i + stride) */
 } vase_rope;
 
-/** One layer of one sequence. */
+/** One layer of one sequence. What is behind n_rows may be 0.
+ *
+ * A row that holds a NaN or an infinity is spoilt. Where a policy scores rows by keys, or values,
+ * spoilt ones are given up first, and no other row's score depends on them. (The protection of wide
+ * values looks at values alone, and what is drawn by lot at neither.) Sinks, pinned rows and the
+ * recency window stay whatever they hold. A query that is not finite attends to all rows alike. */
 typedef struct vase_layer {
-  vase_rows keys; /* post-RoPE */
+  size_t size VASE_SIZE_OF(vase_layer); /* sizeof(vase_layer) */
+  vase_rows keys;                       /* post-RoPE */
   vase_rows values;
   vase_rope rope;  /* of the keys */
   int32_t n_heads; /* KV heads */
@@ -203,14 +232,15 @@ VASE_API vase_status vase_select(const vase_params *params, const vase_layer *la
 
 /** The scores from which the policy chooses, before any draw: [n_heads][n_rows] floats. Rows
  * outside the choice (the recency window; sinks, pinned and protected rows) are +infinity; for a
- * policy that draws, the others are weights of the draw (not normalised), else ranking scores. Same
- * arguments as vase_select. */
+ * policy that draws, the others are weights of the draw (not normalised), else ranking scores; NaN
+ * where the row is spoilt. Same arguments as vase_select. */
 VASE_API vase_status vase_scores(const vase_params *params, const vase_layer *layer,
                                  int32_t head_first, int32_t head_count, float *scores,
                                  void *workspace, size_t workspace_size);
 
 /** How far apart the largest and the smallest element of each row's value are, the range by which
- * VaSE protects rows (arXiv 2606.03928, section 3): [n_heads][n_rows] floats, by row. Needs of the
+ * VaSE protects rows (arXiv 2606.03928, section 3): [n_heads][n_rows] floats, by row; NaN where a
+ * value is spoilt. Needs of the
  * layer its values, heads, rows and cells. Other arguments as for vase_select, and workspace as
  * vase_workspace_size() says for any parameters. */
 VASE_API vase_status vase_value_ranges(const vase_layer *layer, int32_t head_first,

@@ -81,44 +81,41 @@ vase_status check_policy(const vase_policy* policy) {
   return fail(VASE_INVALID_ARGUMENT, "the policy is none of vase_policy_at");
 }
 
-vase_status check_params(const vase_params* params) {
-  if (params == nullptr) return fail(VASE_INVALID_ARGUMENT, "params is null");
-  VASE_TRY(check_policy(params->policy));
-  VASE_TRY(check_range("budget", params->budget, 1, kMaxRows));
-  VASE_TRY(check_range("recency", params->recency, 0, kMaxRows));
-  VASE_TRY(check_range("interval", params->interval, 1, kMaxRows));
-  VASE_TRY(check_range("window", params->window, 1, kMaxQueries));
-  VASE_TRY(check_range("sinks", params->sinks, 0, kMaxRows));
-  if (params->protect != VASE_PROTECT_AUTO && (params->protect < 0 || params->protect > kMaxRows))
+vase_status check_params(const vase_params& params) {
+  VASE_TRY(check_policy(params.policy));
+  VASE_TRY(check_range("budget", params.budget, 1, kMaxRows));
+  VASE_TRY(check_range("recency", params.recency, 0, kMaxRows));
+  VASE_TRY(check_range("interval", params.interval, 1, kMaxRows));
+  VASE_TRY(check_range("window", params.window, 1, kMaxQueries));
+  VASE_TRY(check_range("sinks", params.sinks, 0, kMaxRows));
+  if (params.protect != VASE_PROTECT_AUTO && (params.protect < 0 || params.protect > kMaxRows))
     return fail(VASE_INVALID_ARGUMENT,
-                "protect is %d; it must be in 0 .. %d, or be -1, VASE_PROTECT_AUTO",
-                params->protect, kMaxRows);
-  VASE_TRY(check_range("pooling", params->pooling, 1, kMaxRows));
-  VASE_TRY(check_range("projections", params->projections, 1, 4096));
-  if (params->pooling % 2 == 0)
-    return fail(VASE_INVALID_ARGUMENT, "pooling is %d; it must be odd", params->pooling);
-  if (!(params->temperature > 0) || !std::isfinite(params->temperature))
+                "protect is %d; it must be in 0 .. %d, or be -1, VASE_PROTECT_AUTO", params.protect,
+                kMaxRows);
+  VASE_TRY(check_range("pooling", params.pooling, 1, kMaxRows));
+  VASE_TRY(check_range("projections", params.projections, 1, 4096));
+  if (params.pooling % 2 == 0)
+    return fail(VASE_INVALID_ARGUMENT, "pooling is %d; it must be odd", params.pooling);
+  if (!(params.temperature > 0) || !std::isfinite(params.temperature))
     return fail(VASE_INVALID_ARGUMENT, "temperature is %g; it must be above 0",
-                static_cast<double>(params->temperature));
-  if (!(params->lambda >= 0 && params->lambda <= 1))
+                static_cast<double>(params.temperature));
+  if (!(params.lambda >= 0 && params.lambda <= 1))
     return fail(VASE_INVALID_ARGUMENT, "lambda is %g; it must be in 0 .. 1",
-                static_cast<double>(params->lambda));
-  if (policy_of(*params).traits().evicts &&
-      int64_t{params->recency} + params->sinks >= params->budget)
+                static_cast<double>(params.lambda));
+  if (policy_of(params).traits().evicts && int64_t{params.recency} + params.sinks >= params.budget)
     return fail(VASE_INVALID_ARGUMENT,
                 "budget %d is too small: it must hold %d sinks, a recency window of %d and at "
                 "least one row more",
-                params->budget, params->sinks, params->recency);
+                params.budget, params.sinks, params.recency);
   return VASE_OK;
 }
 
-vase_status check_layer(const vase_layer* layer) {
-  if (layer == nullptr) return fail(VASE_INVALID_ARGUMENT, "layer is null");
-  VASE_TRY(check_range("n_heads", layer->n_heads, 1, kMaxHeads));
-  VASE_TRY(check_range("n_rows", layer->n_rows, 1, kMaxRows));
-  VASE_TRY(check_rows("keys", layer->keys));
-  VASE_TRY(check_rows("values", layer->values));
-  return check_rope(layer->rope, layer->keys.dim);
+vase_status check_layer(const vase_layer& layer) {
+  VASE_TRY(check_range("n_heads", layer.n_heads, 1, kMaxHeads));
+  VASE_TRY(check_range("n_rows", layer.n_rows, 1, kMaxRows));
+  VASE_TRY(check_rows("keys", layer.keys));
+  VASE_TRY(check_rows("values", layer.values));
+  return check_rope(layer.rope, layer.keys.dim);
 }
 
 vase_status check_fit(const vase_params& params, const vase_layer& layer) {

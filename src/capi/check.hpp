@@ -20,9 +20,10 @@ inline const Policy& policy_of(const vase_params& params) {
 
 /// That there is a policy behind the handle: it is neither null nor anything else.
 vase_status check_policy(const vase_policy* policy);
-vase_status check_params(const vase_params* params);
+/// Ranges, and that the budget holds sinks and recency window.
+vase_status check_params(const vase_params& params);
 /// The rows, whatever is done with them.
-vase_status check_layer(const vase_layer* layer);
+vase_status check_layer(const vase_layer& layer);
 /// That `params.policy` finds in the layer what it needs.
 vase_status check_fit(const vase_params& params, const vase_layer& layer);
 vase_status check_heads(const vase_layer& layer, int32_t head_first, int32_t head_count);

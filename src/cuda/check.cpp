@@ -59,7 +59,7 @@ vase_status check_alike(const vase_layer& first, const vase_layer& layer, int32_
 
 vase_status check_item(const vase_cuda_limits& limits, const vase_cuda_item& item, int32_t index) {
   const vase_layer& layer = item.layer;
-  VASE_TRY(check_layer(&layer));
+  VASE_TRY(check_layer(layer));
   VASE_TRY(check_limit("n_heads", layer.n_heads, limits.n_heads, index));
   VASE_TRY(check_limit("n_rows", layer.n_rows, limits.n_rows, index));
   VASE_TRY(check_limit("keys.dim", layer.keys.dim, limits.keys_dim, index));
@@ -96,47 +96,43 @@ vase_status check_queries(const vase_cuda_limits& limits, const vase_cuda_item& 
 
 }  // namespace
 
-vase_status check_limits(const vase_cuda_limits* limits) {
-  if (limits == nullptr) return fail(VASE_INVALID_ARGUMENT, "limits is null");
-  VASE_TRY(check_count("limits.n_heads", limits->n_heads, 1, 1024));
+vase_status check_limits(const vase_cuda_limits& limits) {
+  VASE_TRY(check_count("limits.n_heads", limits.n_heads, 1, 1024));
   // Units are counted by the y and z sizes of a grid.
-  VASE_TRY(check_count("limits.items", limits->items, 1, 65535 / limits->n_heads));
-  VASE_TRY(check_count("limits.sequences", limits->sequences, 1, limits->items));
-  VASE_TRY(check_count("limits.n_rows", limits->n_rows, 1,
-                       INT32_MAX / (int64_t{limits->items} * limits->n_heads)));
-  VASE_TRY(check_count("limits.n_queries", limits->n_queries, 0, 1 << 16));
-  VASE_TRY(check_count("limits.n_query_heads", limits->n_query_heads, limits->n_heads, 1 << 14));
-  if (limits->n_query_heads % limits->n_heads != 0)
+  VASE_TRY(check_count("limits.items", limits.items, 1, 65535 / limits.n_heads));
+  VASE_TRY(check_count("limits.sequences", limits.sequences, 1, limits.items));
+  VASE_TRY(check_count("limits.n_rows", limits.n_rows, 1,
+                       INT32_MAX / (int64_t{limits.items} * limits.n_heads)));
+  VASE_TRY(check_count("limits.n_queries", limits.n_queries, 0, 1 << 16));
+  VASE_TRY(check_count("limits.n_query_heads", limits.n_query_heads, limits.n_heads, 1 << 14));
+  if (limits.n_query_heads % limits.n_heads != 0)
     return fail(VASE_INVALID_ARGUMENT,
                 "limits.n_query_heads is %d; it must be a multiple of n_heads = %d",
-                limits->n_query_heads, limits->n_heads);
-  VASE_TRY(check_count("limits.keys_dim", limits->keys_dim, 1, kMostDim));
-  return check_count("limits.values_dim", limits->values_dim, 1, kMostDim);
+                limits.n_query_heads, limits.n_heads);
+  VASE_TRY(check_count("limits.keys_dim", limits.keys_dim, 1, kMostDim));
+  return check_count("limits.values_dim", limits.values_dim, 1, kMostDim);
 }
 
-vase_status check_items(const vase_cuda_limits& limits, const vase_cuda_item* items,
-                        int32_t n_items) {
-  if (n_items < 0) return fail(VASE_INVALID_ARGUMENT, "n_items is %d", n_items);
-  if (n_items > 0 && items == nullptr) return fail(VASE_INVALID_ARGUMENT, "items is null");
-  for (int32_t i = 0; i < n_items; ++i) {
-    VASE_TRY(check_item(limits, items[i], i));
-    VASE_TRY(check_alike(items[0].layer, items[i].layer, i));
+vase_status check_items(const vase_cuda_limits& limits, std::span<const vase_cuda_item> items) {
+  for (size_t i = 0; i < items.size(); ++i) {
+    VASE_TRY(check_item(limits, items[i], static_cast<int32_t>(i)));
+    VASE_TRY(check_alike(items[0].layer, items[i].layer, static_cast<int32_t>(i)));
   }
   return VASE_OK;
 }
 
-vase_status check_policy(const vase_cuda_limits& limits, const vase_params* params,
+vase_status check_policy(const vase_cuda_limits& limits, const vase_params& params,
                          std::span<const vase_cuda_item> items) {
   VASE_TRY(check_params(params));
-  const std::optional<Recipe> recipe = recipe_of(params->policy);
+  const std::optional<Recipe> recipe = recipe_of(params.policy);
   if (!recipe)
     return fail(VASE_INVALID_ARGUMENT, "policy %s has no CUDA kernels (vase_cuda_supports)",
-                policy_of(*params).name());
-  if (recipe->score == DeviceScore::kLeverage && params->projections > kMostProjections)
+                policy_of(params).name());
+  if (recipe->score == DeviceScore::kLeverage && params.projections > kMostProjections)
     return fail(VASE_INVALID_ARGUMENT, "projections is %d; the CUDA kernels take at most %d",
-                params->projections, kMostProjections);
+                params.projections, kMostProjections);
   for (size_t i = 0; i < items.size(); ++i) {
-    VASE_TRY(check_fit(*params, items[i].layer));
+    VASE_TRY(check_fit(params, items[i].layer));
     if (recipe->attends()) VASE_TRY(check_queries(limits, items[i], static_cast<int32_t>(i)));
   }
   return VASE_OK;

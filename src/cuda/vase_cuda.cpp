@@ -1,11 +1,14 @@
 // The C interface of vase/cuda.h: checks, then one request.
 #include <memory>
+#include <vector>
 
 #include "capi/check.hpp"
+#include "capi/versioned.hpp"
 #include "cuda/check.hpp"
 #include "cuda/launch.hpp"
 #include "cuda/recipe.hpp"
 #include "cuda/turns.hpp"
+#include "cuda/versioned.hpp"
 #include "vase/cuda.h"
 
 struct vase_cuda {
@@ -47,11 +50,24 @@ vase_status check_handle(const vase_cuda* cuda) {
   return cuda != nullptr ? VASE_OK : fail(VASE_INVALID_ARGUMENT, "cuda is null");
 }
 
-vase_status check_request(const vase_cuda* cuda, const vase_params* params,
-                          const vase_cuda_item* items, int32_t n_items) {
+/// The structs of a call, as this version has them.
+struct Arguments {
+  vase_params params;
+  std::vector<vase_cuda_item> items;
+};
+
+vase_status read_items(const vase_cuda* cuda, const vase_cuda_item* items, int32_t n_items,
+                       std::vector<vase_cuda_item>& out) {
   VASE_TRY(check_handle(cuda));
-  VASE_TRY(vase::cuda::check_items(cuda->limits, items, n_items));
-  return vase::cuda::check_policy(cuda->limits, params, {items, static_cast<size_t>(n_items)});
+  VASE_TRY(vase::cuda::read_items(items, n_items, out));
+  return vase::cuda::check_items(cuda->limits, out);
+}
+
+vase_status read_request(const vase_cuda* cuda, const vase_params* params,
+                         const vase_cuda_item* items, int32_t n_items, Arguments& out) {
+  VASE_TRY(read_items(cuda, items, n_items, out.items));
+  VASE_TRY(vase::read_params(params, out.params));
+  return vase::cuda::check_policy(cuda->limits, out.params, out.items);
 }
 
 /// That the rows [vacate_first, vacate_first + freed) are there.
@@ -77,18 +93,22 @@ int32_t vase_cuda_supports(const vase_policy* policy) {
 }
 
 size_t vase_cuda_bytes_needed(const vase_cuda_limits* limits) {
-  return vase::cuda::check_limits(limits) == VASE_OK ? Layout(*limits, nullptr).bytes : 0;
+  vase_cuda_limits read;
+  if (vase::cuda::read_limits(limits, read) != VASE_OK) return 0;
+  return vase::cuda::check_limits(read) == VASE_OK ? Layout(read, nullptr).bytes : 0;
 }
 
-vase_status vase_cuda_create(const vase_cuda_limits* limits, vase_cuda** cuda) {
+vase_status vase_cuda_create(const vase_cuda_limits* given, vase_cuda** cuda) {
   if (cuda == nullptr) return fail(VASE_INVALID_ARGUMENT, "cuda is null");
   *cuda = nullptr;
+  vase_cuda_limits limits;
+  VASE_TRY(vase::cuda::read_limits(given, limits));
   VASE_TRY(vase::cuda::check_limits(limits));
   int device = 0;
   VASE_TRY(check_cuda(cudaGetDevice(&device), "finding a device"));
-  const Layout measured(*limits, nullptr);
+  const Layout measured(limits, nullptr);
   const size_t sort_bytes =
-      vase::cuda::sort_space_wanted(limits->items * limits->n_heads, limits->n_rows);
+      vase::cuda::sort_space_wanted(limits.items * limits.n_heads, limits.n_rows);
   VASE_TRY(
       check_cuda(cudaGetLastError(), "loading the kernels (is the device as new as they are?)"));
   if (sort_bytes > measured.scratch.sort_bytes)
@@ -104,7 +124,7 @@ vase_status vase_cuda_create(const vase_cuda_limits* limits, vase_cuda** cuda) {
         measured.bytes);
   }
   auto* bytes = static_cast<std::byte*>(memory);
-  *cuda = new vase_cuda{*limits, device, bytes, Layout(*limits, bytes)};
+  *cuda = new vase_cuda{limits, device, bytes, Layout(limits, bytes)};
   return VASE_OK;
 }
 
@@ -121,12 +141,15 @@ size_t vase_cuda_bytes(const vase_cuda* cuda) { return cuda != nullptr ? cuda->l
 
 vase_status vase_cuda_evict(vase_cuda* cuda, const vase_params* params, const vase_cuda_item* items,
                             int32_t n_items, int32_t vacate_first, int32_t* moved, void* stream) {
-  VASE_TRY(check_request(cuda, params, items, n_items));
-  const bool evicts = vase_policy_evicts(params->policy) != 0;
-  for (int32_t i = 0; evicts && i < n_items; ++i)
-    if (items[i].layer.n_rows > params->budget)
-      VASE_TRY(check_block(items[i], i, vacate_first, items[i].layer.n_rows - params->budget));
-  Request request{Wish::kEvict, params, {items, static_cast<size_t>(n_items)}};
+  Arguments call;
+  VASE_TRY(read_request(cuda, params, items, n_items, call));
+  const bool evicts = vase_policy_evicts(call.params.policy) != 0;
+  for (int32_t i = 0; evicts && i < n_items; ++i) {
+    const vase_cuda_item& item = call.items[static_cast<size_t>(i)];
+    if (item.layer.n_rows > call.params.budget)
+      VASE_TRY(check_block(item, i, vacate_first, item.layer.n_rows - call.params.budget));
+  }
+  Request request{Wish::kEvict, &call.params, call.items};
   request.vacate_first = vacate_first;
   request.moved = moved;
   return run_on_device(*cuda, request, stream);
@@ -135,9 +158,10 @@ vase_status vase_cuda_evict(vase_cuda* cuda, const vase_params* params, const va
 vase_status vase_cuda_select(vase_cuda* cuda, const vase_params* params,
                              const vase_cuda_item* items, int32_t n_items, uint8_t* keep,
                              void* stream) {
-  VASE_TRY(check_request(cuda, params, items, n_items));
+  Arguments call;
+  VASE_TRY(read_request(cuda, params, items, n_items, call));
   if (keep == nullptr) return fail(VASE_INVALID_ARGUMENT, "keep is null");
-  Request request{Wish::kKeep, params, {items, static_cast<size_t>(n_items)}};
+  Request request{Wish::kKeep, &call.params, call.items};
   request.keep = keep;
   return run_on_device(*cuda, request, stream);
 }
@@ -145,9 +169,10 @@ vase_status vase_cuda_select(vase_cuda* cuda, const vase_params* params,
 vase_status vase_cuda_scores(vase_cuda* cuda, const vase_params* params,
                              const vase_cuda_item* items, int32_t n_items, float* scores,
                              void* stream) {
-  VASE_TRY(check_request(cuda, params, items, n_items));
+  Arguments call;
+  VASE_TRY(read_request(cuda, params, items, n_items, call));
   if (scores == nullptr) return fail(VASE_INVALID_ARGUMENT, "scores is null");
-  Request request{Wish::kScores, params, {items, static_cast<size_t>(n_items)}};
+  Request request{Wish::kScores, &call.params, call.items};
   request.scores = scores;
   return run_on_device(*cuda, request, stream);
 }
@@ -155,12 +180,13 @@ vase_status vase_cuda_scores(vase_cuda* cuda, const vase_params* params,
 vase_status vase_cuda_compact(vase_cuda* cuda, const vase_cuda_item* items, int32_t n_items,
                               const uint8_t* keep, const int32_t* freed, int32_t vacate_first,
                               int32_t* moved, void* stream) {
-  VASE_TRY(check_handle(cuda));
-  VASE_TRY(vase::cuda::check_items(cuda->limits, items, n_items));
+  std::vector<vase_cuda_item> call_items;
+  VASE_TRY(read_items(cuda, items, n_items, call_items));
   if (keep == nullptr) return fail(VASE_INVALID_ARGUMENT, "keep is null");
   if (freed == nullptr) return fail(VASE_INVALID_ARGUMENT, "freed is null");
-  for (int32_t i = 0; i < n_items; ++i) VASE_TRY(check_block(items[i], i, vacate_first, freed[i]));
-  Request request{Wish::kMoves, nullptr, {items, static_cast<size_t>(n_items)}};
+  for (int32_t i = 0; i < n_items; ++i)
+    VASE_TRY(check_block(call_items[static_cast<size_t>(i)], i, vacate_first, freed[i]));
+  Request request{Wish::kMoves, nullptr, call_items};
   request.keep = const_cast<uint8_t*>(keep);  // read only by kMoves
   request.freed = freed;
   request.vacate_first = vacate_first;

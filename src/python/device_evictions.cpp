@@ -30,14 +30,15 @@ class Workspace {
     const int32_t n_heads = std::max(limits_.n_heads, wanted.n_heads);
     const int32_t n_query_heads = std::max(limits_.n_query_heads, wanted.n_query_heads);
     const vase_cuda_limits both = {
-        std::max(limits_.items, wanted.items),
-        std::max(limits_.sequences, wanted.sequences),
-        n_heads,
-        std::max(1, (n_query_heads + n_heads - 1) / n_heads) * n_heads,  // a multiple, never none
-        wanted.n_rows,  // it sets the layout of masks
-        std::max(limits_.n_queries, wanted.n_queries),
-        std::max(limits_.keys_dim, wanted.keys_dim),
-        std::max(limits_.values_dim, wanted.values_dim),
+        .items = std::max(limits_.items, wanted.items),
+        .sequences = std::max(limits_.sequences, wanted.sequences),
+        .n_heads = n_heads,
+        // A multiple, never none.
+        .n_query_heads = std::max(1, (n_query_heads + n_heads - 1) / n_heads) * n_heads,
+        .n_rows = wanted.n_rows,  // it sets the layout of masks
+        .n_queries = std::max(limits_.n_queries, wanted.n_queries),
+        .keys_dim = std::max(limits_.keys_dim, wanted.keys_dim),
+        .values_dim = std::max(limits_.values_dim, wanted.values_dim),
     };
     const auto numbers = [](const vase_cuda_limits& l) {
       return std::array{l.items,  l.sequences, l.n_heads,  l.n_query_heads,

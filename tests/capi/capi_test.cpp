@@ -9,6 +9,7 @@
 #include "vase/vase.h"
 
 extern "C" int32_t policies_seen_from_c(void);
+extern "C" size_t workspace_seen_from_c(const vase_rows* rows, int32_t n_rows);
 int64_t allocations_so_far();
 
 namespace vase {
@@ -36,7 +37,10 @@ class CapiTest : public ::testing::Test {
       std::vector<std::byte>(vase_workspace_size(&params_, &layer_));
 };
 
-TEST_F(CapiTest, HeaderIsC) { EXPECT_EQ(policies_seen_from_c(), vase_policy_count()); }
+TEST_F(CapiTest, HeaderIsC) {
+  EXPECT_EQ(policies_seen_from_c(), vase_policy_count());
+  EXPECT_GT(workspace_seen_from_c(&layer_.keys, layer_.n_rows), 0U) << vase_last_error();
+}
 
 TEST_F(CapiTest, PoliciesAreListed) {
   EXPECT_EQ(vase_policy_at(-1), nullptr);

@@ -6,6 +6,7 @@
 
 #include "cuda/check.hpp"
 #include "cuda/device.hpp"
+#include "cuda/versioned.hpp"
 #include "support/random_layer.hpp"
 #include "support/selection.hpp"
 
@@ -14,7 +15,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr vase_cuda_limits kLimits{4, 2, 2, 6, 320, 64, 64, 64};
+constexpr vase_cuda_limits kLimits{sizeof(vase_cuda_limits), 4, 2, 2, 6, 320, 64, 64, 64};
 
 TEST(CudaChecksTest, EveryPolicyOfTheRegistryHasKernels) {
   for (int32_t i = 0; i < vase_policy_count(); ++i)
@@ -81,10 +82,9 @@ class CudaItemsTest : public ::testing::Test {
   }
 
   std::string refusal(std::vector<vase_cuda_item> items, const char* policy = "vase") {
-    vase_status status =
-        cuda::check_items(kLimits, items.data(), static_cast<int32_t>(items.size()));
+    vase_status status = cuda::check_items(kLimits, items);
     const vase_params params = testing::params_for(policy, 256);
-    if (status == VASE_OK) status = cuda::check_policy(kLimits, &params, items);
+    if (status == VASE_OK) status = cuda::check_policy(kLimits, params, items);
     return status == VASE_OK ? "" : vase_last_error();
   }
 
@@ -147,9 +147,85 @@ TEST_F(CudaItemsTest, PoliciesWithoutQueriesTakeNone) {
 }
 
 TEST_F(CudaItemsTest, NoItems) {
-  EXPECT_EQ(cuda::check_items(kLimits, nullptr, 0), VASE_OK);
-  EXPECT_EQ(cuda::check_items(kLimits, nullptr, 1), VASE_INVALID_ARGUMENT);
-  EXPECT_EQ(cuda::check_items(kLimits, nullptr, -1), VASE_INVALID_ARGUMENT);
+  std::vector<vase_cuda_item> read;
+  EXPECT_EQ(cuda::read_items(nullptr, 0, read), VASE_OK);
+  EXPECT_EQ(cuda::check_items(kLimits, read), VASE_OK);
+  EXPECT_EQ(cuda::read_items(nullptr, 1, read), VASE_INVALID_ARGUMENT);
+  EXPECT_EQ(cuda::read_items(nullptr, -1, read), VASE_INVALID_ARGUMENT);
+}
+
+/// Items of a program of another version: `layer_more` bytes more in the layer (or less), and
+/// `item_more` more behind all, all of them `filler`.
+std::vector<std::byte> of_another_version(const std::vector<vase_cuda_item>& items,
+                                          ptrdiff_t layer_more, ptrdiff_t item_more,
+                                          std::byte filler) {
+  constexpr size_t kAt = offsetof(vase_cuda_item, layer), kLayer = sizeof(vase_layer);
+  const auto put = [](std::vector<std::byte>& out, const void* from, size_t have, ptrdiff_t more,
+                      std::byte fill) {
+    const auto* bytes = static_cast<const std::byte*>(from);
+    const size_t wanted = have + static_cast<size_t>(more);
+    out.insert(out.end(), bytes, bytes + std::min(have, wanted));
+    if (wanted > have) out.insert(out.end(), wanted - have, fill);
+  };
+  std::vector<std::byte> out;
+  for (vase_cuda_item item : items) {
+    item.size += static_cast<size_t>(layer_more + item_more);
+    item.layer.size += static_cast<size_t>(layer_more);
+    const auto* bytes = reinterpret_cast<const std::byte*>(&item);
+    put(out, bytes, kAt, 0, filler);
+    put(out, bytes + kAt, kLayer, layer_more, filler);
+    put(out, bytes + kAt + kLayer, sizeof item - kAt - kLayer, item_more, filler);
+  }
+  return out;
+}
+
+TEST_F(CudaItemsTest, AreReadFromProgramsOfOtherVersions) {
+  std::vector<vase_cuda_item> items{item(), item()}, read;
+  items[0].new_position = 5;
+  items[1].new_position = 6;
+  items[1].layer.n_rows = 66;
+  items[1].layer.layer = 3;
+  const auto status_of = [&](ptrdiff_t layer_more, ptrdiff_t item_more, int filler) {
+    const std::vector<std::byte> given =
+        of_another_version(items, layer_more, item_more, static_cast<std::byte>(filler));
+    return cuda::read_items(reinterpret_cast<const vase_cuda_item*>(given.data()), 2, read);
+  };
+  for (const auto& [layer_more, item_more] :
+       {std::pair(0, 0), std::pair(16, 0), std::pair(0, 24), std::pair(8, 8)}) {
+    ASSERT_EQ(status_of(layer_more, item_more, 0), VASE_OK) << vase_last_error();
+    ASSERT_EQ(read.size(), 2U);
+    EXPECT_EQ(read[0].new_position, 5);
+    EXPECT_EQ(read[1].new_position, 6);
+    EXPECT_EQ(read[1].layer.n_rows, 66);
+    EXPECT_EQ(read[1].layer.layer, 3U);
+    EXPECT_EQ(read[1].size, sizeof(vase_cuda_item));
+  }
+  ASSERT_EQ(status_of(-8, 0, 0), VASE_OK) << vase_last_error();
+  EXPECT_EQ(read[1].layer.layer, 0U) << "its program did not know that field";
+  EXPECT_EQ(read[1].new_position, 6);
+  for (const auto& [layer_more, item_more] : {std::pair(16, 0), std::pair(0, 8)}) {
+    EXPECT_EQ(status_of(layer_more, item_more, 1), VASE_INVALID_ARGUMENT);
+    EXPECT_THAT(vase_last_error(), HasSubstr("set"));
+  }
+}
+
+TEST_F(CudaItemsTest, SizesMustBeSet) {
+  std::vector<vase_cuda_item> items{item(), item()}, read;
+  const auto refusal_of_sizes = [&](size_t item_size, size_t layer_size) {
+    items[1].size = item_size;
+    items[1].layer.size = layer_size;
+    EXPECT_EQ(cuda::read_items(items.data(), 2, read), VASE_INVALID_ARGUMENT);
+    return std::string(vase_last_error());
+  };
+  EXPECT_THAT(refusal_of_sizes(0, sizeof(vase_layer)), HasSubstr("item 1: size is 0"));
+  EXPECT_THAT(refusal_of_sizes(sizeof(vase_cuda_item), 0), HasSubstr("item.layer.size is 0"));
+  EXPECT_THAT(refusal_of_sizes(sizeof(vase_cuda_item), 100000), HasSubstr("layer.size 100000"));
+  EXPECT_THAT(refusal_of_sizes(sizeof(vase_cuda_item) - 8, sizeof(vase_layer)),
+              HasSubstr("all items of a call have the same"));
+  vase_cuda_limits limits = kLimits;
+  limits.size = 0;
+  EXPECT_EQ(vase_cuda_bytes_needed(&limits), 0U);
+  EXPECT_THAT(vase_last_error(), HasSubstr("limits.size is 0"));
 }
 
 }  // namespace

@@ -138,9 +138,14 @@ class Handle {
 
   static vase_cuda_limits limits_for(const vase_layer& layer, int32_t items = 1,
                                      int32_t sequences = 1) {
-    return {
-        items,        sequences,       layer.n_heads,  std::max(layer.n_heads, layer.n_query_heads),
-        layer.n_rows, layer.n_queries, layer.keys.dim, layer.values.dim};
+    return {.items = items,
+            .sequences = sequences,
+            .n_heads = layer.n_heads,
+            .n_query_heads = std::max(layer.n_heads, layer.n_query_heads),
+            .n_rows = layer.n_rows,
+            .n_queries = layer.n_queries,
+            .keys_dim = layer.keys.dim,
+            .values_dim = layer.values.dim};
   }
 
  private:

@@ -255,7 +255,7 @@ TEST_F(CudaEvictionTest, RunsOnTheCallersStream) {
 }
 
 TEST_F(CudaEvictionTest, TheHandleHoldsWhatWasForetold) {
-  const vase_cuda_limits limits{36, 1, 8, 32, 4160, 64, 128, 128};
+  const vase_cuda_limits limits{sizeof(vase_cuda_limits), 36, 1, 8, 32, 4160, 64, 128, 128};
   size_t before = 0, after = 0, total = 0;
   testing::expect_cuda(cudaMemGetInfo(&before, &total));
   const Handle handle(limits);
@@ -266,7 +266,7 @@ TEST_F(CudaEvictionTest, TheHandleHoldsWhatWasForetold) {
 }
 
 TEST_F(CudaEvictionTest, SaysThatMemoryIsShort) {
-  const vase_cuda_limits limits{8000, 1, 8, 32, 33000, 4096, 128, 256};
+  const vase_cuda_limits limits{sizeof(vase_cuda_limits), 8000, 1, 8, 32, 33000, 4096, 128, 256};
   vase_cuda* cuda = nullptr;
   EXPECT_EQ(vase_cuda_create(&limits, &cuda), VASE_DEVICE_FAILED);
   EXPECT_EQ(cuda, nullptr);
