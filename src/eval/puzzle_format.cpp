@@ -90,29 +90,40 @@ std::optional<Question> named_knights(const json &object) {
   return question;
 }
 
-Question equation(std::string text, std::int64_t target, std::vector<std::int64_t> numbers) {
-  std::string lower = text;
+std::string in_lower_case(std::string_view text) {
+  std::string lower(text);
   for (char &c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  const auto says = [&](const char *what) { return lower.find(what) != lower.npos; };
+  return lower;
+}
+
+bool wants_all(std::string_view text) {
+  const std::string lower = in_lower_case(text);
+  return lower.find("using all") != lower.npos || lower.find("every single") != lower.npos;
+}
+
+Question equation(std::string text, EquationTask task) {
   Question question;
-  question.expected = text_of(EquationTask{.target = target,
-                                           .numbers = std::move(numbers),
-                                           .all = says("using all") || says("every single")});
   question.text = std::move(text);
+  question.expected = text_of(task);
   question.grader = Grader::equation;
   return question;
 }
 
-// "Calculate 237 using all of these numbers: 95, 98." and "Make 24 using 5, 5, 10, 4."
-std::optional<Question> named_equation(const json &object) {
+// reasoning-gym's "Calculate 237 using all of these numbers: 95, 98.", "Using all the numbers 95,
+// 98, create an expression that equals 237." and "Make 24 using 5, 5, 10, 4.", whose own scorer
+// wants all four although the question does not say so.
+std::optional<Question> named_equation(const json &object, bool all) {
+  constexpr std::string_view kUsing = "using ";
   const std::string text = object.at("question").get<std::string>();
-  const std::string first = text.substr(0, text.find('\n'));
-  const auto using_ = first.find(" using ");
-  if (using_ == first.npos) return std::nullopt;
-  const auto target = numbers_in(first.substr(0, using_));
-  const auto numbers = numbers_in(between(first.substr(using_), " using ", "."));
+  const std::string first = in_lower_case(text.substr(0, text.find('\n')));
+  const auto at = first.find(kUsing);
+  if (at == first.npos) return std::nullopt;
+  const std::string given = between(first, kUsing, at == 0 ? ", create" : ".");
+  const auto numbers = numbers_in(given);
+  const auto target =
+      numbers_in(at == 0 ? first.substr(kUsing.size() + given.size()) : first.substr(0, at));
   if (target.size() != 1 || numbers.empty()) return std::nullopt;
-  return equation(text, target[0], numbers);
+  return equation(text, {.target = target[0], .numbers = numbers, .all = all || wants_all(text)});
 }
 
 std::string listed(const json &numbers) {
@@ -160,14 +171,17 @@ std::optional<Question> find_puzzle(const json &object) {
     const json &nums = object.at("nums"), &target = object.at("answer");
     const auto wanted = numbers_in(target.is_string() ? target.get<std::string>() : target.dump());
     if (wanted.size() != 1) throw Error("answer is not one whole number, the target");
-    return equation(object.at("question").get<std::string>(), wanted[0],
-                    numbers_in(nums.is_string() ? nums.get<std::string>() : nums.dump()));
+    const std::string text = object.at("question").get<std::string>();
+    return equation(
+        text, {.target = wanted[0],
+               .numbers = numbers_in(nums.is_string() ? nums.get<std::string>() : nums.dump()),
+               .all = wants_all(text)});
   }
   const std::string kind = object.contains("task") && object.at("task").is_string()
                                ? object.at("task").get<std::string>()
                                : "";
   if (!has(object, {"question", "answer"})) return std::nullopt;
-  if (kind == "countdown" || kind == "puzzle24") return named_equation(object);
+  if (kind == "countdown" || kind == "puzzle24") return named_equation(object, kind == "puzzle24");
   if (kind == "knights_knaves") return named_knights(object);
   return std::nullopt;
 }

@@ -55,6 +55,29 @@ TEST_F(KindsOfAnswers, Countdown) {
   EXPECT_FALSE(right(question, "\\boxed{6}"));
 }
 
+// The wordings of reasoning-gym 0.1.25, whose scorer wants every number once, and an older one.
+TEST_F(KindsOfAnswers, CountdownOfReasoningGym) {
+  const auto expected = [this](const std::string &task, const std::string &asked) {
+    const Question question =
+        read(R"({"task": ")" + task + R"(", "category": "games", "question": ")" + asked +
+             R"(\nEach number may be used at most once.", "answer": "2*3"})");
+    EXPECT_EQ(question.grader, Grader::equation) << asked;
+    return question.expected;
+  };
+  EXPECT_EQ(expected("countdown", "Calculate 6 using all of these numbers: 3, 2, 1."),
+            "6 from all of 3, 2, 1");
+  EXPECT_EQ(expected("countdown", "Find a way to make 6 using all of these numbers: 3, 2, 1."),
+            "6 from all of 3, 2, 1");
+  EXPECT_EQ(
+      expected("countdown", "Using all the numbers 3, 2, 1, create an expression that equals 6."),
+      "6 from all of 3, 2, 1");
+  EXPECT_EQ(
+      expected("countdown", "Find a way to make 6 using some or all of these numbers: 3, 2, 1."),
+      "6 from some of 3, 2, 1");
+  EXPECT_EQ(expected("puzzle24", "Make 24 using 6, 4, 1, 1. You can use the operators +, -, *, /."),
+            "24 from all of 6, 4, 1, 1");
+}
+
 TEST(Equation, IsExact) {
   const auto value = evaluate("\\frac{1}{3} + 2/3 - 1");
   ASSERT_TRUE(value);
