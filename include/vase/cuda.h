@@ -90,6 +90,12 @@ VASE_API vase_status vase_cuda_evict(vase_cuda *cuda, const vase_params *params,
                                      const vase_cuda_item *items, int32_t n_items,
                                      int32_t vacate_first, int32_t *moved, void *stream);
 
+/** Whether vase_cuda_evict would take these arguments: what it would refuse, this does, and nothing
+ * is launched. Needs the handle, not the device. */
+VASE_API vase_status vase_cuda_check(const vase_cuda *cuda, const vase_params *params,
+                                     const vase_cuda_item *items, int32_t n_items,
+                                     int32_t vacate_first);
+
 /** vase_select on the device. keep: device memory [n_items][n_heads][limits.n_rows] bytes, of which
  * the first n_rows of each head are set. */
 VASE_API vase_status vase_cuda_select(vase_cuda *cuda, const vase_params *params,

@@ -80,6 +80,19 @@ vase_status check_block(const vase_cuda_item& item, int32_t index, int32_t vacat
               vacate_first, freed, item.layer.n_rows);
 }
 
+vase_status read_eviction(const vase_cuda* cuda, const vase_params* params,
+                          const vase_cuda_item* items, int32_t n_items, int32_t vacate_first,
+                          Arguments& out) {
+  VASE_TRY(read_request(cuda, params, items, n_items, out));
+  if (vase_policy_evicts(out.params.policy) == 0) return VASE_OK;
+  for (int32_t i = 0; i < n_items; ++i) {
+    const vase_cuda_item& item = out.items[static_cast<size_t>(i)];
+    if (item.layer.n_rows > out.params.budget)
+      VASE_TRY(check_block(item, i, vacate_first, item.layer.n_rows - out.params.budget));
+  }
+  return VASE_OK;
+}
+
 vase_status run_on_device(const vase_cuda& cuda, const Request& request, void* stream) {
   const OnDevice here(cuda.device);
   VASE_TRY(check_cuda(here.error(), "choosing the device"));
@@ -139,16 +152,16 @@ void vase_cuda_destroy(vase_cuda* cuda) {
 
 size_t vase_cuda_bytes(const vase_cuda* cuda) { return cuda != nullptr ? cuda->layout.bytes : 0; }
 
+vase_status vase_cuda_check(const vase_cuda* cuda, const vase_params* params,
+                            const vase_cuda_item* items, int32_t n_items, int32_t vacate_first) {
+  Arguments call;
+  return read_eviction(cuda, params, items, n_items, vacate_first, call);
+}
+
 vase_status vase_cuda_evict(vase_cuda* cuda, const vase_params* params, const vase_cuda_item* items,
                             int32_t n_items, int32_t vacate_first, int32_t* moved, void* stream) {
   Arguments call;
-  VASE_TRY(read_request(cuda, params, items, n_items, call));
-  const bool evicts = vase_policy_evicts(call.params.policy) != 0;
-  for (int32_t i = 0; evicts && i < n_items; ++i) {
-    const vase_cuda_item& item = call.items[static_cast<size_t>(i)];
-    if (item.layer.n_rows > call.params.budget)
-      VASE_TRY(check_block(item, i, vacate_first, item.layer.n_rows - call.params.budget));
-  }
+  VASE_TRY(read_eviction(cuda, params, items, n_items, vacate_first, call));
   Request request{Wish::kEvict, &call.params, call.items};
   request.vacate_first = vacate_first;
   request.moved = moved;

@@ -265,6 +265,27 @@ TEST_F(CudaEvictionTest, TheHandleHoldsWhatWasForetold) {
               static_cast<double>(vase_cuda_bytes(handle.get())), 4e6);
 }
 
+TEST_F(CudaEvictionTest, WhatWouldBeRefusedIsKnownBefore) {
+  RandomLayer random({.n_rows = 320, .type = VASE_F16}, 5);
+  const vase_layer layer = random.view();
+  const DeviceLayer device(layer, layer.n_rows);
+  const Handle handle(Handle::limits_for(layer));
+  const vase_params params = params_for("vase-plus", 256);
+  vase_cuda_item item = device.item();
+  const auto both = [&](int32_t vacate_first) {
+    const vase_status checked = vase_cuda_check(handle.get(), &params, &item, 1, vacate_first);
+    EXPECT_EQ(vase_cuda_evict(handle.get(), &params, &item, 1, vacate_first, nullptr, nullptr),
+              checked);
+    return checked;
+  };
+  EXPECT_EQ(both(300), VASE_INVALID_ARGUMENT) << "64 rows from there are not there";
+  item.n_new = 400;
+  EXPECT_EQ(both(0), VASE_INVALID_ARGUMENT);
+  item.n_new = 0;
+  EXPECT_EQ(both(0), VASE_OK);
+  EXPECT_EQ(vase_cuda_check(nullptr, &params, &item, 1, 0), VASE_INVALID_ARGUMENT);
+}
+
 TEST_F(CudaEvictionTest, SaysThatMemoryIsShort) {
   const vase_cuda_limits limits{sizeof(vase_cuda_limits), 8000, 1, 8, 32, 33000, 4096, 128, 256};
   vase_cuda* cuda = nullptr;

@@ -222,12 +222,26 @@ vase_cuda_item CudaEvictor::describe(const Part &part, size_t index,
   return item;
 }
 
-void CudaEvictor::launch(Part &part, std::span<Eviction *const> group) const {
+std::vector<vase_cuda_item> CudaEvictor::items_of(const Part &part,
+                                                  std::span<Eviction *const> group) const {
   std::vector<vase_cuda_item> items;
   items.reserve(group.size() * part.layers.size());
   for (const Eviction *eviction : group)
     for (size_t index = 0; index < part.layers.size(); ++index)
       items.push_back(describe(part, index, *eviction));
+  return items;
+}
+
+void CudaEvictor::check(std::span<Eviction *const> group) const {
+  for (const auto &part : parts_) {
+    const std::vector<vase_cuda_item> items = items_of(*part, group);
+    check_vase(vase_cuda_check(part->cuda.get(), &group.front()->params, items.data(),
+                               static_cast<int32_t>(items.size()), 0));
+  }
+}
+
+void CudaEvictor::launch(Part &part, std::span<Eviction *const> group) const {
+  const std::vector<vase_cuda_item> items = items_of(part, group);
   const CurrentDevice current(part.device);
   check_vase(vase_cuda_evict(part.cuda.get(), &group.front()->params, items.data(),
                              static_cast<int32_t>(items.size()), 0, part.moved.data(),
@@ -238,7 +252,12 @@ void CudaEvictor::launch(Part &part, std::span<Eviction *const> group) const {
              "reading how many rows moved");
 }
 
-void CudaEvictor::evict_group(std::span<Eviction *const> group, const FreeLabels &free_labels) {
+void CudaEvictor::evict_group(std::span<Eviction *const> all, const FreeLabels &free_labels) {
+  std::vector<Eviction *> group;
+  for (Eviction *eviction : all)
+    if (free_labels(*eviction, eviction->rows->rows() - eviction->params.budget))
+      group.push_back(eviction);
+  if (group.empty()) return;
   for (const auto &part : parts_) launch(*part, group);
   for (const auto &part : parts_) {
     const CurrentDevice current(part->device);
@@ -253,9 +272,8 @@ void CudaEvictor::evict_group(std::span<Eviction *const> group, const FreeLabels
     }
   }
   for (Eviction *eviction : group) {
-    const int32_t freed = eviction->rows->rows() - eviction->params.budget;
-    if (!free_labels(*eviction, freed)) continue;
-    eviction->rows->drop_oldest(freed, eviction->params.recency);
+    eviction->rows->drop_oldest(eviction->rows->rows() - eviction->params.budget,
+                                eviction->params.recency);
     eviction->done = true;
   }
 }
@@ -271,11 +289,16 @@ void CudaEvictor::evict(std::span<Eviction> evictions, const FreeLabels &free_la
     return values_of(a->params) < values_of(b->params);
   };
   std::ranges::stable_sort(todo, less);
-  for (auto first = todo.begin(); first != todo.end();) {
-    const auto end = std::upper_bound(first, todo.end(), *first, less);
-    evict_group({first, end}, free_labels);
-    first = end;
-  }
+  const auto for_groups = [&](const auto &use) {
+    for (auto first = todo.begin(); first != todo.end();) {
+      const auto end = std::upper_bound(first, todo.end(), *first, less);
+      use(std::span<Eviction *const>(first, end));
+      first = end;
+    }
+  };
+  // Choosing and moving are one call here: all that libvase could refuse is asked before.
+  for_groups([&](std::span<Eviction *const> group) { check(group); });
+  for_groups([&](std::span<Eviction *const> group) { evict_group(group, free_labels); });
 }
 
 void CudaEvictor::copy(int32_t from, int32_t to) {

@@ -71,6 +71,9 @@ class CudaEvictor final : public Evictor, private QueryStore {
   size_t heads_of_all_layers() const;
   size_t queries_of_sequence() const;
   vase_cuda_item describe(const Part &part, size_t index, const Eviction &eviction) const;
+  std::vector<vase_cuda_item> items_of(const Part &part, std::span<Eviction *const> group) const;
+  /// Throws Error if libvase will refuse to evict from the group, which shares all parameters.
+  void check(std::span<Eviction *const> group) const;
   void launch(Part &part, std::span<Eviction *const> group) const;
   void evict_group(std::span<Eviction *const> group, const FreeLabels &free_labels);
 

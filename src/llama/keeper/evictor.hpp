@@ -58,9 +58,8 @@ class Evictor {
   /// freed, moves what is kept out of them, and updates `rows`; a sequence within its budget is
   /// left alone. Throws Error if libvase refuses. Where that happens, or `free_labels` says false,
   /// the sequence is as it was: all is chosen before anything is freed or moved. (On a CUDA device,
-  /// where choosing and moving are one call, labels are freed after it. What libvase refuses leaves
-  /// the sequence as it was there, too, where all layers share one shape and device; else earlier
-  /// parts have moved. One whose labels cannot be freed is lost.)
+  /// where choosing and moving are one call, all that libvase could refuse of all layers is asked
+  /// before. If the device itself fails, the sequences of the call are lost.)
   virtual void evict(std::span<Eviction> evictions, const FreeLabels &free_labels) = 0;
 
   /// Gives the sequence `to` what is kept here of the sequence `from`. The caller copies the rows.

@@ -69,8 +69,8 @@ class Keeper {
   int32_t room(int32_t sequence, When when) const;
 
   /// Evicts from those of `sequences` whose time it is. Throws Error if one cannot be evicted from;
-  /// it is as it was then (on a CUDA device: it must be cleared), and so are or are not the others,
-  /// each as a whole.
+  /// it is as it was then (if a CUDA device fails: it must be cleared), and so are or are not the
+  /// others, each as a whole.
   void settle(std::span<const int32_t> sequences, When when);
   /// Call these two around each llama_decode, the second after llama_synchronize. A decode that
   /// failed leaves no token behind. after_decode() throws Error if llama.cpp keeps tokens that are
