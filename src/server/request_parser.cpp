@@ -117,7 +117,8 @@ std::vector<Prompt> prompts_of(const Fields &body, const RequestRules &rules) {
 
 // ---- how it answers -----------------------------------------------------------------------------
 
-// The samplers take 32 bits.
+// The samplers take 32 bits. Seeds of that size stay themselves, and no bit of a larger one is lost
+// on the way.
 std::uint32_t fold(std::int64_t seed) {
   const auto bits = static_cast<std::uint64_t>(seed);
   return static_cast<std::uint32_t>(bits ^ (bits >> 32U));

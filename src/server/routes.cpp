@@ -250,27 +250,27 @@ void Routes::send_whole(const std::shared_ptr<Sending> &sending,
   response.set_content_provider(sending->whole.size(), kJson, provide);
 }
 
+StreamEvent Routes::next_event(Sending &sending) const {
+  Delivery &delivery = sending.delivery;
+  Task &task = delivery.task();
+  const std::optional<Piece> piece =
+      sending.first_piece ? std::exchange(sending.first_piece, std::nullopt) : task.next();
+  if (piece) return {delivery.writer().chunk(*piece), StreamEvent::Then::more};
+  if (task.outcome() == Outcome::completed)
+    return {delivery.writer().last_chunks(), StreamEvent::Then::complete};
+  throw completions_.failure_of(task);
+}
+
 void Routes::stream(const std::shared_ptr<Sending> &sending, httplib::Response &response) const {
   // What goes wrong before the first piece still has its own status.
   sending->first_piece = sending->delivery.task().next();
   if (!sending->first_piece) throw completions_.failure_of(sending->delivery.task());
 
   const auto provide = [this, sending](std::size_t /*offset*/, httplib::DataSink &sink) {
-    Delivery &delivery = sending->delivery;
-    Task &task = delivery.task();
-    const std::optional<Piece> piece =
-        sending->first_piece ? std::exchange(sending->first_piece, std::nullopt) : task.next();
-    std::string event;
-    if (piece) {
-      event = delivery.writer().chunk(*piece);
-    } else if (task.outcome() == Outcome::completed) {
-      event = delivery.writer().last_chunks();
-    } else {
-      event = server_sent_event(completions_.failure_of(task).body());
-    }
-    if (!event.empty() && !sink.write(event.data(), event.size())) return false;
-    if (piece) return true;
-    delivery.complete();
+    const StreamEvent event = event_or_failure([&] { return next_event(*sending); });
+    if (!event.text.empty() && !sink.write(event.text.data(), event.text.size())) return false;
+    if (event.then == StreamEvent::Then::more) return true;
+    if (event.then == StreamEvent::Then::complete) sending->delivery.complete();
     sink.done();
     return true;
   };

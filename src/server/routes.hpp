@@ -14,6 +14,7 @@
 #include "server/completion_service.hpp"
 #include "server/metrics.hpp"
 #include "server/observatory.hpp"
+#include "server/stream_event.hpp"
 
 namespace vase::server {
 
@@ -46,6 +47,8 @@ class Routes {
   void add_completions(httplib::Server &server, const char *path, Api api);
   void complete(Api api, const std::string &body, httplib::Response &response);
   void send_whole(const std::shared_ptr<Sending> &sending, httplib::Response &response) const;
+  /// What a streaming response sends next. Throws what its client is to be told instead.
+  StreamEvent next_event(Sending &sending) const;
   void stream(const std::shared_ptr<Sending> &sending, httplib::Response &response) const;
   void add_models(httplib::Server &server);
   void add_observatory(httplib::Server &server);

