@@ -8,6 +8,7 @@
 #include "contexts.hpp"
 #include "core/rope_rule.hpp"
 #include "core/rows.hpp"
+#include "llama/graph/compatibility.hpp"
 #include "llama/graph/watcher.hpp"
 #include "llama/keeper/host_evictor.hpp"
 #include "llama/owned/batch.hpp"
@@ -240,6 +241,7 @@ TEST(Watcher, SeesTheShapeOfALayer) {
 
 // Where queries are held in memory of their own, only the first step of a graph stops.
 TEST(Watcher, StopsOnlyWhereQueriesWouldBeOverwritten) {
+  if (!compatibility().taps) GTEST_SKIP() << compatibility().why;
   for (const char *architecture : {"llama", "mpt-no-alibi"}) {
     SCOPED_TRACE(architecture);
     const Model model = tiny_model(architecture);
@@ -260,6 +262,7 @@ TEST(Watcher, StopsOnlyWhereQueriesWouldBeOverwritten) {
 
 // A step like the one before runs without the callback, and the same is known of it.
 TEST(Watcher, SleepsWhereNothingIsNew) {
+  if (!compatibility().callback_switch) GTEST_SKIP() << compatibility().why;
   const Model model = tiny_model("llama");
   for (const char *policy : {"vase", "streaming"}) {
     HandDriven awake(model.get(), options_for(policy, 96)),
