@@ -50,5 +50,6 @@ PATH="$venv/bin:$PATH" "$venv/bin/auditwheel" repair --wheel-dir dist "$work"/ra
   die "auditwheel cannot make the wheel one for other machines (whole log: $work/auditwheel.log)"
 }
 wheel=$(sed -n 's/^Fixed-up wheel written to //p' "$work/auditwheel.log")
+"$venv/bin/python" scripts/wheel_licences.py "$wheel" "$work/auditwheel.log" "$(llama_dir)/src" >&2
 say "the wheel is ready: $wheel ($(du -h "$wheel" | cut -f1))"
 echo "$wheel"

@@ -67,9 +67,16 @@ END_OF_PYTHON
 twice=$("$bin/python" -m zipfile --list "$wheel" | grep -E '\.libs/lib(llama|ggml|vase)' || true)
 [[ -z $twice ]] || fail "these are in the wheel twice" "$twice"
 
+package=$(bare "$bin/python" -c 'import vase; print(vase.__path__[0])')
+
+# What it carries comes with its licence: a text for each library of others, and for what was compiled in.
+mapfile -t texts < <(find "$package/.." -path '*vase_kv*.dist-info/licenses/*' -type f -printf '%f\n')
+for text in llama.cpp-LICENSE.txt nanobind.txt nlohmann-json3-dev.txt libcli11-dev.txt 'lib(fmt|edit|hwy|cpp-httplib).*'; do
+  expect "^$text" "$(printf '%s\n' "${texts[@]}")"
+done
+
 # Nothing of this machine is left in it: each library comes from the wheel, or is one of those that every
 # manylinux system has.
-package=$(bare "$bin/python" -c 'import vase; print(vase.__path__[0])')
 mapfile -t files < <(find "$package" "$package/../vase_kv.libs" -type f \( -name '*.so*' -o -path '*/bin/vase' \))
 ((${#files[@]} > 10)) || fail "the wheel holds few libraries" "${files[*]}"
 foreign=$(for file in "${files[@]}"; do ldd "$file"; done | sed -n 's/.*=> \(.*\)/\1/p' | grep -vF "$work/" |
