@@ -251,6 +251,8 @@ void read_cache(const Fields &body, const RequestRules &rules, CompletionRequest
   request.pin_prompt = rules.pin_prompt.value_or(vase_policy_default_pin(request.policy.policy));
   if (fields) read_budget(*fields, rules, request.policy);
   set_pace(rules, request.policy);
+  // Another policy may want a longer recency window than the server's budget holds.
+  if (vase_params_check(&request.policy) != VASE_OK) throw invalid_field("vase", vase_last_error());
   if (!fields) return;
   if (const auto seed = fields->integer("seed", 0, kMaxSeed)) {
     request.policy.seed = static_cast<std::uint64_t>(*seed);

@@ -145,6 +145,10 @@ TEST(ParseRequest, GivesEachPolicyAndBudgetItsOwnPaceUnlessTheServerSetsIt) {
   EXPECT_EQ(wrong_field(R"(,"vase":{"budget":20})", rules), "vase.budget");
   EXPECT_EQ(wrong_field(R"(,"vase":{"policy":"vase","budget":68})", rules), "vase.budget");
 
+  RequestRules small = test_rules();
+  small.policy = vase_params_default(vase_policy_find("vase-plus"), 64);
+  EXPECT_EQ(wrong_field(R"(,"vase":{"policy":"random"})", small), "vase") << "it keeps 64 newest";
+
   rules.policy.recency = 70;
   EXPECT_EQ(parse_chat("", rules).policy.recency, 70);
   rules.recency = 80;
