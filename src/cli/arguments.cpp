@@ -15,7 +15,6 @@
 #include "cli/model_catalogue.hpp"
 #include "cli/policy_list.hpp"
 #include "cli/suggest.hpp"
-#include "engine/lora.hpp"
 #include "engine/machine.hpp"
 
 namespace vase::cli {
@@ -59,6 +58,11 @@ std::string check_cache_type(const std::string &name) {
   std::vector<std::string> names;
   for (const auto &[known, type] : kCacheTypes) names.push_back(known);
   return fmt::format("unknown cache type \"{}\" (known: {})", name, fmt::join(names, ", "));
+}
+
+// A script's variable that is not set must not become the default model.
+std::string check_named(const std::string &name) {
+  return name.empty() ? "the name is empty; leave the option out for the default" : "";
 }
 
 // Rows, a share of the budget, or found from the values: "256", "25%", "auto".
@@ -116,11 +120,13 @@ void ModelArguments::add_to(CLI::App &app) {
   app.add_option("-m,--model", path,
                  "GGUF file, or a name that `vase models` lists (default: SmolLM2-135M-Instruct "
                  "with the reasoner's adapter)")
+      ->check(CLI::Validator(check_named, ""))
       ->group(kModelGroup);
   app.add_flag("--no-reasoner", no_reasoner, "the default model without the reasoner's adapter")
       ->group(kModelGroup);
   app.add_option("--lora", loras, "LoRA adapter, may be given several times")
       ->type_name("FILE")
+      ->check(CLI::Validator(check_named, ""))
       ->allow_extra_args(false)
       ->group(kModelGroup);
   app.add_option("--gpu-layers,--ngl", n_gpu_layers, "layers on the GPU (default: all that fit)")
@@ -140,7 +146,7 @@ std::filesystem::path ModelArguments::file() const {
 }
 
 engine::ModelOptions ModelArguments::options() const {
-  engine::ModelOptions options{.path = file(), .n_gpu_layers = n_gpu_layers};
+  engine::ModelOptions options{.path = file(), .n_gpu_layers = n_gpu_layers, .checked = checked};
   options.progress = [](float) { return !interrupted(); };
   // Adapters that the user names stand in place of the default one.
   if (path.empty() && !no_reasoner && loras.empty())
@@ -156,14 +162,9 @@ llama_model_params ModelArguments::llama_params() const {
 }
 
 MemoryPlanner ModelArguments::planner() const {
-  const engine::ModelOptions files = options();
-  check_model_file(files.path.string());
-  std::vector<std::string> adapters;
-  for (const engine::LoraFile &lora : files.loras) {
-    engine::check_adapter_fits(engine::GgufFile(files.path), engine::GgufFile(lora.path));
-    adapters.push_back(lora.path.string());
-  }
-  return MemoryPlanner(files.path.string(), llama_params(), adapters);
+  const ModelHeader header = engine::read_headers(options());
+  checked = true;
+  return MemoryPlanner(header, llama_params());
 }
 
 void ContextArguments::add_to(CLI::App &app) {

@@ -24,6 +24,7 @@ struct ModelArguments {
   std::vector<std::string> loras;
   std::int32_t n_gpu_layers = -1;  ///< -1: all that fit, as llama.cpp decides
   bool verbose = false;
+  mutable bool checked = false;  ///< planner() has read the files' headers
 
   void add_to(CLI::App &app);
   /// The file to load. Throws Error if a model was named that is not known or not fetched yet, or

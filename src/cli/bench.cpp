@@ -73,9 +73,9 @@ void check_fit(const BenchArguments &arguments, const std::vector<BenchPlan> &pl
   if (arguments.force || !available) return;
   const MemoryPlanner planner = arguments.model.planner();
   for (const BenchPlan &plan : plans) {
-    MemoryPlan all = planner.plan(plan.bounded);
+    MemoryPlan all = planner.plan_total(plan.bounded);
     if (plan.with_plain) {
-      const MemoryPlan plain = planner.plan(plan.plain);
+      const MemoryPlan plain = planner.plan_total(plan.plain);
       all.kv += plain.kv;
       all.compute += plain.compute;
       all.unused_logits += plain.unused_logits;

@@ -107,7 +107,7 @@ eval::EvaluationHost host_of(const EvalArguments &arguments, const engine::Model
   host.system = arguments.system;
   host.make_context = [&arguments, &model, &planner](const BoundedOptions &options) {
     if (!arguments.force) {
-      check_memory(planner.plan(options), memory_for_model(arguments.model.n_gpu_layers),
+      check_memory(planner.plan_total(options), memory_for_model(arguments.model.n_gpu_layers),
                    "--parallel");
     }
     return model.make_context(options);

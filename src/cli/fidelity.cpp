@@ -136,7 +136,8 @@ eval::LaneHost host_of(const FidelityArguments &arguments, const engine::Model &
   host.chunk = arguments.chunk;
   host.make_context = [&](const BoundedOptions &options) {
     if (!arguments.force) {
-      check_memory(planner.plan(options), memory_for_model(arguments.model.n_gpu_layers), "-n");
+      check_memory(planner.plan_total(options), memory_for_model(arguments.model.n_gpu_layers),
+                   "-n");
     }
     return model.make_context(options);
   };

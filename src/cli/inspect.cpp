@@ -124,7 +124,8 @@ BoundedOptions options_of(const InspectArguments &arguments) {
       .context = arguments.context.interruptible()};
   if (arguments.force) return options;
   const MemoryPlanner planner = arguments.model.planner();
-  check_memory(planner.plan(options), memory_for_model(arguments.model.n_gpu_layers), "--budget");
+  check_memory(planner.plan_total(options), memory_for_model(arguments.model.n_gpu_layers),
+               "--budget");
   return options;
 }
 

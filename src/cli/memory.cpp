@@ -14,7 +14,7 @@ void check_memory(const MemoryPlan &plan, std::optional<std::uint64_t> available
   throw Error(fmt::format(
       "this needs {} (weights {}, KV cache {}, evictions {}, compute {}) and {} is "
       "available: choose a smaller {}, or --force",
-      format_bytes(plan.total()), format_bytes(plan.weights + plan.adapters), format_bytes(plan.kv),
+      format_bytes(plan.total()), format_bytes(plan.loaded()), format_bytes(plan.kv),
       format_bytes(plan.queries), format_bytes(plan.compute + plan.structures + plan.unused_logits),
       format_bytes(*available), option));
 }
@@ -24,17 +24,11 @@ std::optional<std::uint64_t> memory_for_model(std::int32_t n_gpu_layers) {
   return engine::available_memory();
 }
 
-FullCacheCost::FullCacheCost(const MemoryPlanner &planner, const BoundedOptions &options) {
-  constexpr std::int64_t kNear = 16384;  // beyond any usual window
-  constexpr std::int64_t kFar = 32768;
-  const auto near = static_cast<double>(planner.full_cache_kv_at(kNear, options));
-  const auto far = static_cast<double>(planner.full_cache_kv_at(kFar, options));
-  per_token_ = (far - near) / (kFar - kNear);
-  fixed_ = near - per_token_ * kNear;
-}
+FullCacheCost::FullCacheCost(const MemoryPlan &plan)
+    : fixed_(plan.kv_windows), per_token_(plan.kv_per_token) {}
 
 std::uint64_t FullCacheCost::at(std::int64_t tokens) const {
-  return static_cast<std::uint64_t>(fixed_ + per_token_ * static_cast<double>(tokens));
+  return fixed_ + static_cast<std::uint64_t>(per_token_ * static_cast<double>(tokens));
 }
 
 }  // namespace vase::cli

@@ -23,13 +23,14 @@ std::optional<std::uint64_t> memory_for_model(std::int32_t n_gpu_layers);
 class FullCacheCost {
  public:
   FullCacheCost() = default;
-  FullCacheCost(const MemoryPlanner &planner, const BoundedOptions &options);
+  /// As a plan for any context of the same model, types and batches says.
+  explicit FullCacheCost(const MemoryPlan &plan);
 
   std::uint64_t at(std::int64_t tokens) const;
 
  private:
   // Layers with a sliding window stop growing; each token adds the same to the others.
-  double fixed_ = 0;
+  std::uint64_t fixed_ = 0;
   double per_token_ = 0;
 };
 

@@ -39,10 +39,6 @@ std::string check_size(const std::string &text) {
   }
 }
 
-// Code that only decoding runs, threads' stacks, samplers: 1 to 4 MiB were measured
-// (bench/planned_memory.py).
-constexpr std::size_t kLater = std::size_t{4} << 20U;
-
 // The two columns of the table.
 struct Plans {
   MemoryPlan bounded;
@@ -72,7 +68,7 @@ MemoryPlan bounded_plan(const MemoryPlanner &planner, const PlanArguments &argum
 }
 
 Plans make_plans(const PlanArguments &arguments) {
-  const std::size_t program = engine::resident_memory() + kLater;
+  const std::size_t program = engine::resident_memory() + engine::code_not_read_yet();
   const MemoryPlanner planner = arguments.model.planner();
   Plans plans{.bounded = bounded_plan(planner, arguments, program), .full = {}, .program = program};
   BoundedOptions full = options_of(arguments);
@@ -96,6 +92,8 @@ std::string as_table(const Plans &plans, const PlanArguments &arguments) {
     table.add({name, format_bytes(bytes(plans.bounded)), format_bytes(bytes(plans.full))});
   };
   row("weights", [](const MemoryPlan &plan) { return plan.weights; });
+  if (plans.bounded.repacked > 0)
+    row("weights repacked", [](const MemoryPlan &plan) { return plan.repacked; });
   if (plans.bounded.adapters > 0)
     row("adapters", [](const MemoryPlan &plan) { return plan.adapters; });
   row("KV cache", [](const MemoryPlan &plan) { return plan.kv; });
@@ -120,6 +118,7 @@ nlohmann::ordered_json as_json(const MemoryPlan &plan, std::size_t program) {
           {"sequences", plan.n_sequences},
           {"cells", plan.cells},
           {"weights_bytes", plan.weights},
+          {"repacked_bytes", plan.repacked},
           {"adapters_bytes", plan.adapters},
           {"kv_bytes", plan.kv},
           {"queries_bytes", plan.queries},
@@ -165,6 +164,10 @@ void add_plan_command(CLI::App &app) {
       ->check(CLI::Validator(check_size, ""));
   command->add_flag("--json", arguments->json, "print JSON");
   arguments->context.add_to(*command);
+  command->footer(
+      "\"resident\" is what will be in memory once a text was read: all lines above it. What "
+      "llama.cpp reserves\nfor the logits of each token of a batch, and nothing touches, stands "
+      "below it; --fit has room for both.");
   command->callback([arguments] { plan(*arguments); });
 }
 

@@ -4,10 +4,10 @@
 
 #include <chrono>
 #include <exception>
-#include <fstream>
 #include <future>
 #include <memory>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <utility>
@@ -21,6 +21,7 @@
 #include "engine/cuda_graphs.hpp"
 #include "engine/log.hpp"
 #include "engine/model.hpp"
+#include "eval/text_file.hpp"
 #include "server/host_names.hpp"
 #include "server/server.hpp"
 
@@ -59,8 +60,7 @@ struct ServeArguments {
 std::vector<std::string> keys_of(const ServeArguments &arguments) {
   std::vector<std::string> keys = arguments.api_keys;
   if (arguments.api_key_file.empty()) return keys;
-  std::ifstream file(arguments.api_key_file);
-  if (!file) throw Error(fmt::format("cannot read {}", arguments.api_key_file));
+  std::istringstream file(eval::read_text_file(arguments.api_key_file));
   for (std::string line; std::getline(file, line);) {
     if (line.ends_with('\r')) line.pop_back();
     if (!line.empty()) keys.push_back(line);
@@ -90,13 +90,8 @@ BoundedOptions bounded_options(const ServeArguments &arguments, const MemoryPlan
   return options;
 }
 
-FullCacheCost cost_of_one_full_cache(const MemoryPlanner &planner, BoundedOptions options) {
-  options.n_sequences = 1;
-  return {planner, options};
-}
-
-server::ServerOptions server_options(ServeArguments &arguments, const engine::Model &model,
-                                     const MemoryPlan &memory, const FullCacheCost &full_cache) {
+server::ServerOptions server_options(ServeArguments &arguments, std::vector<std::string> keys,
+                                     const engine::Model &model, const MemoryPlan &memory) {
   server::ServerOptions options;
   options.port = arguments.port;
   options.model_name =
@@ -114,14 +109,14 @@ server::ServerOptions server_options(ServeArguments &arguments, const engine::Mo
                     .timeout = std::chrono::duration<double>(arguments.timeout)};
   options.patience.write = std::chrono::duration_cast<std::chrono::milliseconds>(
       std::chrono::duration<double>(arguments.write_timeout));
-  options.routes = {.access = {.api_keys = keys_of(arguments),
+  options.routes = {.access = {.api_keys = std::move(keys),
                                .cors_origin = arguments.cors_origin,
                                .host = arguments.host,
                                .allowed_hosts = arguments.allowed_hosts},
                     .web_page = !arguments.no_webui,
                     .max_body = static_cast<std::size_t>(parse_bytes(arguments.max_body))};
   options.memory = memory;
-  options.full_cache_bytes = [full_cache](std::int64_t tokens) {
+  options.full_cache_bytes = [full_cache = FullCacheCost(memory)](std::int64_t tokens) {
     return tokens == 0 ? 0 : full_cache.at(tokens);
   };
   return options;
@@ -131,10 +126,8 @@ server::ServerOptions server_options(ServeArguments &arguments, const engine::Mo
 
 void print_memory(const MemoryPlan &memory, const ServeArguments &arguments) {
   fmt::print(stderr, "vase: weights {} + KV cache {} + evictions {} + compute {} = {} in all\n",
-             format_bytes(memory.weights + memory.adapters), format_bytes(memory.kv),
-             format_bytes(memory.queries),
-             format_bytes(memory.compute + memory.structures + memory.unused_logits),
-             format_bytes(memory.total()));
+             format_bytes(memory.loaded()), format_bytes(memory.kv), format_bytes(memory.queries),
+             format_bytes(memory.compute + memory.structures), format_bytes(memory.total()));
   fmt::print(stderr, "vase: {} slots of {} rows, policy {}\n", memory.n_sequences,
              with_commas(memory.budget > 0 ? memory.budget : memory.cells),
              arguments.policy.policy);
@@ -182,14 +175,13 @@ void serve(ServeArguments arguments) {
                     "each slot holds, and texts may be of any length",
                     vase_policy_name(vase_policy_full()), arguments.policy.policy));
   }
+  std::vector<std::string> keys = keys_of(arguments);  // wrong ones are known before anything loads
   BoundedOptions options;
   MemoryPlan memory;
-  FullCacheCost full_cache;
   {
     const MemoryPlanner planner = arguments.model.planner();
     options = bounded_options(arguments, planner);
-    memory = planner.plan(options);
-    full_cache = cost_of_one_full_cache(planner, options);
+    memory = planner.plan_total(options);
   }
   print_memory(memory, arguments);
   if (!arguments.force) {
@@ -197,7 +189,7 @@ void serve(ServeArguments arguments) {
   }
   const engine::Model model = load(arguments);
   BoundedContext context = make_context(model, options);
-  server::Server server(model, context, server_options(arguments, model, memory, full_cache));
+  server::Server server(model, context, server_options(arguments, std::move(keys), model, memory));
   answer_until_signalled(server, arguments);
 }
 

@@ -80,13 +80,13 @@ BoundedOptions Session::bounded_options() {
   const std::int32_t n_ctx_train = llama_model_n_ctx_train(planner.model());
   options.context.n_ctx = static_cast<std::uint32_t>(arguments_.n_ctx.value_or(n_ctx_train));
 
-  const MemoryPlan plan = planner.plan(options);
+  const MemoryPlan plan = planner.plan_total(options);
   if (!arguments_.force) {
     check_memory(plan, memory_for_model(arguments_.model.n_gpu_layers),
                  arguments_.policy.evicts() ? "--budget" : "-c");
   }
 
-  full_cache_ = FullCacheCost(planner, options);
+  full_cache_ = FullCacheCost(plan);
   return options;
 }
 

@@ -52,7 +52,7 @@ BoundedOptions options_of(const StressArguments &arguments) {
       static_cast<std::uint32_t>(session.n_ctx.value_or(arguments.tokens + kLastAnswer));
   if (session.force) return options;
   const MemoryPlanner planner = session.model.planner();
-  check_memory(planner.plan(options), memory_for_model(session.model.n_gpu_layers),
+  check_memory(planner.plan_total(options), memory_for_model(session.model.n_gpu_layers),
                session.policy.evicts() ? "--budget" : "-c");
   return options;
 }

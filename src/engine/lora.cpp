@@ -12,6 +12,13 @@ namespace {
 constexpr std::string_view kSuffixA = ".lora_a";
 constexpr std::string_view kSuffixB = ".lora_b";
 
+std::string to_string(const TensorShape &shape) {
+  std::string text = fmt::format("{} x {}", shape[0], shape[1]);
+  if (shape[2] > 1 || shape[3] > 1) text += fmt::format(" x {}", shape[2]);
+  if (shape[3] > 1) text += fmt::format(" x {}", shape[3]);
+  return text;
+}
+
 // Shape of the matrix that an adapter's A [in, rank] and B [rank, out] are added to. Those of the
 // token embedding are stored the other way round.
 TensorShape adapted_shape(const std::string &tensor, const TensorShape &a, const TensorShape &b) {
@@ -20,14 +27,14 @@ TensorShape adapted_shape(const std::string &tensor, const TensorShape &a, const
 }
 
 void check_architecture(const GgufFile &base, const GgufFile &adapter) {
-  if (adapter.string("general.type") != "adapter") {
-    throw Error(fmt::format("{} is not a LoRA adapter", adapter.path().string()));
+  if (adapter.type() != "adapter") {
+    throw Error(fmt::format("{} is not a LoRA adapter", adapter.path()));
   }
   const std::string wanted = adapter.string("general.architecture");
   const std::string actual = base.string("general.architecture");
   if (wanted != actual) {
     throw Error(fmt::format("adapter {} is for architecture \"{}\", the model is \"{}\"",
-                            adapter.path().string(), wanted, actual));
+                            adapter.path(), wanted, actual));
   }
 }
 
@@ -36,20 +43,20 @@ void check_tensor(const GgufFile &base, const GgufFile &adapter, const std::stri
   const auto b = adapter.shape(tensor + std::string(kSuffixB));
   if (!a || !b) {
     throw Error(fmt::format("adapter {} is damaged: half of the pair for {} is missing",
-                            adapter.path().string(), tensor));
+                            adapter.path(), tensor));
   }
   const TensorShape wanted = adapted_shape(tensor, *a, *b);
   const auto actual = base.shape(tensor);
   if (!actual) {
-    if (base.is_split()) return;  // in another part; llama.cpp will look there
+    if (base.n_parts() > 1) return;  // in another part; llama.cpp will look there
     throw Error(
         fmt::format("adapter {} does not fit the model: it changes {} ({}), which the model lacks",
-                    adapter.path().string(), tensor, to_string(wanted)));
+                    adapter.path(), tensor, to_string(wanted)));
   }
   if ((*actual)[0] != wanted[0] || (*actual)[1] != wanted[1]) {
     throw Error(
         fmt::format("adapter {} does not fit the model: {} is {} in the adapter, {} in the model",
-                    adapter.path().string(), tensor, to_string(wanted), to_string(*actual)));
+                    adapter.path(), tensor, to_string(wanted), to_string(*actual)));
   }
 }
 
@@ -57,7 +64,8 @@ void check_tensor(const GgufFile &base, const GgufFile &adapter, const std::stri
 
 void check_adapter_fits(const GgufFile &base, const GgufFile &adapter) {
   check_architecture(base, adapter);
-  for (const std::string &name : adapter.tensor_names()) {
+  for (const GgufFile::Tensor &one : adapter.tensors()) {
+    const std::string &name = one.name;
     if (!name.ends_with(kSuffixA) && !name.ends_with(kSuffixB)) continue;
     check_tensor(base, adapter, name.substr(0, name.size() - kSuffixA.size()));
   }

@@ -1,7 +1,7 @@
 // LoRA adapters: does one belong to this base model?
 #pragma once
 
-#include "engine/gguf_file.hpp"
+#include "llama/plan/gguf_file.hpp"
 
 namespace vase::engine {
 

@@ -4,8 +4,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <string>
+#include <system_error>
 #include <thread>
 
 #include "ggml-backend.h"
@@ -18,6 +21,11 @@ std::optional<std::uint64_t> read_number(const char *path) {
   std::uint64_t value = 0;
   if (file >> value) return value;
   return std::nullopt;  // no such file, or "max"
+}
+
+// Of a line of smaps: "Rss:   12 kB".
+std::uint64_t number_in(const std::string &line) {
+  return std::strtoull(line.c_str() + line.find(':') + 1, nullptr, 10);
 }
 
 std::optional<std::uint64_t> kernel_estimate() {
@@ -53,6 +61,29 @@ std::uint64_t resident_memory() {
   std::uint64_t resident = 0;
   if (!(file >> total >> resident)) return 0;
   return resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+std::uint64_t code_not_read_yet() {
+  std::error_code error;
+  const std::string program = std::filesystem::read_symlink("/proc/self/exe", error).string();
+  std::ifstream file("/proc/self/smaps");
+  std::uint64_t kib = 0;
+  bool ours = false;
+  for (std::string line; std::getline(file, line);) {
+    const std::size_t path = line.find('/');
+    if (path != std::string::npos) {
+      const std::string name = line.substr(line.rfind('/') + 1);
+      ours = line.substr(path) == program || name.starts_with("libllama") ||
+             name.starts_with("libggml");
+    } else if (line.find('-') < line.find(' ')) {
+      ours = false;  // the first line of a mapping without a file
+    } else if (ours && line.starts_with("Size:")) {
+      kib += number_in(line);
+    } else if (ours && line.starts_with("Rss:")) {
+      kib -= number_in(line);
+    }
+  }
+  return kib * 1024;
 }
 
 std::uint64_t gpu_memory_in_use() {

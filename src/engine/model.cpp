@@ -5,10 +5,8 @@
 #include <algorithm>
 #include <array>
 
-#include "engine/gguf_file.hpp"
 #include "engine/log.hpp"
 #include "engine/lora.hpp"
-#include "llama/plan/memory_plan.hpp"
 #include "llama/plan/own_memory.hpp"
 
 namespace vase::engine {
@@ -41,20 +39,31 @@ llama_model *load(const ModelOptions &options, bool &stopped) {
 
 }  // namespace
 
+ModelHeader read_headers(const ModelOptions &options) {
+  const std::vector<GgufFile> files = open_model(options.path.string());
+  ModelHeader header = header_of(files);
+  for (const LoraFile &lora : options.loras) {
+    const GgufFile adapter(lora.path.string());
+    check_adapter_fits(files.front(), adapter);
+    header.adapters += adapter.tensor_bytes();
+    header.adapted += static_cast<std::size_t>(adapter.n_tensors()) / 2;  // a pair for each
+  }
+  return header;
+}
+
 Model::Model(const ModelOptions &options) {
-  check_model_file(options.path.string());
+  if (!options.checked) read_headers(options);
   take_log_error();
   bool stopped = false;
   model_.reset(load(options, stopped));
   if (stopped) throw LoadStopped();
   if (!model_) throw Error(fmt::format("cannot load {}{}", options.path.string(), because()));
-  load_adapters(options.loras, options.path);
+  load_adapters(options.loras);
   give_back_freed_memory();
 }
 
-void Model::load_adapters(const std::vector<LoraFile> &loras, const std::filesystem::path &base) {
+void Model::load_adapters(const std::vector<LoraFile> &loras) {
   for (const LoraFile &lora : loras) {
-    check_adapter_fits(GgufFile(base), GgufFile(lora.path));
     take_log_error();
     llama_adapter_lora *adapter = llama_adapter_lora_init(model_.get(), lora.path.c_str());
     if (adapter == nullptr) {

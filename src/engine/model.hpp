@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "llama.h"
+#include "llama/plan/model_header.hpp"
 #include "vase/llama.hpp"
 
 namespace vase::engine {
@@ -25,9 +26,14 @@ struct ModelOptions {
   std::filesystem::path path = {};
   std::vector<LoraFile> loras = {};
   std::int32_t n_gpu_layers = 0;  ///< negative: all
+  bool checked = false;           ///< read_headers() was asked about these files already
   /// Called while the weights load, with 0 to 1. Return false to give up.
   std::function<bool(float)> progress = {};
 };
+
+/// Reads the headers of the model's file and of its adapters, each once. Throws Error if one is
+/// missing, damaged, not what it is given as, or does not belong to the others.
+ModelHeader read_headers(const ModelOptions &options);
 
 /// Thrown by Model if ModelOptions::progress returned false.
 class LoadStopped : public Error {
@@ -62,7 +68,7 @@ class Model {
   std::int32_t n_ctx_train() const { return llama_model_n_ctx_train(model_.get()); }
 
  private:
-  void load_adapters(const std::vector<LoraFile> &loras, const std::filesystem::path &base);
+  void load_adapters(const std::vector<LoraFile> &loras);
 
   struct ModelDeleter {
     void operator()(llama_model *model) const { llama_model_free(model); }

@@ -403,6 +403,22 @@ TEST_F(SessionTest, HelpNamesTheOptionsAsUsersKnowThem) {
   EXPECT_THAT(help.out, Not(HasSubstr("--ngl")));
 }
 
+// A library in the program's way notes what it asks of llama.cpp.
+TEST_F(SessionTest, RunReadsAHeaderOnceForEachUseAndPlansWithOneContext) {
+  const std::string calls = path("calls.txt");
+  ::setenv("LD_PRELOAD", VASE_NOTE_CALLS, 1);
+  ::setenv("VASE_CALLS", calls.c_str(), 1);
+  const Outcome outcome = run_vase(command("run", {"-p", "Once", "-n", "1"}));
+  ::unsetenv("LD_PRELOAD");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  std::ifstream file(calls);
+  if (!file) GTEST_SKIP() << "llama.cpp is not a library of its own here";
+  const std::string noted{std::istreambuf_iterator<char>(file), {}};
+  // Ours, llama.cpp's for the plan, and llama.cpp's to load it.
+  const std::string header = "header " + path("text.gguf") + "\n";
+  EXPECT_EQ(noted, header + header + "context\n" + header + "context\n");
+}
+
 // The model that `make model` fetches, if it was.
 TEST(DefaultModel, KnowsTheCapitalOfFrance) {
   if (!std::filesystem::exists(default_model())) GTEST_SKIP() << "not fetched";

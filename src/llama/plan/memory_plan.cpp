@@ -1,9 +1,11 @@
 #include "llama/plan/memory_plan.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <functional>
 #include <map>
+#include <numeric>
 #include <tuple>
 
 #include "ggml.h"
@@ -81,6 +83,17 @@ size_t tap_bytes(const llama_model *model, const BoundedOptions &options, size_t
          static_cast<size_t>(head_dim(model, "key_length")) * sizeof(float);
 }
 
+// What adapters add to the buffer that a graph computes in; a simulated context has none. Each
+// product holds its input until the adapter has multiplied it, too: a row of the embedding for each
+// token of a ubatch.
+size_t adapter_compute(const llama_model *model, uint32_t n_ubatch) {
+  return size_t{n_ubatch} * static_cast<size_t>(llama_model_n_embd(model)) * sizeof(float);
+}
+
+// The nodes that they add to llama.cpp's graphs: both matrices, two products, a scale and a sum in
+// each of two graphs, the one that is run again and the one that was reserved.
+size_t adapter_nodes(size_t adapted) { return adapted * 6 * 2 * ggml_tensor_overhead(); }
+
 // What the evictor and the query rings will hold, after their constructors.
 size_t eviction_bytes(const llama_model *model, const BoundedOptions &options, size_t cells,
                       size_t layers) {
@@ -152,6 +165,18 @@ int32_t largest(int32_t low, int32_t high, const std::function<bool(int32_t)> &f
 // llama.cpp keeps some 50 bytes a cell beside the cache, also where it only simulates one.
 constexpr uint32_t kMostCells = 1U << 26U;
 
+// `bytes` a token, taken from what llama.cpp rounds to hundredths of a MiB, as the heads' rows of
+// keys and values can add up to.
+double in_whole_rows(const llama_model *model, const llama_context_params &params, double bytes) {
+  const auto unit =
+      static_cast<double>(std::gcd(row_bytes(params.type_k, head_dim(model, "key_length")),
+                                   row_bytes(params.type_v, head_dim(model, "value_length"))));
+  return std::round(bytes / unit) * unit;
+}
+
+// How a plan counts what llama.cpp reserves for logits that nobody asks for.
+enum class Logits { apart, as_compute };
+
 // What llama.cpp says of a context that it would make.
 struct Simulated {
   std::vector<LoggedCache> caches;
@@ -184,31 +209,29 @@ Simulated simulate(llama_model *model, const llama_context_params &params) {
 struct MemoryPlanner::State {
   std::unique_ptr<llama_model, FreeModel> model;
   llama_model_params model_params = llama_model_default_params();
-  size_t host_weights = 0;
-  size_t adapters = 0;
+  ModelHeader header;
   size_t own = 0;  // vocabulary and metadata: what opening the model took
   // By cells, sequences and tokens of a ubatch, so that one shape has one plan although heaps vary
   // a little.
   mutable std::map<std::tuple<uint32_t, uint32_t, uint32_t>, size_t> structures;
 
-  MemoryPlan plan(const BoundedOptions &options) const {
+  MemoryPlan plan(const BoundedOptions &options, Logits logits) const {
     const ContextShape shape = shape_context(model.get(), options);
     MemoryPlan plan;
     plan.budget = shape.evicts ? options.policy.budget : 0;
     plan.n_sequences = options.n_sequences;
     plan.cells = shape.cells;
     plan.weights = llama_model_size(model.get());
-    plan.adapters = adapters;
+    plan.repacked = model_params.use_extra_bufts ? header.repacked : 0;
+    plan.adapters = header.adapters;
 
     const Simulated all = simulate(model.get(), shape.params);
-    llama_context_params with_few_logits = shape.params;
-    with_few_logits.n_outputs_max = shape.params.n_seq_max;
-    const Simulated few = simulate(model.get(), with_few_logits);
-    // On GPUs there is no memory that is reserved and not taken.
-    const size_t on_host = all.compute - std::min(all.compute, all.on_gpus);
-    const size_t few_on_host = few.compute - std::min(few.compute, few.on_gpus);
-    plan.unused_logits = on_host - std::min(on_host, few_on_host);
+    if (logits == Logits::apart) plan.unused_logits = unused_logits(all, shape.params);
     plan.compute = all.compute - plan.unused_logits;
+    if (header.adapted > 0) {
+      plan.compute += adapter_compute(model.get(), shape.params.n_ubatch);
+      plan.structures += adapter_nodes(header.adapted);
+    }
     plan.on_gpus = all.on_gpus;
     plan.structures =
         own + structures
@@ -216,16 +239,24 @@ struct MemoryPlanner::State {
                                all.structures)
                   .first->second;
     const auto cells = static_cast<size_t>(shape.cells);
-    size_t bounded_layers = 0;
+    size_t bounded_layers = 0, bounded_kv = 0;
     for (const LoggedCache &cache : all.caches) {
       plan.kv += cache.bytes;
-      if (cache.cells == shape.cells) bounded_layers += static_cast<size_t>(cache.layers);
+      if (cache.cells != shape.cells) continue;
+      bounded_layers += static_cast<size_t>(cache.layers);
+      bounded_kv += cache.bytes;
     }
+    plan.kv_per_token =
+        in_whole_rows(model.get(), shape.params,
+                      static_cast<double>(bounded_kv) / shape.cells / options.n_sequences);
+    plan.kv_windows = (plan.kv - bounded_kv) / static_cast<size_t>(options.n_sequences);
     if (plan.kv == 0 || plan.compute == 0) {
       plan.exact = false;
       bounded_layers = static_cast<size_t>(llama_model_n_layer(model.get()));
       plan.kv = bounded_layers * static_cast<size_t>(options.n_sequences) *
                 layer_bytes(model.get(), shape.params, cells);
+      plan.kv_per_token =
+          static_cast<double>(bounded_layers * layer_bytes(model.get(), shape.params, 1));
       // Dominated by the logits of a ubatch, with its activations beside them.
       const auto vocab =
           static_cast<size_t>(llama_vocab_n_tokens(llama_model_get_vocab(model.get())));
@@ -236,7 +267,7 @@ struct MemoryPlanner::State {
     if (shape.evicts)
       plan.queries = eviction_bytes(model.get(), options, cells, bounded_layers) + taps;
     const double share = share_on_gpus(model.get(), model_params);
-    plan.on_gpus += share_of(plan.weights - host_weights + plan.adapters, share);
+    plan.on_gpus += share_of(plan.weights - header.host_weights + plan.adapters, share);
     if (shape.params.offload_kqv) plan.on_gpus += share_of(plan.kv, share);
 #ifdef VASE_CUDA
     if (shape.evicts && cache_goes_to_cuda(model.get(), model_params, shape.params)) {
@@ -246,51 +277,59 @@ struct MemoryPlanner::State {
 #endif
     return plan;
   }
+
+  // Of what `all` computes in, what is for logits beyond one token of each sequence at a time.
+  size_t unused_logits(const Simulated &all, llama_context_params params) const {
+    params.n_outputs_max = params.n_seq_max;
+    const Simulated few = simulate(model.get(), params);
+    // On GPUs there is no memory that is reserved and not taken.
+    const size_t on_host = all.compute - std::min(all.compute, all.on_gpus);
+    const size_t few_on_host = few.compute - std::min(few.compute, few.on_gpus);
+    return on_host - std::min(on_host, few_on_host);
+  }
 };
 
-MemoryPlanner::MemoryPlanner(const std::string &path, const llama_model_params &model,
-                             const std::vector<std::string> &adapters)
+MemoryPlanner::MemoryPlanner(const std::string &path, const llama_model_params &model)
+    : MemoryPlanner(header_of(open_model(path)), model) {}
+
+MemoryPlanner::MemoryPlanner(const ModelHeader &header, const llama_model_params &model)
     : state_(std::make_unique<State>()) {
-  check_model_file(path);
   llama_model_params params = model;
   state_->model_params = model;
+  state_->header = header;
   params.no_alloc = true;
   params.load_mode = LLAMA_LOAD_MODE_NONE;
-  for (const std::string &adapter : adapters) state_->adapters += tensor_bytes(adapter);
   const LogCapture log(false);
   const size_t before = resident_without_leftovers();
-  state_->model.reset(llama_model_load_from_file(path.c_str(), params));
-  if (state_->model == nullptr) throw Error("llama.cpp cannot load " + path + log.because());
+  state_->model.reset(llama_model_load_from_file(header.path.c_str(), params));
+  if (state_->model == nullptr) throw Error("llama.cpp cannot load " + header.path + log.because());
   check_model_can_be_bounded(state_->model.get());
   const size_t after = resident_without_leftovers();
   state_->own = after - std::min(before, after);
-  state_->host_weights = host_weights(path);
 }
 MemoryPlanner::~MemoryPlanner() = default;
 MemoryPlanner::MemoryPlanner(MemoryPlanner &&) noexcept = default;
 MemoryPlanner &MemoryPlanner::operator=(MemoryPlanner &&) noexcept = default;
 
 MemoryPlan MemoryPlanner::plan(const BoundedOptions &options) const {
-  return state_->plan(options);
+  return state_->plan(options, Logits::apart);
 }
 
-size_t MemoryPlanner::full_cache_kv_at(int64_t n_tokens, const BoundedOptions &options) const {
-  if (n_tokens < 1 || n_tokens > INT32_MAX)
-    throw Error("a context of " + std::to_string(n_tokens) + " tokens cannot be planned");
-  BoundedOptions full = options;
-  full.policy = vase_params_default(vase_policy_full(), kPublishedBudget);
-  full.context.n_ctx = static_cast<uint32_t>(n_tokens);
-  return state_->plan(full).kv;
+MemoryPlan MemoryPlanner::plan_total(const BoundedOptions &options) const {
+  return state_->plan(options, Logits::as_compute);
 }
 
 MemoryPlan MemoryPlanner::fit(size_t limit, const BoundedOptions &options) const {
   if (options.policy.policy == nullptr || vase_policy_evicts(options.policy.policy) == 0)
     throw Error("only a policy that evicts can be fitted into a memory limit");
-  const auto plan_for = [&](int32_t budget, int32_t n_sequences) {
+  const auto choice_of = [&](int32_t budget, int32_t n_sequences) {
     BoundedOptions choice = options;
     choice.policy = at_budget(options.policy, budget);
     choice.n_sequences = n_sequences;
-    return state_->plan(choice);
+    return choice;
+  };
+  const auto plan_for = [&](int32_t budget, int32_t n_sequences) {
+    return plan_total(choice_of(budget, n_sequences));
   };
   const auto most_sequences = [&](int32_t budget) {
     return largest(1, static_cast<int32_t>(llama_max_parallel_sequences()),
@@ -306,7 +345,8 @@ MemoryPlan MemoryPlanner::fit(size_t limit, const BoundedOptions &options) const
     return Error("nothing fits into " + in_units(limit) + ": budget " + std::to_string(budget) +
                  " with " + std::to_string(n_sequences) +
                  (n_sequences == 1 ? " sequence needs " : " sequences needs ") +
-                 in_units(smallest.total()) + ", " + in_units(smallest.weights) + " of it weights");
+                 in_units(smallest.total()) + ", " + in_units(smallest.loaded()) +
+                 " of it weights");
   };
 
   int32_t budget = policy.budget, n_sequences = options.n_sequences;
@@ -327,7 +367,7 @@ MemoryPlan MemoryPlanner::fit(size_t limit, const BoundedOptions &options) const
       if (budget < least) throw refuse(least, n_sequences);
     }
   }
-  return plan_for(budget, n_sequences);
+  return plan(choice_of(budget, n_sequences));
 }
 
 const llama_model *MemoryPlanner::model() const { return state_->model.get(); }

@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <vector>
 
+#include "llama/plan/model_header.hpp"
 #include "vase/llama.hpp"
 
 namespace vase {
@@ -18,22 +18,27 @@ struct MemoryPlan {
   int32_t n_sequences = 0;  ///< sequences side by side
   int32_t cells = 0;        ///< cells of each sequence's stream, as llama.cpp pads them
   size_t weights = 0;       ///< all tensors of the model
+  size_t repacked = 0;      ///< second copies of weights, as the CPU backend wants them
   size_t adapters = 0;      ///< all tensors of its LoRA adapters
   size_t kv = 0;            ///< KV cache of all sequences, sliding-window layers included
   size_t queries = 0;       ///< captured queries and working memory of evictions
   size_t compute = 0;     ///< llama.cpp's compute and output buffers, with the logits of one token
                           ///< of each sequence at a time
   size_t structures = 0;  ///< what llama.cpp keeps beside these: vocabulary, metadata, graphs,
-                          ///< the cells' positions. Not weights that the CPU backend repacks
+                          ///< the cells' positions
   /// Of the compute buffers, what llama.cpp reserves for logits of every token of a batch; nothing
   /// touches it until somebody wants those.
   size_t unused_logits = 0;
-  size_t on_gpus = 0;  ///< of total(), what lies on GPUs; an estimate if only some layers do
-  bool exact = true;   ///< false: llama.cpp did not say its sizes, so kv is an upper bound
-                       ///< and compute a guess
+  double kv_per_token = 0;  ///< bytes that a token more takes in the cache of plain llama.cpp
+  size_t kv_windows = 0;    ///< of one sequence, what layers with sliding windows take in any cache
+  size_t on_gpus = 0;       ///< of total(), what lies on GPUs; an estimate if only some layers do
+  bool exact = true;        ///< false: llama.cpp did not say its sizes, so kv is an upper bound
+                            ///< and compute a guess
 
+  /// Weights of all kinds.
+  size_t loaded() const { return weights + repacked + adapters; }
   /// What will be in memory once text was read, the program itself not counted.
-  size_t resident() const { return weights + adapters + kv + queries + compute + structures; }
+  size_t resident() const { return loaded() + kv + queries + compute + structures; }
   /// All that is allocated.
   size_t total() const { return resident() + unused_logits; }
 };
@@ -42,21 +47,22 @@ struct MemoryPlan {
 /// weights are not read.
 class MemoryPlanner {
  public:
-  /// Throws Error if `path` is missing, not a GGUF, truncated, or of an architecture that cannot be
-  /// bounded. `model`: device and offloading parameters, as for loading.
-  /// `adapters`: files of LoRA adapters, of which only the size matters here.
+  /// Throws Error if the model is of an architecture that cannot be bounded, or llama.cpp does not
+  /// know it. `model`: device and offloading parameters, as for loading.
+  explicit MemoryPlanner(const ModelHeader &header,
+                         const llama_model_params &model = llama_model_default_params());
+  /// The same for the model at `path`, without adapters. Throws Error as open_model does, too.
   explicit MemoryPlanner(const std::string &path,
-                         const llama_model_params &model = llama_model_default_params(),
-                         const std::vector<std::string> &adapters = {});
+                         const llama_model_params &model = llama_model_default_params());
   ~MemoryPlanner();
   MemoryPlanner(MemoryPlanner &&) noexcept;
   MemoryPlanner &operator=(MemoryPlanner &&) noexcept;
 
   /// The memory of BoundedContext(model, options). Throws Error where that would.
   MemoryPlan plan(const BoundedOptions &options) const;
-
-  /// KV bytes that plain llama.cpp takes for `n_tokens` in each of options.n_sequences.
-  size_t full_cache_kv_at(int64_t n_tokens, const BoundedOptions &options) const;
+  /// The same at half the price, for who asks for the sum: what is reserved for logits and not
+  /// touched counts as compute.
+  MemoryPlan plan_total(const BoundedOptions &options) const;
 
   /// Picks budget and sequences that fit into `limit` bytes, and returns the plan of the choice.
   /// options.policy.budget > 0 or options.n_sequences > 0 are taken as given, what is 0 is chosen:
@@ -75,18 +81,6 @@ class MemoryPlanner {
   struct State;
   std::unique_ptr<State> state_;
 };
-
-/// Checks that `path` is a whole GGUF file: it exists, has the magic and a known version, and holds
-/// all the tensor data that its header announces. Throws Error otherwise. Reads the header alone. A
-/// split model's other files are checked too.
-void check_gguf(const std::string &path);
-
-/// Bytes of all tensors of the GGUF file at `path`, checked as by check_gguf.
-size_t tensor_bytes(const std::string &path);
-
-/// The same, and that the file holds a model: neither an adapter nor another part of one. Throws
-/// Error otherwise.
-void check_model_file(const std::string &path);
 
 }  // namespace vase
 
