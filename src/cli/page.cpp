@@ -35,9 +35,9 @@ struct PageArguments {
   std::optional<std::string> base;
 };
 
-// Everything that was read, sorted by what it is. Evaluations of one model at one temperature and
-// with one type of cache belong together, so that the full cache may be in another file than the
-// policies.
+// Everything that was read, sorted by what it is. Evaluations of one model, with its adapters, at
+// one temperature and with one type of cache belong together, so that the full cache may be in
+// another file than the policies.
 struct Sources {
   std::map<std::string, eval::RunCollection> evaluations;  // by title_of
   std::vector<ordered_json> fidelity;
@@ -54,7 +54,9 @@ std::string name_of(const ordered_json &settings, const std::string &path) {
 
 std::string title_of(const eval::Run &run, const std::string &path) {
   const double temperature = run.settings.value("temperature", 0.0);
-  const std::string name = name_of(run.settings, path);
+  std::string name = name_of(run.settings, path);
+  for (const std::string adapter : run.settings.value("adapters", json::array()))
+    name += " + " + adapter.substr(0, adapter.find(" ("));
   return temperature > 0 ? fmt::format("{}, temperature {:.2g}", name, temperature) : name;
 }
 

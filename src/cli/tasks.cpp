@@ -7,11 +7,13 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "eval/text_file.hpp"
 #include "tasks/grade.hpp"
 #include "tasks/problem_file.hpp"
 #include "tasks/registry.hpp"
@@ -91,12 +93,6 @@ void list() {
   }
 }
 
-std::ifstream open_to_read(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) fail("cannot read " + path);
-  return in;
-}
-
 /// Replies by problem id, from JSON lines with the fields id and reply.
 std::map<std::string, std::string> read_replies(std::istream& in, const std::string& path) {
   std::map<std::string, std::string> replies;
@@ -119,14 +115,14 @@ struct Score {
 };
 
 void grade(const GradeOptions& options) {
-  std::ifstream problem_file = open_to_read(options.problems);
+  std::istringstream problem_file(eval::read_text_file(options.problems));
   std::vector<Problem> problems;
   try {
     problems = tasks::read_problems(problem_file);
   } catch (const std::runtime_error& error) {
     fail(options.problems + ", " + error.what());
   }
-  std::ifstream answer_file = open_to_read(options.answers);
+  std::istringstream answer_file(eval::read_text_file(options.answers));
   const auto replies = read_replies(answer_file, options.answers);
 
   std::map<std::pair<std::string, Tier>, Score> scores;

@@ -80,6 +80,14 @@ void check_same(const std::filesystem::path &path, const json &there, const orde
   }
 }
 
+// What answered in a run, as its settings name it.
+std::string model_of(const json &settings) {
+  std::string model = settings.value("model", "an unnamed model");
+  for (const json &adapter : settings.value("adapters", json::array()))
+    model += " + " + adapter.get<std::string>();
+  return model;
+}
+
 }  // namespace
 
 std::filesystem::path run_path_of(const std::filesystem::path &path) {
@@ -97,6 +105,14 @@ Run read_run(const std::filesystem::path &file_or_folder) {
 }
 
 std::size_t RunCollection::add(Run run) {
+  const std::string model = model_of(run.settings);
+  if (model_.value_or(model) != model) {
+    throw Error(
+        fmt::format("these runs are of two models, whose answers are not to be added up: {} "
+                    "and {}",
+                    *model_, model));
+  }
+  model_ = model;
   // The same settings, question, policy, budget and sample: the same answer.
   const std::string made = run.settings.dump();
   std::size_t twice = 0;

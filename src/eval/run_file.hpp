@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -29,16 +30,19 @@ std::filesystem::path run_path_of(const std::filesystem::path &path);
 /// eval`, or a line but the last is damaged.
 Run read_run(const std::filesystem::path &file_or_folder);
 
-/// The answers of several runs. One that is there twice, as in a copy of a file, counts once.
+/// The answers of several runs of one model. One that is there twice, as in a copy of a file,
+/// counts once.
 class RunCollection {
  public:
-  /// Returns how many of its answers were there already.
+  /// Returns how many of its answers were there already. Throws Error, naming both, if they are of
+  /// another model or with other adapters than those that were added before.
   std::size_t add(Run run);
   const std::vector<Record> &records() const { return records_; }
 
  private:
   std::vector<Record> records_;
   std::set<std::string> seen_;
+  std::optional<std::string> model_;  // with its adapters
 };
 
 class RunFile {

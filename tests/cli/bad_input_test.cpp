@@ -44,6 +44,24 @@ TEST_F(BadInput, OptionUnknownOrWithoutValue) {
   expect_one_line({"run", "-p"}, kWrongUsage, "--prompt");
 }
 
+TEST_F(BadInput, AnEmptyNameIsNoDefault) {
+  for (const char *command :
+       {"run", "chat", "serve", "eval", "fidelity", "bench", "plan", "inspect", "stress"}) {
+    expect_one_line({command, "-m", ""}, kWrongUsage, "--model: the name is empty");
+    expect_one_line({command, "--lora", ""}, kWrongUsage, "--lora: the name is empty");
+  }
+}
+
+TEST_F(BadInput, AFolderIsNoFile) {
+  const std::string problems = file("problems.jsonl", "");
+  for (const auto &[first, second] : {std::pair(folder_, problems), std::pair(problems, folder_)}) {
+    const Outcome outcome = run_vase({"tasks", "grade", first, second});
+    EXPECT_EQ(outcome.exit_code, kFailed);
+    EXPECT_EQ(outcome.err, "vase tasks: " + folder_ + " is a folder, not a file\n");
+  }
+  expect_one_line({"serve", "--api-key-file", folder_}, kFailed, folder_ + " is a folder");
+}
+
 TEST_F(BadInput, PolicyUnknown) {
   expect_one_line({"run", "-p", "x", "--policy", "vsae"}, kWrongUsage,
                   "unknown policy \"vsae\", did you mean \"vase\"?");

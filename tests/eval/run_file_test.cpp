@@ -218,6 +218,19 @@ TEST_F(RunFileTest, AnAnswerThatIsThereTwiceCountsOnce) {
   EXPECT_EQ(runs.records().size(), 2U);
 }
 
+TEST_F(RunFileTest, AnswersOfTwoModelsAreNotAddedUp) {
+  settings_["model"] = "a.gguf (1)";
+  RunFile(path_, settings_).append(record_of("a"));
+  settings_["adapters"] = {"b.gguf (2)"};
+  const std::filesystem::path other = folder_ / "other.jsonl";
+  RunFile(other, settings_).append(record_of("a"));
+  RunCollection runs;
+  runs.add(read_run(path_));
+  EXPECT_THAT(error_of([&] { runs.add(read_run(other)); }),
+              HasSubstr("a.gguf (1) and a.gguf (1) + b.gguf (2)"));
+  EXPECT_EQ(runs.records().size(), 1U);
+}
+
 TEST_F(RunFileTest, SaysWhatCannotBeWritten) {
   EXPECT_THAT(error_of([&] { RunFile("/proc/none/run.jsonl", settings_); }),
               HasSubstr("cannot write /proc/none/run.jsonl"));
