@@ -90,9 +90,13 @@ size_t adapter_compute(const llama_model *model, uint32_t n_ubatch) {
   return size_t{n_ubatch} * static_cast<size_t>(llama_model_n_embd(model)) * sizeof(float);
 }
 
-// The nodes that they add to llama.cpp's graphs: both matrices, two products, a scale and a sum in
-// each of two graphs, the one that is run again and the one that was reserved.
-size_t adapter_nodes(size_t adapted) { return adapted * 6 * 2 * ggml_tensor_overhead(); }
+// What they add to llama.cpp's two graphs, the one that is run again and the one that was reserved:
+// both matrices, two products, a scale and a sum, and of each the node and an entry about as large
+// in the allocator's tables (the places of a node and of all its sources).
+size_t adapter_nodes(size_t adapted) {
+  constexpr size_t kNodes = 6, kGraphs = 2, kRecords = 2;
+  return adapted * kNodes * kGraphs * kRecords * ggml_tensor_overhead();
+}
 
 // What the evictor and the query rings will hold, after their constructors.
 size_t eviction_bytes(const llama_model *model, const BoundedOptions &options, size_t cells,
