@@ -360,8 +360,8 @@ nlohmann::json measure_batch(int32_t batch, int32_t turn, vase_type type, double
 int main(int argc, char** argv) {
   std::vector<const char*> policies(argv + 1, argv + argc);
   if (policies.empty())
-    policies = {"vase",   "vase-plus", "vase-cur",    "snapkv",     "rkv",
-                "random", "streaming", "evict-large", "attn-random"};
+    policies = {"vase",    "vase-plus", "vase-cur",  "snapkv",      "rkv",
+                "keydiff", "random",    "streaming", "evict-large", "attn-random"};
   try {
     for (const char* policy : policies)
       if (vase_policy_find(policy) == nullptr)

@@ -108,6 +108,7 @@ bench::Work work_of(const std::string& policy, const Size& size, const vase_para
   if (policy == "vase") return {attention, 2 * bytes};
   if (policy == "snapkv") return {attention, bytes};
   if (policy == "rkv") return {attention + 6.0 * rows * dim, bytes};
+  if (policy == "keydiff") return {6.0 * rows * dim, bytes};
   if (policy == "vase-plus") return {2 * 2.0 * rows * dim * dim, 2 * bytes};
   if (policy == "vase-cur") return {2 * 2.0 * rows * dim * 20, 2 * bytes};
   return {0, 0};
@@ -157,7 +158,7 @@ void add(const char* policy, const Size& size, int threads) {
 int main(int argc, char** argv) {
   for (const int threads : {1, 2})
     for (const char* policy :
-         {"vase", "vase-plus", "snapkv", "vase-cur", "rkv", "random", "streaming"})
+         {"vase", "vase-plus", "snapkv", "vase-cur", "rkv", "keydiff", "random", "streaming"})
       add(policy, {}, threads);
   for (const vase_type type : {VASE_F16, VASE_Q8_0})
     for (const int32_t dim : {64, 128})

@@ -59,6 +59,7 @@ struct Candidates {
       case DeviceScore::kAge:
         return static_cast<float>(i) / static_cast<float>(n);
       case DeviceScore::kValueRange:
+      case DeviceScore::kKeyDiff:
         return second[order[i]];
       case DeviceScore::kAttention:
         return pooled(i);

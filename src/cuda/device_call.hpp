@@ -109,7 +109,7 @@ struct Scratch {
   int32_t* segments;  ///< [2][units]: where the rows of a unit begin and end in the above
   int32_t* age;       ///< by row: place in the order
   float* first;       ///< by row: attention, the keys' part of CUR's leverage, or novelty
-  float* second;      ///< by row: value ranges, redundancy, the values' part
+  float* second;      ///< by row: value ranges, redundancy, KeyDiff's score, the values' part
   uint64_t* ranking;  ///< by age: sort keys of a choice; before it see upright_squares()
   uint8_t* chosen;    ///< by age: 1 for rows that stay
   uint8_t* keep;      ///< by row: the outcome

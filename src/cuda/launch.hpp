@@ -41,7 +41,9 @@ void value_ranges(const DeviceCall& call, const Scratch& scratch, cudaStream_t s
 
 // redundancy.cu: scratch.second = mean cosine similarity to the other candidates.
 void similarities(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
-/// Parts that the rows are split into for it, and for the mean of values.
+/// scratch.second = minus the cosine to the mean of all unit keys.
+void key_differences(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
+/// Parts that the rows are split into for these, and for the mean of values.
 int32_t row_splits(int32_t n_rows);
 
 // centre.cu: scratch.centres = means of some candidates' keys before RoPE.

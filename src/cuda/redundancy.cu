@@ -1,5 +1,6 @@
-// Mean cosine similarity of each candidate's key to the other candidates (R-KV), through the sum of
-// the unit keys as score/redundancy.cpp has it: linear in the rows. A warp takes a row.
+// Cosines of each candidate's key, through the sum of unit keys: its mean cosine to the other
+// candidates as score/redundancy.cpp has it (R-KV), and its cosine to the mean of all unit keys as
+// score/key_difference.cpp has it (KeyDiff). Linear in the rows. A warp takes a row.
 #include "cuda/launch.hpp"
 #include "cuda/warp_rows.cuh"
 
@@ -16,6 +17,11 @@ __device__ inline float* squares(const DeviceCall& call, const Scratch& scratch,
   return inverse_norms(call, scratch, unit) + call.row_capacity;
 }
 
+/// Rows whose unit keys are summed up, by age from the oldest.
+__device__ inline int rows_of_sum(const DeviceCall& call, const DeviceItem& item) {
+  return call.recipe.score == DeviceScore::kKeyDiff ? item.n_rows : candidates_of(call, item);
+}
+
 /// Norms, and the sum of the unit keys of a split but the spoilt ones. Grid: (splits, units).
 template <vase_type T>
 __global__ __launch_bounds__(kThreads) void sum_unit_keys(DeviceCall call, Scratch scratch) {
@@ -23,7 +29,7 @@ __global__ __launch_bounds__(kThreads) void sum_unit_keys(DeviceCall call, Scrat
   const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
   const DeviceItem& item = call.items[unit / call.n_heads];
   if (item.active == 0) return;
-  const int candidates = candidates_of(call, item);
+  const int summed = rows_of_sum(call, item);
   const int32_t* age = scratch.age + int64_t{unit} * call.row_capacity;
 
   float sum[kSegment] = {};
@@ -38,7 +44,7 @@ __global__ __launch_bounds__(kThreads) void sum_unit_keys(DeviceCall call, Scrat
                                 inverse_norms(call, scratch, unit)[row] = inverse_norm;
                                 squares(call, scratch, unit)[row] = square;
                               }
-                              if (age[row] >= candidates || !isfinite(square)) return;
+                              if (age[row] >= summed || !isfinite(square)) return;
 #pragma unroll
                               for (int d = 0; d < kSegment; ++d)
                                 sum[d] = fmaf(inverse_norm, x[d], sum[d]);
@@ -73,12 +79,47 @@ __global__ __launch_bounds__(kThreads) void similarities_kernel(DeviceCall call,
       });
 }
 
+/// The squared length of the vector whose element threadIdx.x is x, for all threads.
+__device__ inline float block_square(float x) {
+  __shared__ float parts[kWarps];
+  const int thread = static_cast<int>(threadIdx.x);
+  const float part = warp_sum(x * x);
+  if (thread % kWarpLanes == 0) parts[thread / kWarpLanes] = part;
+  __syncthreads();
+  float square = 0;
+  for (const float p : parts) square += p;
+  return square;
+}
+
+/// Grid: (splits, units).
 template <vase_type T>
-void launch(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
-  const dim3 grid(static_cast<unsigned>(row_splits(call.most_rows)),
-                  static_cast<unsigned>(call.units()));
-  sum_unit_keys<T><<<grid, kThreads, 0, stream>>>(call, scratch);
-  similarities_kernel<T><<<grid, kThreads, 0, stream>>>(call, scratch);
+__global__ __launch_bounds__(kThreads) void key_differences_kernel(DeviceCall call,
+                                                                   Scratch scratch) {
+  __shared__ float anchor[kMostDim];
+  const int unit = static_cast<int>(blockIdx.y), head = unit % call.n_heads;
+  const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
+  const DeviceItem& item = call.items[unit / call.n_heads];
+  if (item.active == 0) return;
+
+  const float element = split_total(scratch, unit, threadIdx.x);
+  anchor[threadIdx.x] = element / (sqrtf(block_square(element)) + 1e-8f);
+  __syncthreads();
+
+  for_split_rows<T, kWarps>(item, item.keys, call.keys, head,
+                            [&](int row, const float(&x)[kSegment]) {
+                              float dot = 0;
+#pragma unroll
+                              for (int d = 0; d < kSegment; ++d)
+                                dot = fmaf(x[d], anchor[lane * kSegment + d], dot);
+                              dot = warp_sum(dot);
+                              if (lane == 0)
+                                scratch.second[int64_t{unit} * call.row_capacity + row] =
+                                    -dot * inverse_norms(call, scratch, unit)[row];
+                            });
+}
+
+dim3 grid_of(const DeviceCall& call) {
+  return {static_cast<unsigned>(row_splits(call.most_rows)), static_cast<unsigned>(call.units())};
 }
 
 }  // namespace
@@ -88,7 +129,17 @@ static_assert(kThreads == kMostDim, "a thread for each element of the sum");
 int32_t row_splits(int32_t n_rows) { return divide_up(n_rows, kSplitRows); }
 
 void similarities(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
-  with_type(call.keys.type, [&]<vase_type T>() { launch<T>(call, scratch, stream); });
+  with_type(call.keys.type, [&]<vase_type T>() {
+    sum_unit_keys<T><<<grid_of(call), kThreads, 0, stream>>>(call, scratch);
+    similarities_kernel<T><<<grid_of(call), kThreads, 0, stream>>>(call, scratch);
+  });
+}
+
+void key_differences(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
+  with_type(call.keys.type, [&]<vase_type T>() {
+    sum_unit_keys<T><<<grid_of(call), kThreads, 0, stream>>>(call, scratch);
+    key_differences_kernel<T><<<grid_of(call), kThreads, 0, stream>>>(call, scratch);
+  });
 }
 
 }  // namespace vase::cuda

@@ -174,6 +174,7 @@ void score(const DeviceCall& call, const Step& step) {
   }
   if (call.ranges()) step("ranges", value_ranges);
   if (call.recipe.score == DeviceScore::kRedundancy) step("similarities", similarities);
+  if (call.recipe.score == DeviceScore::kKeyDiff) step("key_differences", key_differences);
   if (call.recipe.score == DeviceScore::kLeverage) step("energies", projected_energies);
   if (call.recipe.score == DeviceScore::kNovelty) {
     step("novelty", novelties);

@@ -8,6 +8,7 @@
   POLICY(vase_cur)            \
   POLICY(snapkv)              \
   POLICY(rkv)                 \
+  POLICY(keydiff)             \
   POLICY(streaming)           \
   POLICY(random)              \
   POLICY(evict_large)         \

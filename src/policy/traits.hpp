@@ -33,6 +33,7 @@ enum class DeviceScore : int32_t {
   kRedundancy,  ///< R-KV: attention against redundancy
   kLeverage,    ///< CUR
   kNovelty,     ///< novelty of the key, times distance of the value from the mean
+  kKeyDiff,     ///< how little the key looks like the mean of all unit keys
 };
 
 /// Parameters that only some policies look at, as bits. All that evict look at budget, recency

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "score/spoilt_rows.hpp"
+#include "score/unit_keys.hpp"
 
 namespace vase {
 namespace {
@@ -35,7 +36,7 @@ void redundancy(DenseRows keys, const Kernels& kernels, Arena& arena, std::span<
   const std::span<float> unit_sum = arena.take<float>(static_cast<size_t>(keys.stride));
 
   kernels.dots(keys, keys.data, keys.stride, squares.data());
-  for (size_t i = 0; i < n; ++i) inverse_norms[i] = 1.0f / (std::sqrt(squares[i]) + 1e-8f);
+  std::transform(squares.begin(), squares.end(), inverse_norms.begin(), inverse_norm);
   replace_spoilt(keys, kernels, 0.0f, [&](int32_t i) {
     const auto row = static_cast<size_t>(i);
     squares[row] = kSpoilt;

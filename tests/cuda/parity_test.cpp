@@ -27,6 +27,7 @@ class CudaParityTest : public ::testing::TestWithParam<const char*> {
     const fs::path file = folder / (std::string(GetParam()) + ".npz");
     ASSERT_TRUE(fs::exists(file)) << file << " is not there";
     arrays_ = testing::read_npz(file.string());
+    arrays_.merge(testing::read_npz(file.parent_path() / "rivals" / file.filename()));
     const auto& shape = arrays_.at("K").shape;
     layer_.n_rows = static_cast<int32_t>(shape[0]);
     layer_.n_heads = static_cast<int32_t>(shape[1]);
@@ -88,6 +89,12 @@ TEST_P(CudaParityTest, EvictLarge) {
   vase_params p = params("evict-large");
   p.sinks = 0;
   expect_kept(p, device_->item(), "evict_large_range");
+}
+
+TEST_P(CudaParityTest, KeyDiff) {
+  vase_params p = testing::params_for("keydiff", static_cast<int32_t>(scalar("budget")));
+  p.sinks = p.recency = 0;
+  expect_kept(p, device_->item(), "keydiff");
 }
 
 TEST_P(CudaParityTest, VaseWeights) {

@@ -23,10 +23,12 @@ inline double near_tie(const vase_params& params) {
   return rounded ? kRoundedNearTie : kNearTie;
 }
 
-/// R-KV subtracts numbers of the order of 1 / n from each other: what is lost of those does not
-/// shrink with the outcome.
+/// R-KV subtracts numbers of the order of 1 / n from each other, and the terms of a cosine cancel:
+/// what is lost of those does not shrink with the outcome.
 inline double cancellation(const vase_params& params, const vase_layer& layer) {
-  return std::string_view(vase_policy_name(params.policy)) == "rkv" ? 1e-5 / layer.n_rows : 0;
+  const std::string_view policy = vase_policy_name(params.policy);
+  if (policy == "keydiff") return 1e-6;
+  return policy == "rkv" ? 1e-5 / layer.n_rows : 0;
 }
 
 /// How many heads were compared and how many of them differ, by near-ties.

@@ -73,7 +73,7 @@ TEST_P(CudaPolicy, KeepsWhatTheCpuKeeps) {
 // ties, and a GPU rounds one token differently in batches of one and of two.
 INSTANTIATE_TEST_SUITE_P(Policies, CudaPolicy,
                          testing::Values("vase", "vase-plus", "vase-cur", "snapkv", "rkv",
-                                         "streaming", "random", "attn-random"));
+                                         "keydiff", "streaming", "random", "attn-random"));
 
 // llama.cpp rotates the rows of quantised caches, which the ranges must not show: on a GPU as
 // little as on a CPU.

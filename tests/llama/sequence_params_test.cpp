@@ -31,7 +31,7 @@ TEST(SequenceParams, AreThoseOfTheContextUntilSet) {
 TEST(SequenceParams, GiveWhatAContextOfTheirOwnGives) {
   const Model model = tiny_model("llama");
   for (const char *policy :
-       {"vase", "vase-plus", "snapkv", "rkv", "vase-cur", "random", "streaming"}) {
+       {"vase", "vase-plus", "snapkv", "rkv", "keydiff", "vase-cur", "random", "streaming"}) {
     // The same cells, so that prompts fill them alike.
     BoundedOptions own = options_for(policy, 224);
     BoundedContext expected(model.get(), own);

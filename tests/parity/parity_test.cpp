@@ -1,6 +1,7 @@
-// The published code's outcomes on stored inputs (its EvictLayer, one call a mode), against ours.
-// Its modes take the first rows of the cache for sinks only where their name says so, and protect
-// n_protect rows; everything else is as published.
+// The outcomes of published code on stored inputs, against ours: VaSE's (its EvictLayer, one call a
+// mode), and that of the other policies' authors where it has none. The modes of VaSE's code take
+// the first rows of the cache for sinks only where their name says so, and protect n_protect rows;
+// everything else is as published.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -24,6 +25,7 @@ class ParityTest : public ::testing::TestWithParam<const char*> {
     const fs::path file = fs::path(VASE_PARITY_FOLDER) / (std::string(GetParam()) + ".npz");
     ASSERT_TRUE(fs::exists(file)) << file << " is not there";
     arrays_ = testing::read_npz(file.string());
+    arrays_.merge(testing::read_npz(file.parent_path() / "rivals" / file.filename()));
     const auto& shape = arrays_.at("K").shape;
     n_ = static_cast<int32_t>(shape[0]);
     heads_ = static_cast<int32_t>(shape[1]);
@@ -129,6 +131,16 @@ TEST_P(ParityTest, EvictLarge) {
   vase_params p = params("evict-large");
   p.sinks = 0;
   expect_kept(p, "evict_large_range");
+}
+
+TEST_P(ParityTest, KeyDiff) {
+  vase_params p = testing::params_for("keydiff", static_cast<int32_t>(scalar("budget")));
+  p.sinks = p.recency = 0;
+  expect_kept(p, "keydiff");
+  const std::vector<float> ours = testing::scores(p, layer_);
+  const std::vector<float>& published = arrays_.at("keydiff.scores").data;
+  ASSERT_EQ(ours.size(), published.size());
+  for (size_t i = 0; i < ours.size(); ++i) EXPECT_NEAR(ours[i], published[i], 1e-6f) << "row " << i;
 }
 
 TEST_P(ParityTest, VaseWeights) { expect_weights(params("vase"), "range_sink_sample_attn"); }

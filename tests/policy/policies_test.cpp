@@ -53,7 +53,7 @@ class PoliciesTest : public ::testing::Test {
 TEST_F(PoliciesTest, TheRegistryFindsEachByName) {
   for (const Policy* policy : all_policies()) EXPECT_EQ(find_policy(policy->name()), policy);
   EXPECT_EQ(find_policy("vas"), nullptr);
-  EXPECT_EQ(all_policies().size(), 10u);
+  EXPECT_EQ(all_policies().size(), 11u);
 }
 
 TEST_F(PoliciesTest, VaseProtectsTheWidestValuesWithTheSinksAmongThem) {
@@ -183,6 +183,19 @@ TEST_F(PoliciesTest, VasePlusLooksAtKeysAndValues) {
   values_alone.keys = layer_.values;
   EXPECT_NE(select(params, keys_alone), both);
   EXPECT_NE(select(params, values_alone), both);
+}
+
+TEST_F(PoliciesTest, KeyDiffGivesUpTheDirectionOfMostKeys) {
+  // All keys but every eighth lie along one direction, so the mean does.
+  const auto usual = [](int32_t i) { return i % 8 != 0; };
+  Directions rows([&](int32_t i) { return usual(i) ? 0 : 1 + i / 8 % 63; });
+  for (int32_t i = 0; i < kRows; ++i) rows.row(i)[0] = std::abs(rows.row(i)[0]);
+  const vase_params params = params_for("keydiff", 150);
+  const std::vector<uint8_t> keep = select(params, rows.layer());
+  for (int32_t i = params.sinks; i < kRows - params.recency; ++i)
+    if (!usual(i)) {
+      EXPECT_EQ(keep[static_cast<size_t>(i)], 1) << "row " << i;
+    }
 }
 
 TEST_F(PoliciesTest, SnapKvKeepsTheHighestWeights) {

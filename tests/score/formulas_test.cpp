@@ -9,6 +9,7 @@
 #include "score/attention.hpp"
 #include "score/cur.hpp"
 #include "score/head_of.hpp"
+#include "score/key_difference.hpp"
 #include "score/redundancy.hpp"
 #include "score/value_range.hpp"
 
@@ -104,6 +105,27 @@ TEST_P(FormulasTest, Redundancy) {
   softmax(expected);
   for (size_t i = 0; i < found.size(); ++i)
     ASSERT_NEAR(static_cast<double>(found[i]), expected[i], 1e-5 * expected[i]) << "row " << i;
+}
+
+TEST_P(FormulasTest, KeyDifference) {
+  // The newest rows are no candidates, but count in the mean.
+  constexpr size_t kRecent = 20;
+  Head head = head_;
+  const size_t n = head.cells.size() - kRecent;
+  head.recent_cells = head.cells.subspan(n);
+  head.rows = head.rows.first(n);
+  head.cells = head.cells.first(n);
+  const auto found =
+      run(head, key_difference_bytes(layer_),
+          [&](Arena& arena, std::span<float> out) { key_difference(head, kernels_, arena, out); });
+  const Matrix keys = head_of_.matrix(layer_.keys);
+  std::vector<double> mean(keys[0].size());
+  for (const auto& key : keys)
+    for (size_t d = 0; d < mean.size(); ++d) mean[d] += key[d] / std::sqrt(dot(key, key));
+  for (size_t i = 0; i < found.size(); ++i) {
+    const double cosine = dot(keys[i], mean) / std::sqrt(dot(keys[i], keys[i]) * dot(mean, mean));
+    ASSERT_NEAR(static_cast<double>(found[i]), -cosine, 2e-6) << "row " << i;
+  }
 }
 
 TEST_P(FormulasTest, CurWithAGivenProjection) {

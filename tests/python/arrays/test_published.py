@@ -1,4 +1,4 @@
-"""The published code's outcomes on stored inputs (its EvictLayer, one call a mode), through the Python interface. The draws are
+"""The outcomes of published code on stored inputs (tests/parity/data/README.md), through the Python interface. The draws are
 compared in C++ (tests/parity); here is what has one right answer."""
 
 from pathlib import Path
@@ -14,7 +14,8 @@ assert len(FILES) == 4
 
 @pytest.fixture(params=FILES, ids=lambda path: path.stem)
 def case(request):
-    return np.load(request.param)
+    rivals = request.param.parent / "rivals" / request.param.name
+    return {**np.load(request.param), **np.load(rivals)}
 
 
 def arguments(case, policy="vase"):
@@ -40,6 +41,13 @@ def test_kept_rows(case, mode, policy, options):
     gauss = case[f"{mode}.G"] if policy == "vase-cur" else None
     mask = vase.select(case["K"], case["V"], case["Q"], policy, gauss=gauss, **arguments(case, policy), **options)
     assert (mask == case[f"{mode}.kept"]).all()
+
+
+def test_keydiff(case):
+    arguments = (case["K"], case["V"], None, "keydiff")
+    options = {"budget": int(case["budget"]), "recency": 0, "sinks": 0}
+    assert (vase.select(*arguments, **options) == case["keydiff.kept"]).all()
+    np.testing.assert_allclose(vase.scores(*arguments, **options), case["keydiff.scores"], atol=1e-6)
 
 
 @pytest.mark.parametrize(("mode", "options"), [("range_sink_sample_attn", {}), ("attn_sample", {"sinks": 0, "protect": 0})])

@@ -18,7 +18,7 @@ def filled(policy="vase", lengths=(60,), tokens=30, **options):
     return cache
 
 
-@pytest.mark.parametrize("policy", ["vase", "vase-plus", "vase-cur", "snapkv", "rkv", "streaming", "random", "evict-large", "attn-random"])
+@pytest.mark.parametrize("policy", ["vase", "vase-plus", "vase-cur", "snapkv", "rkv", "keydiff", "streaming", "random", "evict-large", "attn-random"])
 def test_every_policy_bounds_the_rows_and_keeps_sinks_and_newest(policy):
     cache = filled(policy)
     tokens, rows, evictions = cache.statistics()
