@@ -360,7 +360,7 @@ nlohmann::json measure_batch(int32_t batch, int32_t turn, vase_type type, double
 int main(int argc, char** argv) {
   std::vector<const char*> policies(argv + 1, argv + argc);
   if (policies.empty())
-    policies = {"vase",    "vase-plus", "vase-cur",  "snapkv",      "rkv",
+    policies = {"vase",    "vase-plus", "vase-cur",  "snapkv",      "rkv",        "h2o",
                 "keydiff", "random",    "streaming", "evict-large", "attn-random"};
   try {
     for (const char* policy : policies)

@@ -106,7 +106,7 @@ bench::Work work_of(const std::string& policy, const Size& size, const vase_para
                dim = size.dim, bytes = rows * static_cast<double>(size.row_bytes());
   const double attention = 2.0 * candidates * dim * kQueryHeads * kQueries;
   if (policy == "vase") return {attention, 2 * bytes};
-  if (policy == "snapkv") return {attention, bytes};
+  if (policy == "snapkv" || policy == "h2o") return {attention, bytes};
   if (policy == "rkv") return {attention + 6.0 * rows * dim, bytes};
   if (policy == "keydiff") return {6.0 * rows * dim, bytes};
   if (policy == "vase-plus") return {2 * 2.0 * rows * dim * dim, 2 * bytes};
@@ -157,8 +157,8 @@ void add(const char* policy, const Size& size, int threads) {
 
 int main(int argc, char** argv) {
   for (const int threads : {1, 2})
-    for (const char* policy :
-         {"vase", "vase-plus", "snapkv", "vase-cur", "rkv", "keydiff", "random", "streaming"})
+    for (const char* policy : {"vase", "vase-plus", "snapkv", "vase-cur", "rkv", "h2o", "keydiff",
+                               "random", "streaming"})
       add(policy, {}, threads);
   for (const vase_type type : {VASE_F16, VASE_Q8_0})
     for (const int32_t dim : {64, 128})

@@ -58,7 +58,7 @@ typedef struct vase_cuda_item {
 
   /* As in vase.h, except: keys.data, values.data, rope.frequencies, queries and gauss are device
      pointers; cells is a host pointer, read before the call returns (items of one sequence share
-     the array); positions must be NULL, the field below takes its place. */
+     the array); positions and sums must be NULL, the fields below take their place. */
   vase_layer layer;
 
   /* Bytes from query head to query head and from token to token of layer.queries, multiples of 4.
@@ -73,6 +73,11 @@ typedef struct vase_cuda_item {
      by the moves. NULL: row i stands for token i. */
   int32_t *positions;
   int64_t position_stride; /* elements from head to head: the cells there are */
+
+  /* On the device, by cell as positions: what a policy with vase_policy_sums_up() has found of each
+     row so far. Selections and evictions add what they find; new rows (n_new) start with 0; moves
+     take them along whatever the policy. NULL: nothing was found so far, and nothing is kept. */
+  float *sums;
 
   /* The last n_new rows (in the order of `cells`) are new: they stand for the tokens new_position,
      new_position + 1, ... in all heads. Written to `positions` before anything else, so the caller

@@ -93,6 +93,9 @@ VASE_API int32_t vase_policy_uses_rope(const vase_policy *policy);
 /** 1 if the policy protects the rows of the widest value ranges from its choice: as many as
  * vase_protected() says. */
 VASE_API int32_t vase_policy_protects_widest(const vase_policy *policy);
+/** 1 if the policy adds up what it finds of each row from eviction to eviction, in
+ * `vase_layer.sums`. */
+VASE_API int32_t vase_policy_sums_up(const vase_policy *policy);
 /** 1 if the policy is there to show what a part of another one is worth. */
 VASE_API int32_t vase_policy_is_ablation(const vase_policy *policy);
 /** 1 if the policy looks at the field of vase_params called `parameter` ("lambda", "protect", ...),
@@ -213,6 +216,11 @@ typedef struct vase_layer {
   uint32_t sequence;
   uint32_t eviction;
   uint32_t layer;
+
+  /* [n_heads][n_rows]: what a policy with vase_policy_sums_up() has found of each row so far, 0 for
+     a new one. vase_select adds what it finds, vase_scores only looks, vase_compact moves them with
+     the rows. NULL: nothing was found so far, and nothing is kept. Others do not look at it. */
+  float *sums;
 } vase_layer;
 
 /** Bytes that vase_select and vase_scores need for one call on any range of heads of `layer`. 0 if
@@ -262,7 +270,8 @@ VASE_API vase_status vase_protected(const vase_params *params, const vase_layer 
  *  Let m be the number of rows that each head gives up by `keep`. Rows [vacate_first, vacate_first
  * + m) become free: every kept row among them moves into the place of a given-up row outside. At
  * most m rows move per head. positions: [n_heads][n_rows] or NULL; updated with the moves (may be
- * the array that layer->positions points to). Entries of the vacated rows are left as they are.
+ * the array that layer->positions points to), as is layer->sums. Entries of the vacated rows are
+ * left as they are.
  *  keys and values may be views of the same memory (as in multi-head latent attention). */
 VASE_API vase_status vase_compact(const vase_layer *layer, const uint8_t *keep,
                                   int32_t vacate_first, int32_t head_first, int32_t head_count,

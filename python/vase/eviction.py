@@ -25,6 +25,7 @@ def select(
     *,
     budget: int,
     positions: Array | None = None,
+    sums: Array | None = None,
     gauss: Array | None = None,
     rope: Rope | None = None,
     **options: Unpack[LayerOptions],
@@ -40,6 +41,8 @@ def select(
         policy: a name from policies().
         budget: rows that each head keeps.
         positions: [n_heads, n_rows] integers, the token position that each row stands for; row i stands for token i if None.
+        sums: [n_heads, n_rows] float32, dense: what a policy that sums up (``sums_up`` of vase.parameters()) has found of each row so far, 0
+            for a new one. select() adds what it finds, scores() only looks. None: nothing was found so far, and nothing is kept.
         gauss: [larger dim, projections] float32, the projection for CUR to use instead of drawing one.
         rope: how the keys were rotated for their positions. Looked at by policies that compare keys as they
             were before (``uses_rope`` of vase.parameters()). None takes them as they are; if they were rotated, such a policy
@@ -54,7 +57,7 @@ def select(
         RuntimeError: keys lie on a CUDA device and the package was built without CUDA.
     """
     out = _empty_rows(keys, "bool")
-    rows = _rows(keys, values, queries, positions, gauss, rope)
+    rows = _rows(keys, values, queries, positions, sums, gauss, rope)
     with frameworks.current_stream(keys) as stream:
         _vase.select(out, rows, _checked(policy), budget, dict(options), stream)
     return out[:, : keys.shape[0]]
@@ -68,6 +71,7 @@ def scores(
     *,
     budget: int,
     positions: Array | None = None,
+    sums: Array | None = None,
     gauss: Array | None = None,
     rope: Rope | None = None,
     **options: Unpack[LayerOptions],
@@ -79,13 +83,15 @@ def scores(
         rows) are +infinity. For a policy that draws, the others are weights of the draw, not normalised; else ranking scores.
     """
     out = _empty_rows(keys, "float32")
-    rows = _rows(keys, values, queries, positions, gauss, rope)
+    rows = _rows(keys, values, queries, positions, sums, gauss, rope)
     with frameworks.current_stream(keys) as stream:
         _vase.scores(out, rows, _checked(policy), budget, dict(options), stream)
     return out[:, : keys.shape[0]]
 
 
-def compact(keys: Array, values: Array, keep: Array, positions: Array | None = None, *, vacate: int = 0) -> int:
+def compact(
+    keys: Array, values: Array, keep: Array, positions: Array | None = None, *, sums: Array | None = None, vacate: int = 0
+) -> int:
     """Moves kept rows in place so that the rows [vacate, vacate + m) become free, m being the number of rows that each head
     gives up: kept rows among them move into the places of given-up rows elsewhere. At most m rows move per head.
 
@@ -93,6 +99,7 @@ def compact(keys: Array, values: Array, keep: Array, positions: Array | None = N
         keys, values: as in select(); written to.
         keep: bool [n_heads, n_rows], dense, as select() returns it; all heads keep the same number of rows.
         positions: int32 [n_heads, n_rows], dense, updated with the moves; or None.
+        sums: float32 [n_heads, n_rows], dense, likewise.
         vacate: the first row to become free. With ``vacate=budget`` the kept rows end up in front.
 
     Returns:
@@ -103,12 +110,12 @@ def compact(keys: Array, values: Array, keep: Array, positions: Array | None = N
     """
     if not isinstance(vacate, int):
         raise TypeError(f"vacate is {vacate!r}; it must be an int")
-    keys, values, keep, positions = (frameworks.plain(array) for array in (keys, values, keep, positions))
+    keys, values, keep, positions, sums = (frameworks.plain(array) for array in (keys, values, keep, positions, sums))
     if not frameworks.is_cuda(keys):
-        return _vase.compact(keys, values, keep, positions, vacate)
+        return _vase.compact(keys, values, keep, positions, sums, vacate)
     keep, freed = _device_mask(keys, keep)
     with frameworks.current_stream(keys) as stream:
-        return _vase.compact(keys, values, keep, positions, vacate, freed, stream)
+        return _vase.compact(keys, values, keep, positions, sums, vacate, freed, stream)
 
 
 def _empty_rows(keys: Array, dtype: str) -> Array:
@@ -138,7 +145,13 @@ def _device_mask(keys: Array, keep: Array) -> tuple[Array, int]:
 
 
 def _rows(
-    keys: Array, values: Array, queries: Array | None, positions: Array | None, gauss: Array | None, rope: Rope | None
+    keys: Array,
+    values: Array,
+    queries: Array | None,
+    positions: Array | None,
+    sums: Array | None,
+    gauss: Array | None,
+    rope: Rope | None,
 ) -> dict[str, Any]:
     """A layer as the extension module takes it; the small arrays are converted, the rows never."""
     return {
@@ -146,6 +159,7 @@ def _rows(
         "values": frameworks.plain(values),
         "queries": frameworks.dense("queries", queries, "float32"),
         "positions": frameworks.dense("positions", positions, "int32"),
+        "sums": frameworks.plain(sums),
         "gauss": frameworks.dense("gauss", gauss, "float32"),
         "rope": dense_rope(rope),
     }

@@ -70,7 +70,10 @@ vase_status check_item(const vase_cuda_limits& limits, const vase_cuda_item& ite
     return fail(VASE_INVALID_ARGUMENT,
                 "item %d: layer.positions must be null; vase_cuda_item.positions takes its place",
                 index);
-  if (item.positions != nullptr && item.position_stride < 1)
+  if (layer.sums != nullptr)
+    return fail(VASE_INVALID_ARGUMENT,
+                "item %d: layer.sums must be null; vase_cuda_item.sums takes its place", index);
+  if ((item.positions != nullptr || item.sums != nullptr) && item.position_stride < 1)
     return fail(VASE_INVALID_ARGUMENT, "item %d: position_stride is %lld; it must be at least 1",
                 index, static_cast<long long>(item.position_stride));
   if (item.n_new < 0 || item.n_new > layer.n_rows || item.new_position < 0 ||

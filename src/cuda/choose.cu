@@ -63,6 +63,8 @@ struct Candidates {
         return second[order[i]];
       case DeviceScore::kAttention:
         return pooled(i);
+      case DeviceScore::kAttentionSoFar:
+        return first[order[i]];
       case DeviceScore::kRedundancy: {
         const float e = expf(second[order[i]] - redundancy_maximum);
         const auto share = static_cast<float>(static_cast<double>(e) / redundancy_sum);

@@ -28,6 +28,7 @@ struct DeviceItem {
   const int32_t* cells;  ///< [n_rows] or null: cell i
   int32_t* positions;    ///< [heads][position_stride] by cell, or null: row i
   int64_t position_stride;
+  float* sums;  ///< [heads][position_stride] by cell, or null
   const float* queries;
   int64_t query_head_stride;   ///< bytes
   int64_t query_token_stride;  ///< bytes
@@ -67,7 +68,8 @@ struct Recipe {
   bool evicts;
 
   constexpr bool attends() const {
-    return score == DeviceScore::kAttention || score == DeviceScore::kRedundancy;
+    return score == DeviceScore::kAttention || score == DeviceScore::kAttentionSoFar ||
+           score == DeviceScore::kRedundancy;
   }
 };
 
@@ -87,6 +89,7 @@ struct DeviceCall {
   int32_t token_bits;    ///< token positions are below 2^token_bits; 32: any int32
 
   Recipe recipe;
+  int32_t keeps_sums;  ///< 1: what is found of rows is added to their sums, not only looked at
   int32_t budget, recency, sinks, protect, pooling, projections, resample;
   float lambda;
   uint64_t seed;
@@ -108,7 +111,8 @@ struct Scratch {
   int32_t* order_too;
   int32_t* segments;  ///< [2][units]: where the rows of a unit begin and end in the above
   int32_t* age;       ///< by row: place in the order
-  float* first;       ///< by row: attention, the keys' part of CUR's leverage, or novelty
+  float*
+      first;  ///< by row: attention, its sum so far, the keys' part of CUR's leverage, or novelty
   float* second;      ///< by row: value ranges, redundancy, KeyDiff's score, the values' part
   uint64_t* ranking;  ///< by age: sort keys of a choice; before it see upright_squares()
   uint8_t* chosen;    ///< by age: 1 for rows that stay

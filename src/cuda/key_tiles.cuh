@@ -21,21 +21,21 @@ struct KeyTile {
 /// What is known of the keys of a split before they are read.
 struct SplitKeys {
   int cells[kSplitKeys];
-  alignas(8) float bias[kSplitKeys];  // 0 for candidates, -infinity for others
+  alignas(8) float bias[kSplitKeys];  // 0 for attended rows, -infinity for others
   int others[kSplitKeys / kKeys];     // of a tile: whether there are any
 
-  /// Rows beyond the end stand for the last one, and are no candidates.
+  /// Rows beyond the end stand for the last one, and are not attended to.
   __device__ void load(const DeviceCall& call, const DeviceItem& item, const int32_t* age,
                        int begin) {
     if (threadIdx.x < kSplitKeys / kKeys) others[threadIdx.x] = 0;
     __syncthreads();
-    const int candidates = candidates_of(call, item);
+    const int n_attended = attended_rows(call, item);
     for (int i = static_cast<int>(threadIdx.x); i < kSplitKeys; i += kThreads) {
       const int row = min(begin + i, item.n_rows - 1);
       cells[i] = cell_of(item, row);
-      const bool candidate = begin + i < item.n_rows && age[row] < candidates;
-      bias[i] = candidate ? 0.0f : -INFINITY;
-      if (!candidate) atomicOr(&others[i / kKeys], 1);
+      const bool attended = begin + i < item.n_rows && age[row] < n_attended;
+      bias[i] = attended ? 0.0f : -INFINITY;
+      if (!attended) atomicOr(&others[i / kKeys], 1);
     }
     __syncthreads();
   }

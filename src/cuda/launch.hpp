@@ -36,6 +36,9 @@ int32_t key_splits(int32_t n_rows);
 void attention_sums(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
 void projected_energies(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
 
+// attention_so_far.cu: scratch.first, attention of each row, becomes the sum of it so far.
+void add_to_sums(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
+
 // value_range.cu: scratch.second = value ranges.
 void value_ranges(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
 

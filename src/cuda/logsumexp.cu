@@ -1,6 +1,6 @@
 // The first pass of the attention score: for each query the maximum of its logits over the
-// candidates and the sum of their exponentials. A warp holds 16 queries in registers, keys stream
-// by through shared memory; the logits are never stored.
+// attended rows and the sum of their exponentials. A warp holds 16 queries in registers, keys
+// stream by through shared memory; the logits are never stored.
 #include "cuda/key_tiles.cuh"
 #include "cuda/launch.hpp"
 #include "cuda/products.cuh"

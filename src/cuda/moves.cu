@@ -58,11 +58,15 @@ __global__ __launch_bounds__(kPlanners) void plan_kernel(DeviceCall call, Scratc
     if (inside(row) && stays) moves[before.sources++].x = cell(row);
     if (!inside(row) && !stays) moves[before.holes++].y = cell(row);
   }
-  if (item.positions == nullptr) return;
   __syncthreads();
-  int32_t* positions = item.positions + head * item.position_stride;
-  for (int m = static_cast<int>(threadIdx.x); m < all.sources; m += kPlanners)
-    positions[moves[m].y] = positions[moves[m].x];
+  const auto follow = [&](auto* of_items) {  // [heads][position_stride] by cell, or null
+    if (of_items == nullptr) return;
+    auto* own = of_items + head * item.position_stride;
+    for (int m = static_cast<int>(threadIdx.x); m < all.sources; m += kPlanners)
+      own[moves[m].y] = own[moves[m].x];
+  };
+  follow(item.positions);
+  follow(item.sums);
 }
 
 /// The lanes of a warp copy keys and values of kMoves moves, Word by Word, several on the way at

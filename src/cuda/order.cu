@@ -31,6 +31,7 @@ __global__ void gather_tokens(DeviceCall call, Scratch scratch) {
       *at = token = item.new_position + fresh;
     else
       token = *at;
+    if (fresh >= 0 && item.sums != nullptr) *sum_of(item, unit % call.n_heads, row) = 0;
   }
   scratch.tokens[first + row] = static_cast<uint32_t>(token) ^ kSignBit;
   scratch.order[first + row] = row;

@@ -286,6 +286,11 @@ __device__ inline int cell_of(const DeviceItem& item, int row) {
   return item.cells != nullptr ? item.cells[row] : row;
 }
 
+/// What was found so far of the row that `head` holds in the cell of row `row`; item.sums is there.
+__device__ inline float* sum_of(const DeviceItem& item, int head, int row) {
+  return item.sums + head * item.position_stride + cell_of(item, row);
+}
+
 /// Start of the row that `head` holds in the cell of row `row`.
 __device__ inline std::byte* row_of(const DeviceItem& item, const DeviceRows& rows, int head,
                                     int row) {
@@ -317,6 +322,14 @@ inline bool full_rows(const RowShape& shape, int dim) {
 /// Candidates of an item: all rows but the newest `recency`.
 __device__ inline int candidates_of(const DeviceCall& call, const DeviceItem& item) {
   return item.n_rows - min(item.n_rows, call.recency);
+}
+
+/// Rows that queries attend to, by age from the oldest: the candidates; for attention so far all
+/// that are older than the queries.
+__device__ inline int attended_rows(const DeviceCall& call, const DeviceItem& item) {
+  return call.recipe.score == DeviceScore::kAttentionSoFar
+             ? item.n_rows - min(item.n_rows, call.n_queries)
+             : candidates_of(call, item);
 }
 
 }  // namespace vase::cuda

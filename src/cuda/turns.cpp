@@ -35,6 +35,7 @@ DeviceCall describe(const vase_cuda_limits& limits, const Request& request) {
 
   const vase_params& params = *request.params;
   call.recipe = *recipe_of(params.policy);
+  call.keeps_sums = request.wish == Wish::kScores ? 0 : 1;
   call.budget = params.budget;
   call.recency = params.recency;
   call.sinks = params.sinks;
@@ -75,6 +76,7 @@ DeviceItem describe_item(const Request& request, size_t index) {
   out.values = rows(layer.values);
   out.positions = item.positions;
   out.position_stride = item.position_stride;
+  out.sums = item.sums;
   out.queries = layer.queries;
   out.query_token_stride = dense ? query_bytes : item.query_token_stride;
   out.query_head_stride = dense ? query_bytes * layer.n_queries : item.query_head_stride;
@@ -172,6 +174,7 @@ void score(const DeviceCall& call, const Step& step) {
     step("log_sum_exp", log_sum_exp);
     step("attention", attention_sums);
   }
+  if (call.recipe.score == DeviceScore::kAttentionSoFar) step("sums", add_to_sums);
   if (call.ranges()) step("ranges", value_ranges);
   if (call.recipe.score == DeviceScore::kRedundancy) step("similarities", similarities);
   if (call.recipe.score == DeviceScore::kKeyDiff) step("key_differences", key_differences);

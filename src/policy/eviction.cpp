@@ -16,6 +16,7 @@ namespace {
 struct OrderedRows {
   std::span<const int32_t> rows;  ///< [n_rows], oldest token first
   Head candidates;
+  Head all;  ///< the same rows, as if there were no recency window
 };
 
 OrderedRows order_rows(const vase_params& params, const vase_layer& layer, int32_t head,
@@ -38,7 +39,8 @@ OrderedRows order_rows(const vase_params& params, const vase_layer& layer, int32
   const size_t n = n_rows - std::min(n_rows, static_cast<size_t>(params.recency));
   return {order,
           {&layer, head, order.first(n), cells.first(n), tokens.first(n), cells.subspan(n),
-           tokens.subspan(n)}};
+           tokens.subspan(n)},
+          {&layer, head, order, cells, tokens}};
 }
 
 /// Sinks and pinned rows stay whatever the policy says, oldest first if the budget cannot hold all.
@@ -83,18 +85,38 @@ KeepSet nothing_kept(const Head& candidates, const vase_params& params, Arena& a
   return {arena.take<uint8_t>(n), params.budget - params.recency, arena};
 }
 
+/// What the policy found of each row so far, with what it finds now. Written back to layer.sums if
+/// `keeps`. sums: [n_rows], by age.
+void sum_up(const Policy& policy, const OrderedRows& ordered, const Workbench& bench, bool keeps,
+            std::span<float> sums) {
+  policy.score(ordered.all, bench, sums);
+  const vase_layer& layer = *ordered.all.layer;
+  if (layer.sums == nullptr) return;
+  float* so_far = layer.sums + static_cast<ptrdiff_t>(ordered.all.index) * layer.n_rows;
+  for (size_t i = 0; i < sums.size(); ++i) {
+    float& sum = so_far[ordered.rows[i]];
+    sums[i] += sum;
+    if (keeps) sum = sums[i];
+  }
+}
+
+/// keeps_sums: whether sums are written back, if the policy has any.
 ScoredHead protect_and_score(const Policy& policy, const vase_params& params,
                              const vase_layer& layer, int32_t head, const Kernels& kernels,
-                             Arena& arena) {
+                             Arena& arena, bool keeps_sums) {
   const OrderedRows ordered = order_rows(params, layer, head, arena);
   KeepSet kept = nothing_kept(ordered.candidates, params, arena);
-  const auto scores = arena.take<float>(static_cast<size_t>(ordered.candidates.size()));
+  const auto scores = arena.take<float>(ordered.rows.size());
+  const auto n = static_cast<size_t>(ordered.candidates.size());
   const Workbench bench{params, kernels, arena};
 
   keep_fixed(ordered.candidates, params, kept);
   policy.protect(ordered.candidates, bench, kept);
-  policy.score(ordered.candidates, bench, scores);
-  return {ordered, kept, scores};
+  if (policy.traits().sums)
+    sum_up(policy, ordered, bench, keeps_sums, scores);
+  else
+    policy.score(ordered.candidates, bench, scores.first(n));
+  return {ordered, kept, scores.first(n)};
 }
 
 }  // namespace
@@ -104,7 +126,7 @@ void select_head(const Policy& policy, const vase_params& params, const vase_lay
   std::fill(keep.begin(), keep.end(), uint8_t{1});
   if (!policy.traits().evicts || layer.n_rows <= params.budget) return;
 
-  ScoredHead scored = protect_and_score(policy, params, layer, head, kernels, arena);
+  ScoredHead scored = protect_and_score(policy, params, layer, head, kernels, arena, true);
   choose(policy.traits().choice, scored.ordered.candidates, params, scored.scores, scored.kept);
   scored.for_others([&](size_t row, int32_t) { keep[row] = 0; });
 }
@@ -114,7 +136,7 @@ void score_head(const Policy& policy, const vase_params& params, const vase_laye
   std::fill(scores.begin(), scores.end(), std::numeric_limits<float>::infinity());
   if (!policy.traits().evicts) return;
 
-  const ScoredHead scored = protect_and_score(policy, params, layer, head, kernels, arena);
+  const ScoredHead scored = protect_and_score(policy, params, layer, head, kernels, arena, false);
   scored.for_others([&](size_t row, int32_t candidate) {
     const float score = scored.scores[static_cast<size_t>(candidate)];
     scores[row] = std::isfinite(score) ? score : std::numeric_limits<float>::quiet_NaN();

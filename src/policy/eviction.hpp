@@ -11,8 +11,8 @@
 namespace vase {
 
 /// Sets keep[n_rows] to 1 for the rows that stay: the recency window, sinks, pinned rows, the
-/// policy's protected rows and its choice; min(n_rows, budget) in all. Arguments are checked by the
-/// caller.
+/// policy's protected rows and its choice; min(n_rows, budget) in all. Of a policy that sums up,
+/// layer.sums gains what it found (if rows are chosen at all). Arguments are checked by the caller.
 void select_head(const Policy& policy, const vase_params& params, const vase_layer& layer,
                  int32_t head, const Kernels& kernels, Arena arena, std::span<uint8_t> keep);
 

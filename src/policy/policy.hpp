@@ -35,7 +35,9 @@ class Policy {
 
   /// Adds to `keep` the candidates that are safe from the choice by score.
   virtual void protect(const Head& /*head*/, const Workbench& /*bench*/, KeepSet& /*keep*/) const {}
-  /// Scores all candidates: out[n].
+  /// Scores all candidates: out[n]. Of a policy that sums up (Traits::sums) it is asked for all
+  /// rows of the head, the recency window's among the candidates: what it finds of each row this
+  /// time.
   virtual void score(const Head& head, const Workbench& bench, std::span<float> out) const = 0;
   /// Bytes that protect() and score() take from the arena together, for n candidates.
   virtual size_t workspace(const vase_params& params, const vase_layer& layer, int32_t n) const = 0;

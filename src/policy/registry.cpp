@@ -8,6 +8,7 @@
   POLICY(vase_cur)            \
   POLICY(snapkv)              \
   POLICY(rkv)                 \
+  POLICY(h2o)                 \
   POLICY(keydiff)             \
   POLICY(streaming)           \
   POLICY(random)              \

@@ -26,14 +26,15 @@ enum class Protect : int32_t {
 /// The scores that src/cuda has kernels for: the device's part of a policy's recipe, which together
 /// with what it protects and how it chooses is all of it.
 enum class DeviceScore : int32_t {
-  kEqual,       ///< 1
-  kAge,         ///< rank in token order
-  kValueRange,  ///< max - min of the value
-  kAttention,   ///< pooled attention of the newest queries
-  kRedundancy,  ///< R-KV: attention against redundancy
-  kLeverage,    ///< CUR
-  kNovelty,     ///< novelty of the key, times distance of the value from the mean
-  kKeyDiff,     ///< how little the key looks like the mean of all unit keys
+  kEqual,           ///< 1
+  kAge,             ///< rank in token order
+  kValueRange,      ///< max - min of the value
+  kAttention,       ///< pooled attention of the newest queries
+  kAttentionSoFar,  ///< vase_layer.sums and the attention of the newest queries
+  kRedundancy,      ///< R-KV: attention against redundancy
+  kLeverage,        ///< CUR
+  kNovelty,         ///< novelty of the key, times distance of the value from the mean
+  kKeyDiff,         ///< how little the key looks like the mean of all unit keys
 };
 
 /// Parameters that only some policies look at, as bits. All that evict look at budget, recency
@@ -61,6 +62,7 @@ struct Traits {
   bool evicts = true;       ///< false: it keeps everything
   bool ablation = false;    ///< there to show what a part of another policy is worth
   bool queries = false;     ///< it reads the newest queries (vase_layer.queries)
+  bool sums = false;        ///< what it finds of a row is added to vase_layer.sums
   bool rope = false;        ///< it reads keys as they were before RoPE (vase_layer.rope)
   uint32_t parameters = 0;  ///< Parameter bits that it looks at
   Protect protect = Protect::kNothing;

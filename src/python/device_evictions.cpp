@@ -79,13 +79,15 @@ vase_cuda* handle_for(std::span<const vase_cuda_item> items, const DeviceStream&
   return workspace_of(where, limits.n_rows).fitting(limits);
 }
 
-/// `layer`, whose positions lie [n_heads][n_rows] on the device: cell i is row i.
+/// `layer`, whose positions and sums lie [n_heads][n_rows] on the device: cell i is row i.
 vase_cuda_item item_of(const vase_layer& layer) {
   vase_cuda_item item{};
   item.layer = layer;
   item.positions = const_cast<int32_t*>(layer.positions);
   item.position_stride = layer.n_rows;
   item.layer.positions = nullptr;
+  item.sums = layer.sums;
+  item.layer.sums = nullptr;
   return item;
 }
 

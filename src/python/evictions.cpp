@@ -63,6 +63,9 @@ void evict_rows(const vase_params& params, std::span<const EvictionItem> items) 
     for (int32_t head = 0; head < item.layer.n_heads; ++head) {
       int32_t* end = item.positions + int64_t{head + 1} * item.layer.n_rows;
       std::iota(end - item.n_new, end, item.new_position);
+      if (item.layer.sums == nullptr) continue;
+      float* sums_end = item.layer.sums + int64_t{head + 1} * item.layer.n_rows;
+      std::fill(sums_end - item.n_new, sums_end, 0.0f);
     }
     rows += static_cast<size_t>(item.layer.n_heads) * static_cast<size_t>(item.layer.n_rows);
     workspace = std::max(workspace, workspace_size(params, item.layer));

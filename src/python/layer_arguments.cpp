@@ -69,6 +69,13 @@ void LayerArguments::set_positions(nb::handle positions, bool writable) {
   layer_.positions = static_cast<const int32_t*>(array.data());
 }
 
+void LayerArguments::set_sums(nb::handle sums) {
+  if (sums.is_none()) return;
+  const Array& array = sums_.emplace(per_row("sums", sums, true));
+  array.check_float32();
+  layer_.sums = static_cast<float*>(array.data());
+}
+
 void LayerArguments::set_gauss(nb::handle gauss, vase_params& params) {
   if (gauss.is_none()) return;
   const Array& array = gauss_.emplace("gauss", gauss, false);

@@ -19,6 +19,8 @@ class LayerArguments {
   void set_queries(nb::handle queries);
   /// [n_heads, n_rows] int32, dense. None: row i stands for token i.
   void set_positions(nb::handle positions, bool writable);
+  /// [n_heads, n_rows] float32, dense, written to. None: nothing is kept.
+  void set_sums(nb::handle sums);
   /// [largest dim, projections] float32, dense. None: drawn.
   void set_gauss(nb::handle gauss, vase_params& params);
   /// (frequencies, stride) of vase_rope; frequencies: [pairs] float32, dense. None: keys are taken
@@ -37,7 +39,7 @@ class LayerArguments {
 
  private:
   Array keys_, values_;
-  std::optional<Array> queries_, positions_, gauss_, frequencies_;
+  std::optional<Array> queries_, positions_, sums_, gauss_, frequencies_;
   vase_layer layer_{};
 };
 

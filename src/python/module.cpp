@@ -20,7 +20,8 @@ using namespace nb::literals;
 namespace vase::python {
 namespace {
 
-/// Arguments of select and scores. `rows` has keys, values, queries, positions, gauss and rope.
+/// Arguments of select and scores. `rows` has keys, values, queries, positions, sums, gauss and
+/// rope.
 struct Selection {
   LayerArguments arguments;
   vase_params params;
@@ -33,6 +34,7 @@ struct Selection {
     check_all_taken(options);
     arguments.set_queries(rows["queries"]);
     arguments.set_positions(rows["positions"], false);
+    arguments.set_sums(rows["sums"]);
     arguments.set_gauss(rows["gauss"], params);
     arguments.set_rope(rows["rope"]);
     arguments.check_fit(params);
@@ -78,11 +80,12 @@ void score_into(nb::handle out, const nb::dict& rows, const std::string& policy,
 /// `freed`: the rows that each head gives up, for a layer on a CUDA device; counted here for
 /// others.
 int32_t compact(nb::handle keys, nb::handle values, nb::handle keep, nb::handle positions,
-                int32_t vacate, int32_t freed, uintptr_t stream) {
+                nb::handle sums, int32_t vacate, int32_t freed, uintptr_t stream) {
   LayerArguments arguments(keys, values, true);
   const Array array = result_rows(arguments, "keep", keep, false);
   array.check_mask();
   arguments.set_positions(positions, true);
+  arguments.set_sums(sums);
   int32_t* moved = positions.is_none() ? nullptr : arguments.positions();
   const auto* mask = static_cast<const uint8_t*>(array.data());
   if (!arguments.on_cuda()) return compact_rows(arguments.layer(), mask, vacate, moved);
@@ -92,7 +95,7 @@ int32_t compact(nb::handle keys, nb::handle values, nb::handle keep, nb::handle 
 }
 
 /// items: one dict for each layer of each sequence, all on one device, with keys, values, queries,
-/// positions, rope, n_new, new_position and the layer's fields. All share policy, budget and
+/// positions, sums, rope, n_new, new_position and the layer's fields. All share policy, budget and
 /// options.
 void evict(const nb::list& items, const std::string& policy, nb::handle budget,
            const nb::dict& options, uintptr_t stream) {
@@ -105,6 +108,7 @@ void evict(const nb::list& items, const std::string& policy, nb::handle budget,
     LayerArguments& layer = arguments.emplace_back(item["keys"], item["values"], true);
     layer.set_queries(item["queries"]);
     layer.set_positions(item["positions"], true);
+    layer.set_sums(item["sums"]);
     layer.set_rope(item["rope"]);
     layer.check_fit(params);
     take_layer_fields(layer.layer(), item);
@@ -137,6 +141,7 @@ nb::dict parameters(const std::string& policy, nb::handle budget, const nb::dict
   result["lambda_"] = params.lambda;
   result["seed"] = params.seed;
   result["needs_queries"] = vase_policy_needs_queries(params.policy) != 0;
+  result["sums_up"] = vase_policy_sums_up(params.policy) != 0;
   result["uses_rope"] = vase_policy_uses_rope(params.policy) != 0;
   result["pin_prompt"] = vase_policy_default_pin(params.policy);
   result["evicts"] = vase_policy_evicts(params.policy) != 0;
@@ -178,8 +183,8 @@ NB_MODULE(_vase, module) {
              "stream"_a = 0);
   module.def("scores", &score_into, "out"_a, "rows"_a, "policy"_a, "budget"_a, "options"_a,
              "stream"_a = 0);
-  module.def("compact", &compact, "keys"_a, "values"_a, "keep"_a, "positions"_a.none(), "vacate"_a,
-             "freed"_a = 0, "stream"_a = 0);
+  module.def("compact", &compact, "keys"_a, "values"_a, "keep"_a, "positions"_a.none(),
+             "sums"_a.none(), "vacate"_a, "freed"_a = 0, "stream"_a = 0);
   module.def("evict", &evict, "items"_a, "policy"_a, "budget"_a, "options"_a, "stream"_a = 0);
   module.def("device_mask_rows", &device_mask_rows, "n_rows"_a);
   module.def("parameters", &parameters, "policy"_a, "budget"_a, "options"_a);

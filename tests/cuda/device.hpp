@@ -69,7 +69,8 @@ class DeviceLayer {
         values_(bytes(layer.values)),
         queries_(queries()),
         frequencies_(frequencies()),
-        positions_(by_cell()) {}
+        positions_(by_cell(layer.positions, -1)),
+        sums_(by_cell(layer.sums, 0.0f)) {}
 
   vase_cuda_item item() const {
     vase_cuda_item item{};
@@ -81,6 +82,8 @@ class DeviceLayer {
     item.layer.positions = nullptr;
     item.positions = host_.positions != nullptr ? positions_.data() : nullptr;
     item.position_stride = n_cells_;
+    item.layer.sums = nullptr;
+    item.sums = host_.sums != nullptr ? sums_.data() : nullptr;
     return item;
   }
 
@@ -88,6 +91,7 @@ class DeviceLayer {
   std::vector<std::byte> values() const { return values_.read(); }
   /// [n_heads][n_cells]
   std::vector<int32_t> positions() const { return positions_.read(); }
+  std::vector<float> sums() const { return sums_.read(); }
   int32_t cell(int32_t row) const { return host_.cells != nullptr ? host_.cells[row] : row; }
   int32_t n_cells() const { return n_cells_; }
 
@@ -106,13 +110,15 @@ class DeviceLayer {
     if (host_.rope.frequencies == nullptr) return {};
     return {host_.rope.frequencies, host_.rope.frequencies + host_.rope.pairs};
   }
-  std::vector<int32_t> by_cell() const {
-    std::vector<int32_t> out(static_cast<size_t>(host_.n_heads) * static_cast<size_t>(n_cells_),
-                             -1);
-    if (host_.positions == nullptr) return out;
+  /// `by_row`: [n_heads][n_rows], or null.
+  template <typename T>
+  std::vector<T> by_cell(const T* by_row, T elsewhere) const {
+    std::vector<T> out(static_cast<size_t>(host_.n_heads) * static_cast<size_t>(n_cells_),
+                       elsewhere);
+    if (by_row == nullptr) return out;
     for (int32_t h = 0; h < host_.n_heads; ++h)
       for (int32_t i = 0; i < host_.n_rows; ++i)
-        out[static_cast<size_t>(h * n_cells_ + cell(i))] = host_.positions[h * host_.n_rows + i];
+        out[static_cast<size_t>(h * n_cells_ + cell(i))] = by_row[h * host_.n_rows + i];
     return out;
   }
 
@@ -121,6 +127,7 @@ class DeviceLayer {
   DeviceArray<std::byte> keys_, values_;
   DeviceArray<float> queries_, frequencies_;
   DeviceArray<int32_t> positions_;
+  DeviceArray<float> sums_;
 };
 
 /// A handle for items like `item`.

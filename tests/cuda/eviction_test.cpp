@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <random>
 
@@ -115,6 +116,44 @@ TEST_F(CudaEvictionTest, EvictionIsSelectionAndMoves) {
           }
         }
       }
+}
+
+TEST_F(CudaEvictionTest, SumsGainWhatIsFoundAndStayWithTheirRows) {
+  const Shape shape{.n_heads = 2, .group = 2, .dim = 64, .n_rows = 300, .type = VASE_F16};
+  RandomLayer random(shape, 83);
+  vase_layer layer = random.view();
+  std::vector<float> sums(static_cast<size_t>(shape.n_heads * shape.n_rows));
+  for (size_t i = 0; i < sums.size(); ++i) sums[i] = 0.01f * static_cast<float>(i % 37);
+  layer.sums = sums.data();
+  const vase_params params = params_for("h2o", 200);
+  const DeviceLayer device(layer, shape.n_rows);
+  const Handle handle(Handle::limits_for(layer));
+  const vase_cuda_item item = device.item();
+  const std::vector<float> looked = testing::scores_on_device(handle, params, {item});
+  const std::vector<float> before = device.sums();
+  ASSERT_EQ(vase_cuda_evict(handle.get(), &params, &item, 1, 0, nullptr, nullptr), VASE_OK)
+      << vase_last_error();
+  const std::vector<float> after = device.sums();
+
+  const std::vector<float> expected_scores = testing::scores(params, layer);
+  for (size_t i = 0; i < looked.size(); ++i)
+    if (std::isfinite(expected_scores[i])) {
+      EXPECT_NEAR(looked[i], expected_scores[i], 1e-4f * expected_scores[i]);
+    }
+  for (int32_t h = 0; h < shape.n_heads; ++h)
+    for (int32_t i = 0; i < shape.n_rows; ++i)
+      EXPECT_EQ(before[static_cast<size_t>(h * shape.n_rows + layer.cells[i])],
+                sums[static_cast<size_t>(h * shape.n_rows + i)])
+          << "scores only look";
+  HostLayer host(layer);
+  host.compact(testing::select(params, layer), 0);  // adds to the sums, then moves them
+  EXPECT_EQ(device.positions(), host.positions_by_cell());
+  for (int32_t h = 0; h < shape.n_heads; ++h)
+    for (int32_t i = shape.n_rows - params.budget; i < shape.n_rows; ++i) {
+      const float expected = sums[static_cast<size_t>(h * shape.n_rows + i)];
+      EXPECT_NEAR(after[static_cast<size_t>(h * shape.n_rows + layer.cells[i])], expected,
+                  1e-4f * expected + 1e-6f);
+    }
 }
 
 TEST_F(CudaEvictionTest, MovesAloneLeaveHeadsWithWrongMasksAlone) {

@@ -72,7 +72,7 @@ TEST_P(CudaPolicy, KeepsWhatTheCpuKeeps) {
 // Without evict-large: the value of a token repeats where the token does, so its ranking is full of
 // ties, and a GPU rounds one token differently in batches of one and of two.
 INSTANTIATE_TEST_SUITE_P(Policies, CudaPolicy,
-                         testing::Values("vase", "vase-plus", "vase-cur", "snapkv", "rkv",
+                         testing::Values("vase", "vase-plus", "vase-cur", "snapkv", "rkv", "h2o",
                                          "keydiff", "streaming", "random", "attn-random"));
 
 // llama.cpp rotates the rows of quantised caches, which the ranges must not show: on a GPU as

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <numeric>
 #include <random>
 
 #include "ggml-backend.h"
@@ -91,6 +92,13 @@ void fill(QueryRings &rings) {
             rings.slot(layer, stream, head, slot)[d] = normal(random);
 }
 
+// What the policy has found so far of all rows of a head.
+double found_of(const SequenceRows &rows, int32_t head) {
+  std::vector<float> sums(static_cast<size_t>(rows.rows()));
+  rows.sums(head, sums);
+  return std::accumulate(sums.begin(), sums.end(), 0.0);
+}
+
 Outcome evict(bool latent, int threads, bool always_copy) {
   const Cache cache(latent);
   vase_params params = vase_params_default(vase_policy_find("vase"), 64);
@@ -169,6 +177,42 @@ TEST(Evictor, LeavesASequenceAsItWasIfAnythingFails) {
         EXPECT_TRUE(std::ranges::is_sorted(positions));
       }
     }
+}
+
+// Each of the kWindow queries of an eviction attends to as much as there is, 1; what was attended
+// to of rows that are given up goes with them.
+TEST(Evictor, SumsStayWithTheRows) {
+  const Cache cache(false);
+  vase_params own = vase_params_default(vase_policy_find("h2o"), 64);
+  own.recency = 16;
+  own.window = kWindow;
+  HostEvictor evictor(own, cache.layers(), kCells, kStreams, 2);
+  fill(evictor.rings());
+  SequenceRows rows(evictor.survivor_heads(), own.budget, kCells);
+  for (int32_t i = 0; i < 80; ++i) rows.append(i);
+  Eviction eviction;
+  eviction.params = own;
+  eviction.rows = &rows;
+  evictor.evict({&eviction, 1}, [](const Eviction &, int32_t) { return false; });
+  EXPECT_EQ(found_of(rows, 0), 0) << "nothing has happened";
+  std::vector<double> once;
+  evictor.evict({&eviction, 1}, [](const Eviction &, int32_t) { return true; });
+  for (int32_t head = 0; head < evictor.survivor_heads(); ++head) {
+    once.push_back(found_of(rows, head));
+    EXPECT_LT(once.back(), kWindow);
+    EXPECT_GT(once.back(), kWindow / 2);
+  }
+  for (int32_t i = 0; i < 16; ++i) rows.append((80 + i) % kCells);
+  evictor.evict({&eviction, 1}, [](const Eviction &, int32_t) { return true; });
+  for (int32_t head = 0; head < evictor.survivor_heads(); ++head) {
+    EXPECT_LT(found_of(rows, head), once[static_cast<size_t>(head)] + kWindow);
+    EXPECT_GT(found_of(rows, head), once[static_cast<size_t>(head)]);
+  }
+  // A policy that sums up nothing forgets what was found.
+  for (int32_t i = 0; i < 16; ++i) rows.append(i);
+  eviction.params.policy = vase_policy_find("snapkv");
+  evictor.evict({&eviction, 1}, [](const Eviction &, int32_t) { return true; });
+  EXPECT_EQ(found_of(rows, 0), 0);
 }
 
 TEST(Evictor, ThreadsDoNotMatter) {

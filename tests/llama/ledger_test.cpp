@@ -22,6 +22,7 @@ class CellModel {
   struct Cell {
     std::optional<int64_t> label;
     std::vector<int64_t> row = std::vector<int64_t>(kHeads, -1);  // token of each head
+    std::vector<float> sum = std::vector<float>(kHeads);  // what was found of that row so far
   };
 
   int64_t tokens() const { return tokens_; }
@@ -35,7 +36,8 @@ class CellModel {
     for (int32_t i = 0; i < kCells; ++i)
       if (!cells_[static_cast<size_t>(i)].label) free.push_back(i);
     const int32_t chosen = free[random() % free.size()];
-    cells_[static_cast<size_t>(chosen)] = {tokens_, std::vector<int64_t>(kHeads, tokens_)};
+    cells_[static_cast<size_t>(chosen)] = {tokens_, std::vector<int64_t>(kHeads, tokens_),
+                                           std::vector<float>(kHeads)};
     ++tokens_;
     return chosen;
   }
@@ -78,14 +80,21 @@ class CellModel {
 };
 
 // Evicts from both: each head keeps rows of its own choice and the newest kRecency tokens, and
-// moves those in the oldest cells into cells of rows that it gives up.
-void evict(CellModel &model, Ledger &ledger, int32_t sequence, std::mt19937 &random) {
+// moves those in the oldest cells into cells of rows that it gives up. If `sums_up`, something is
+// found of each row first; else what was found before is forgotten.
+void evict(CellModel &model, Ledger &ledger, int32_t sequence, std::mt19937 &random,
+           bool sums_up = false) {
   SequenceRows &rows = ledger.rows_to_evict(sequence);
   const std::vector<int32_t> order = model.by_label();
   const auto n = static_cast<int32_t>(order.size());
   const int32_t freed = n - kBudget;
+  rows.keep_sums(sums_up);
   for (int32_t head = 0; head < kHeads; ++head) {
     const auto h = static_cast<size_t>(head);
+    for (const int32_t cell : order) {
+      float &sum = model.at(cell).sum[h];
+      sum = sums_up ? sum + static_cast<float>(random() % 100) : 0.0f;
+    }
     std::vector<int32_t> choice(order.size());
     for (int32_t i = 0; i < n; ++i) choice[static_cast<size_t>(i)] = i;
     std::ranges::shuffle(choice, random);
@@ -100,14 +109,20 @@ void evict(CellModel &model, Ledger &ledger, int32_t sequence, std::mt19937 &ran
     for (int32_t i = 0; i < freed; ++i) {
       if (!keep[static_cast<size_t>(i)]) continue;
       while (keep[static_cast<size_t>(hole)]) ++hole;
-      model.at(order[static_cast<size_t>(hole)]).row[h] =
-          model.at(order[static_cast<size_t>(i)]).row[h];
+      CellModel::Cell &to = model.at(order[static_cast<size_t>(hole)]);
+      const CellModel::Cell &from = model.at(order[static_cast<size_t>(i)]);
+      to.row[h] = from.row[h];
+      to.sum[h] = from.sum[h];
       ++hole;
     }
     std::vector<int32_t> positions;
     for (const int32_t cell : order)
       positions.push_back(static_cast<int32_t>(model.at(cell).row[h]));
     rows.set_survivors(head, positions, freed);
+    if (!sums_up) continue;
+    std::vector<float> sums;
+    for (const int32_t cell : order) sums.push_back(model.at(cell).sum[h]);
+    rows.set_sums(head, sums, freed);
   }
   model.remove(0, model.tokens() - kBudget);
   rows.drop_oldest(freed);
@@ -127,6 +142,10 @@ void expect_same(const CellModel &model, const Ledger &ledger, int32_t sequence)
     rows.positions(head, positions);
     for (size_t i = 0; i < cells.size(); ++i)
       ASSERT_EQ(positions[i], model.at(cells[i]).row[static_cast<size_t>(head)]) << "row " << i;
+    std::vector<float> sums(cells.size());
+    rows.sums(head, sums);
+    for (size_t i = 0; i < cells.size(); ++i)
+      ASSERT_EQ(sums[i], model.at(cells[i]).sum[static_cast<size_t>(head)]) << "row " << i;
   }
   if (rows.rows() == 0) return;
   ASSERT_EQ(ledger.first_own(sequence), model.first_own());
@@ -146,12 +165,12 @@ TEST(LedgerProperty, SaysWhatLiesInTheCellsWhateverIsDone) {
       const auto what = static_cast<int32_t>(random() % 100);
       if (what < 80) {
         if (model.used() == kCells) {
-          evict(model, ledger, s, random);
+          evict(model, ledger, s, random, random() % 8 != 0);
           ++evictions[static_cast<size_t>(s)];
         }
         ledger.append({s, model.append(random)});
       } else if (what < 84 && model.used() > kBudget) {
-        evict(model, ledger, s, random);
+        evict(model, ledger, s, random, true);
         ++evictions[static_cast<size_t>(s)];
       } else if (what < 92 && model.tokens() > 0) {
         const auto back = static_cast<int64_t>(1 + random() % 8);

@@ -30,8 +30,8 @@ TEST(SequenceParams, AreThoseOfTheContextUntilSet) {
 
 TEST(SequenceParams, GiveWhatAContextOfTheirOwnGives) {
   const Model model = tiny_model("llama");
-  for (const char *policy :
-       {"vase", "vase-plus", "snapkv", "rkv", "keydiff", "vase-cur", "random", "streaming"}) {
+  for (const char *policy : {"vase", "vase-plus", "snapkv", "rkv", "h2o", "keydiff", "vase-cur",
+                             "random", "streaming"}) {
     // The same cells, so that prompts fill them alike.
     BoundedOptions own = options_for(policy, 224);
     BoundedContext expected(model.get(), own);

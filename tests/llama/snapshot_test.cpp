@@ -24,8 +24,9 @@ struct Case {
 // In the place it came from, in another sequence whose cells are partly used, and in another
 // context; evicted before and not; with queries and sliding windows.
 TEST(Snapshot, GoesOnAsTheOriginal) {
-  for (const Case &c : {Case{"llama", "vase-plus", 96}, Case{"llama", "vase", 96},
-                        Case{"qwen3", "rkv", 96}, Case{"gemma3", "vase", 256}}) {
+  for (const Case &c :
+       {Case{"llama", "vase-plus", 96}, Case{"llama", "vase", 96}, Case{"llama", "h2o", 96},
+        Case{"qwen3", "rkv", 96}, Case{"gemma3", "vase", 256}}) {
     SCOPED_TRACE(std::string(c.architecture) + " " + c.policy);
     const Model model = tiny_model(c.architecture);
     for (const int32_t length : {40, c.budget + 2 * 32, c.budget + 150}) {

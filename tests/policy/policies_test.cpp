@@ -53,7 +53,7 @@ class PoliciesTest : public ::testing::Test {
 TEST_F(PoliciesTest, TheRegistryFindsEachByName) {
   for (const Policy* policy : all_policies()) EXPECT_EQ(find_policy(policy->name()), policy);
   EXPECT_EQ(find_policy("vas"), nullptr);
-  EXPECT_EQ(all_policies().size(), 11u);
+  EXPECT_EQ(all_policies().size(), 12u);
 }
 
 TEST_F(PoliciesTest, VaseProtectsTheWidestValuesWithTheSinksAmongThem) {
@@ -183,6 +183,55 @@ TEST_F(PoliciesTest, VasePlusLooksAtKeysAndValues) {
   values_alone.keys = layer_.values;
   EXPECT_NE(select(params, keys_alone), both);
   EXPECT_NE(select(params, values_alone), both);
+}
+
+TEST_F(PoliciesTest, H2oAddsUpWhatRowsWereAttendedTo) {
+  vase_params params = params_for("h2o", kBudget);
+  params.recency = 32;
+  const std::vector<float> once = scores(params, layer_);
+  std::vector<float> sums(once.size(), 1.0f);
+  layer_.sums = sums.data();
+  const std::vector<float> twice = scores(params, layer_);
+  EXPECT_EQ(sums, std::vector<float>(once.size(), 1.0f)) << "scores only look";
+  const std::vector<uint8_t> keep = select(params, layer_);
+  for (int32_t h = 0; h < layer_.n_heads; ++h) {
+    double attention = 0;
+    for (int32_t i = 0; i < kRows; ++i) {
+      const auto row = static_cast<size_t>(h * kRows + i);
+      if (!std::isinf(once[row])) {
+        EXPECT_EQ(twice[row], once[row] + 1.0f);
+        EXPECT_EQ(sums[row], twice[row]);
+      }
+      attention += static_cast<double>(sums[row]) - 1.0;
+    }
+    // Each query attends to as much as there is, however many rows the recency window holds.
+    EXPECT_NEAR(attention, layer_.n_queries, 1e-2);
+  }
+}
+
+TEST_F(PoliciesTest, H2oKeepsWhatHasTheLargestSums) {
+  const vase_params params = params_for("h2o", kBudget);
+  std::vector<float> sums(static_cast<size_t>(layer_.n_heads * kRows));
+  for (size_t i = 0; i < sums.size(); ++i) sums[i] = static_cast<float>(i % 7) * 1e3f;
+  const std::vector<float> before = sums;
+  layer_.sums = sums.data();
+  const std::vector<uint8_t> keep = select(params, layer_);
+  for (size_t i = 0; i < keep.size(); ++i)
+    if (before[i] >= 4e3f) {
+      EXPECT_EQ(keep[i], 1) << "row " << i;
+    }
+  std::vector<float> moved = sums;
+  layer_.sums = moved.data();
+  std::vector<int32_t> positions(layer_.positions, layer_.positions + keep.size());
+  ASSERT_EQ(vase_compact(&layer_, keep.data(), 0, 0, layer_.n_heads, positions.data()), VASE_OK);
+  for (int32_t h = 0; h < layer_.n_heads; ++h)
+    for (int32_t i = kRows - kBudget; i < kRows; ++i) {
+      const int32_t* old = layer_.positions + h * kRows;
+      const auto from = std::find(old, old + kRows, positions[static_cast<size_t>(h * kRows + i)]);
+      EXPECT_EQ(moved[static_cast<size_t>(h * kRows + i)],
+                sums[static_cast<size_t>(from - layer_.positions)])
+          << "a sum stays with its row";
+    }
 }
 
 TEST_F(PoliciesTest, KeyDiffGivesUpTheDirectionOfMostKeys) {

@@ -211,6 +211,7 @@ class VaseCache(Cache):
             "values": layer.values[sequence].transpose(0, 1),
             "queries": layer.queries.of(sequence, s.tokens),
             "positions": layer.positions[sequence],
+            "sums": layer.sums[sequence],
             "rope": dense_rope(layer.rope),
             "n_new": s.rows - s.settled,
             "new_position": s.tokens - (s.rows - s.settled),

@@ -46,7 +46,7 @@ class VaseLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
     """Rows of one layer, at most ``capacity`` per head and sequence.
 
     Sequence b holds its rows in keys[b, :, :rows] and values[b, :, :rows], both [batch, KV heads, rows, dim]; padding gets none.
-    Which token a row stands for is in positions[b], [KV heads, rows]. When a sequence is full and another token comes,
+    Which token a row stands for is in positions[b], [KV heads, rows]; what a policy that sums up has found of it so far in sums[b]. When a sequence is full and another token comes,
     ``evict_due(layer, sequences)`` must leave it fewer rows. ``find_rope(attention module, keys)``, if it is given, says how the
     model rotates the layer's keys.
 
@@ -60,6 +60,7 @@ class VaseLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
     keys: torch.Tensor
     values: torch.Tensor
     positions: torch.Tensor
+    sums: torch.Tensor
 
     def __init__(self, capacity: int | None, window: int, evict_due: EvictDue, find_rope: FindRope | None = None):
         super().__init__()  # type: ignore[no-untyped-call]
@@ -84,6 +85,7 @@ class VaseLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         self.keys = key_states.new_zeros(batch, heads, 0, key_states.shape[-1])
         self.values = value_states.new_zeros(batch, heads, 0, value_states.shape[-1])
         self.positions = torch.zeros(batch, heads, 0, dtype=torch.int32, device=self.device)
+        self.sums = torch.zeros(batch, heads, 0, device=self.device)
         self.sequences = [SequenceRows() for _ in range(batch)]
         self.is_initialized = True
 
@@ -147,6 +149,7 @@ class VaseLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         self.keys = self.keys.index_select(0, indices)
         self.values = self.values.index_select(0, indices)
         self.positions = self.positions.index_select(0, indices)
+        self.sums = self.sums.index_select(0, indices)
         self.queries.take_sequences(indices)
 
     # ---- new tokens ------------------------------------------------------------------------------
@@ -255,6 +258,7 @@ class VaseLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         self.keys = torch.nn.functional.pad(self.keys, (0, 0, 0, want - have))
         self.values = torch.nn.functional.pad(self.values, (0, 0, 0, want - have))
         self.positions = torch.nn.functional.pad(self.positions, (0, want - have))
+        self.sums = torch.nn.functional.pad(self.sums, (0, want - have))
 
     # ---- for evictions ---------------------------------------------------------------------------
 

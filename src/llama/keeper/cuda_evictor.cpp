@@ -69,6 +69,11 @@ DeviceArray<float> upload_frequencies(std::span<const CacheLayer> layers,
   return array;
 }
 
+// Of the rows that the last eviction left.
+std::span<const int32_t> survivor_cells(const SequenceRows &rows) {
+  return rows.cells().first(static_cast<size_t>(rows.rows() - rows.new_rows()));
+}
+
 void check_vase(vase_status status) {
   if (status != VASE_OK) throw Error(std::string("eviction failed: ") + vase_last_error());
 }
@@ -113,6 +118,7 @@ std::unique_ptr<CudaEvictor::Part> CudaEvictor::make_part(std::vector<size_t> la
   part->queries =
       CudaQueries(n_layers, n_sequences_, window_, shape.n_query_heads, shape.keys.rows.dim);
   part->positions = DeviceArray<int32_t>(heads * static_cast<size_t>(cells_));
+  if (window_ > 0) part->sums = DeviceArray<float>(heads * static_cast<size_t>(cells_));
   part->moved = DeviceArray<int32_t>(heads);
   part->moved_copy.resize(heads);
   part->stored.reserve(n_layers);
@@ -138,15 +144,16 @@ size_t CudaEvictor::bytes_needed(const vase_params &params, const Shape &shape, 
   const size_t queries = pairs * static_cast<size_t>(shape.n_query_heads) *
                          static_cast<size_t>(window) * static_cast<size_t>(shape.keys_dim);
   const size_t frequencies = layers * static_cast<size_t>(shape.keys_dim) / 2;  // at most
-  return vase_cuda_bytes_needed(&limits) + (queries + frequencies) * sizeof(float) +
+  const size_t sums = window > 0 ? heads * static_cast<size_t>(cells) : 0;
+  return vase_cuda_bytes_needed(&limits) + (queries + frequencies + sums) * sizeof(float) +
          heads * (static_cast<size_t>(cells) + 1) * sizeof(int32_t);
 }
 
 size_t CudaEvictor::bytes() const {
   size_t bytes = 0;
   for (const auto &part : parts_)
-    bytes += part->queries.bytes() + part->positions.bytes() + part->moved.bytes() +
-             part->frequencies.bytes() + vase_cuda_bytes(part->cuda.get());
+    bytes += part->queries.bytes() + part->positions.bytes() + part->sums.bytes() +
+             part->moved.bytes() + part->frequencies.bytes() + vase_cuda_bytes(part->cuda.get());
   return bytes;
 }
 
@@ -181,11 +188,18 @@ void CudaEvictor::store(std::span<const LayerQueries> layers,
   }
 }
 
-int32_t *CudaEvictor::positions_of(const Part &part, size_t index, int32_t stream) const {
+template <typename T>
+T *CudaEvictor::own_of(const DeviceArray<T> &all, const Part &part, size_t index,
+                       int32_t stream) const {
+  if (all.size() == 0) return nullptr;
   const auto n_heads = static_cast<size_t>(layers_[part.layers.front()].n_heads);
   const size_t first_head =
       (index * static_cast<size_t>(n_sequences_) + static_cast<size_t>(stream)) * n_heads;
-  return part.positions.data() + first_head * static_cast<size_t>(cells_);
+  return all.data() + first_head * static_cast<size_t>(cells_);
+}
+
+int32_t *CudaEvictor::positions_of(const Part &part, size_t index, int32_t stream) const {
+  return own_of(part.positions, part, index, stream);
 }
 
 vase_cuda_item CudaEvictor::describe(const Part &part, size_t index,
@@ -217,6 +231,7 @@ vase_cuda_item CudaEvictor::describe(const Part &part, size_t index,
   item.layer.layer = static_cast<uint32_t>(layer_index);
   item.positions = positions_of(part, index, eviction.stream);
   item.position_stride = cells_;
+  item.sums = own_of(part.sums, part, index, eviction.stream);
   item.n_new = eviction.rows->new_rows();
   item.new_position = static_cast<int32_t>(eviction.rows->tokens()) - item.n_new;
   return item;
@@ -305,27 +320,66 @@ void CudaEvictor::copy(int32_t from, int32_t to) {
   for (const auto &part : parts_) {
     const CurrentDevice current(part->device);
     const auto n_heads = static_cast<size_t>(layers_[part->layers.front()].n_heads);
-    const size_t bytes = n_heads * static_cast<size_t>(cells_) * sizeof(int32_t);
-    for (size_t index = 0; index < part->layers.size(); ++index)
-      check_cuda(cudaMemcpyAsync(positions_of(*part, index, to), positions_of(*part, index, from),
-                                 bytes, cudaMemcpyDeviceToDevice, part->stream.get()),
-                 "copying token positions");
+    const auto copy_all = [&](const auto &all) {
+      for (size_t index = 0; all.size() > 0 && index < part->layers.size(); ++index)
+        check_cuda(cudaMemcpyAsync(own_of(all, *part, index, to), own_of(all, *part, index, from),
+                                   n_heads * static_cast<size_t>(cells_) * sizeof(*all.data()),
+                                   cudaMemcpyDeviceToDevice, part->stream.get()),
+                   "copying what is kept of rows");
+    };
+    copy_all(part->positions);
+    copy_all(part->sums);
     check_cuda(part->queries.copy(from, to, part->stream.get()), "copying queries");
     part->stream.wait();
   }
 }
 
-// [n_heads][cells] of a layer, by cell.
-std::vector<int32_t> CudaEvictor::read_positions(size_t layer, int32_t stream) const {
+template <typename T>
+std::vector<T> CudaEvictor::read(DeviceArray<T> Part::*all, size_t layer, int32_t stream) const {
   const Place place = places_[layer];
   const Part &part = *parts_[place.part];
+  const T *own = own_of(part.*all, part, place.index, stream);
+  if (own == nullptr) return {};
   const CurrentDevice current(part.device);
-  std::vector<int32_t> by_cell(static_cast<size_t>(layers_[layer].n_heads) *
-                               static_cast<size_t>(cells_));
-  check_cuda(cudaMemcpy(by_cell.data(), positions_of(part, place.index, stream),
-                        by_cell.size() * sizeof(int32_t), cudaMemcpyDeviceToHost),
-             "reading token positions");
+  std::vector<T> by_cell(static_cast<size_t>(layers_[layer].n_heads) * static_cast<size_t>(cells_));
+  check_cuda(cudaMemcpy(by_cell.data(), own, by_cell.size() * sizeof(T), cudaMemcpyDeviceToHost),
+             "reading what is kept of rows");
   return by_cell;
+}
+
+template <typename T>
+std::vector<T> CudaEvictor::read_survivors(DeviceArray<T> Part::*all, int32_t stream,
+                                           const SequenceRows &rows) const {
+  std::vector<T> values;
+  for (size_t layer = 0; layer < layers_.size(); ++layer) {
+    const std::vector<T> by_cell = read(all, layer, stream);
+    for (size_t first = 0; first < by_cell.size(); first += static_cast<size_t>(cells_))
+      for (const int32_t cell : survivor_cells(rows))
+        values.push_back(by_cell[first + static_cast<size_t>(cell)]);
+  }
+  return values;
+}
+
+// Nothing in `values`: 0 for all.
+template <typename T>
+void CudaEvictor::write_survivors(DeviceArray<T> Part::*all, int32_t stream,
+                                  const SequenceRows &rows, const std::vector<T> &values) {
+  auto value = values.begin();
+  for (size_t layer = 0; layer < layers_.size(); ++layer) {
+    const Place place = places_[layer];
+    const Part &part = *parts_[place.part];
+    T *own = own_of(part.*all, part, place.index, stream);
+    if (own == nullptr) continue;
+    std::vector<T> by_cell(static_cast<size_t>(layers_[layer].n_heads) *
+                           static_cast<size_t>(cells_));
+    if (!values.empty())
+      for (size_t first = 0; first < by_cell.size(); first += static_cast<size_t>(cells_))
+        for (const int32_t cell : survivor_cells(rows))
+          by_cell[first + static_cast<size_t>(cell)] = *value++;
+    const CurrentDevice current(part.device);
+    check_cuda(cudaMemcpy(own, by_cell.data(), by_cell.size() * sizeof(T), cudaMemcpyHostToDevice),
+               "restoring what is kept of rows");
+  }
 }
 
 size_t CudaEvictor::heads_of_all_layers() const {
@@ -343,14 +397,9 @@ size_t CudaEvictor::queries_of_sequence() const {
 
 KeptOfSequence CudaEvictor::save(int32_t stream, const SequenceRows &rows) const {
   KeptOfSequence kept;
-  const auto survivors = rows.cells().first(static_cast<size_t>(rows.rows() - rows.new_rows()));
-  for (size_t layer = 0; layer < layers_.size(); ++layer) {
-    const std::vector<int32_t> by_cell = read_positions(layer, stream);
-    for (int32_t head = 0; head < layers_[layer].n_heads; ++head)
-      for (const int32_t cell : survivors)
-        kept.survivors.push_back(by_cell[static_cast<size_t>(head) * static_cast<size_t>(cells_) +
-                                         static_cast<size_t>(cell)]);
-  }
+  kept.survivors = read_survivors(&Part::positions, stream, rows);
+  kept.sums = read_survivors(&Part::sums, stream, rows);
+  if (std::ranges::all_of(kept.sums, [](float sum) { return sum == 0; })) kept.sums.clear();
   for (const Place &place : places_) {
     const Part &part = *parts_[place.part];
     const CurrentDevice current(part.device);
@@ -360,29 +409,20 @@ KeptOfSequence CudaEvictor::save(int32_t stream, const SequenceRows &rows) const
 }
 
 void CudaEvictor::restore(int32_t stream, const SequenceRows &rows, const KeptOfSequence &kept) {
-  const auto survivors = rows.cells().first(static_cast<size_t>(rows.rows() - rows.new_rows()));
-  if (kept.survivors.size() != heads_of_all_layers() * survivors.size())
+  if (kept.survivors.size() != heads_of_all_layers() * survivor_cells(rows).size() ||
+      (!kept.sums.empty() && kept.sums.size() != kept.survivors.size()))
     throw Error("a saved sequence is of other layers than this context has");
   if (kept.queries.size() != queries_of_sequence())
     throw Error("a saved sequence has " + std::to_string(kept.queries.size()) +
                 " numbers of queries where this context keeps " +
                 std::to_string(queries_of_sequence()) +
                 "; it was saved under another policy, window or model");
-  auto position = kept.survivors.begin();
+  write_survivors(&Part::positions, stream, rows, kept.survivors);
+  write_survivors(&Part::sums, stream, rows, kept.sums);
   std::span<const float> queries(kept.queries);
-  for (size_t layer = 0; layer < layers_.size(); ++layer) {
-    std::vector<int32_t> by_cell(static_cast<size_t>(layers_[layer].n_heads) *
-                                 static_cast<size_t>(cells_));
-    for (int32_t head = 0; head < layers_[layer].n_heads; ++head)
-      for (const int32_t cell : survivors)
-        by_cell[static_cast<size_t>(head) * static_cast<size_t>(cells_) +
-                static_cast<size_t>(cell)] = *position++;
-    const Place place = places_[layer];
+  for (const Place &place : places_) {
     Part &part = *parts_[place.part];
     const CurrentDevice current(part.device);
-    check_cuda(cudaMemcpy(positions_of(part, place.index, stream), by_cell.data(),
-                          by_cell.size() * sizeof(int32_t), cudaMemcpyHostToDevice),
-               "restoring token positions");
     const size_t own = static_cast<size_t>(part.queries.ring_bytes()) / sizeof(float);
     check_cuda(part.queries.restore(place.index, stream, queries.first(own)), "restoring queries");
     queries = queries.subspan(own);
@@ -393,11 +433,11 @@ void CudaEvictor::restore(int32_t stream, const SequenceRows &rows, const KeptOf
 
 std::vector<int32_t> CudaEvictor::positions(int32_t stream, size_t layer, int32_t head,
                                             const SequenceRows &rows) const {
-  const std::vector<int32_t> by_cell = read_positions(layer, stream);
+  const std::vector<int32_t> by_cell = read(&Part::positions, layer, stream);
   const auto first = static_cast<size_t>(head) * static_cast<size_t>(cells_);
   // Rows that came after the last eviction are not on the device yet.
   std::vector<int32_t> positions;
-  for (const int32_t cell : rows.cells().first(static_cast<size_t>(rows.rows() - rows.new_rows())))
+  for (const int32_t cell : survivor_cells(rows))
     positions.push_back(by_cell[first + static_cast<size_t>(cell)]);
   positions.resize(static_cast<size_t>(rows.rows()));
   std::iota(positions.end() - rows.new_rows(), positions.end(),

@@ -53,6 +53,7 @@ class CudaEvictor final : public Evictor, private QueryStore {
     Stream stream;
     CudaQueries queries;
     DeviceArray<int32_t> positions;  // [layers][sequences][heads][cells]
+    DeviceArray<float> sums;         // the same, if queries are kept: for policies that sum up
     DeviceArray<int32_t> moved;      // [sequences][layers][heads]
     DeviceArray<float> frequencies;  // [layers][pairs] of RoPE
     std::vector<int32_t> moved_copy;
@@ -66,8 +67,21 @@ class CudaEvictor final : public Evictor, private QueryStore {
              std::span<const WantedQuery> wanted) noexcept override;
 
   std::unique_ptr<Part> make_part(std::vector<size_t> layers) const;
+  // Where a layer's array for a sequence starts, in the part's array for all of them.
+  template <typename T>
+  T *own_of(const DeviceArray<T> &all, const Part &part, size_t index, int32_t stream) const;
   int32_t *positions_of(const Part &part, size_t index, int32_t stream) const;
-  std::vector<int32_t> read_positions(size_t layer, int32_t stream) const;
+  // [n_heads][cells] of a layer, by cell; none where the part keeps none.
+  template <typename T>
+  std::vector<T> read(DeviceArray<T> Part::*all, size_t layer, int32_t stream) const;
+  // Of all layers and heads the survivors', one after the other.
+  template <typename T>
+  std::vector<T> read_survivors(DeviceArray<T> Part::*all, int32_t stream,
+                                const SequenceRows &rows) const;
+  // And back.
+  template <typename T>
+  void write_survivors(DeviceArray<T> Part::*all, int32_t stream, const SequenceRows &rows,
+                       const std::vector<T> &values);
   size_t heads_of_all_layers() const;
   size_t queries_of_sequence() const;
   vase_cuda_item describe(const Part &part, size_t index, const Eviction &eviction) const;

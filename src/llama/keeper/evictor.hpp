@@ -34,6 +34,9 @@ struct KeptOfSequence {
   /// [heads of all layers][rows - new rows] token indices in the order of rows.cells(). Empty where
   /// SequenceRows has them.
   std::vector<int32_t> survivors;
+  /// Likewise, what the policy has found of them so far (vase_layer.sums). Empty also where all are
+  /// 0.
+  std::vector<float> sums;
   /// Of each layer [n_query_heads][window][dim], a token in slot index % window. Empty: none.
   std::vector<float> queries;
 };

@@ -77,11 +77,12 @@ void HostEvictor::reserve(const vase_params &params) {
   }
   for (std::vector<std::byte> &space : workspaces_)
     if (space.size() < workspace) space.resize(workspace);
+  if (vase_policy_sums_up(params.policy) != 0) sums_.resize(heads_.size() * cells_);
 }
 
 size_t HostEvictor::bytes() const {
   size_t bytes = rings_.bytes() + keep_.size() + positions_.size() * sizeof(int32_t) +
-                 key_copy_.size() + value_copy_.size();
+                 sums_.size() * sizeof(float) + key_copy_.size() + value_copy_.size();
   for (const auto &workspace : workspaces_) bytes += workspace.size();
   return bytes;
 }
@@ -96,6 +97,7 @@ void HostEvictor::evict_one(Eviction &eviction, const FreeLabels &free_labels) {
   eviction_ = &eviction;
   for_each_head(select_, false);
   if (!free_labels(eviction, freed)) return;
+  eviction.rows->keep_sums(sums_up());
   for_each_head(move_, true);
   eviction.rows->drop_oldest(freed);
   eviction.moved = std::accumulate(moved_.begin(), moved_.end(), int64_t{0});
@@ -131,6 +133,7 @@ vase_layer HostEvictor::describe_now(size_t layer_index) {
   vase_layer described = describe(layer, layer_index, *eviction_, rings_, rows.rows());
   described.cells = rows.cells().data();
   described.positions = positions_.data() + first_head_[layer_index] * cells_;
+  if (sums_up()) described.sums = sums_.data() + first_head_[layer_index] * cells_;
   if (copies_) {
     const bool shared = layer.values.tensor == layer.keys.tensor;
     described.keys = layer.keys.in_copy(key_copy_);
@@ -142,15 +145,17 @@ vase_layer HostEvictor::describe_now(size_t layer_index) {
   return described;
 }
 
-std::span<int32_t> HostEvictor::own_positions(size_t index) {
+template <typename T>
+std::span<T> HostEvictor::own(std::vector<T> &all, size_t index) const {
   const auto [layer, head] = heads_[index];
   const auto n = static_cast<size_t>(eviction_->rows->rows());
-  return {positions_.data() + first_head_[layer] * cells_ + static_cast<size_t>(head) * n, n};
+  return {all.data() + first_head_[layer] * cells_ + static_cast<size_t>(head) * n, n};
 }
 
 void HostEvictor::select(size_t index, int worker) {
   const auto [layer, head] = heads_[index];
-  eviction_->rows->positions(static_cast<int32_t>(index), own_positions(index));
+  eviction_->rows->positions(static_cast<int32_t>(index), own(positions_, index));
+  if (sums_up()) eviction_->rows->sums(static_cast<int32_t>(index), own(sums_, index));
   const vase_layer described = describe_now(layer);
   std::vector<std::byte> &workspace = workspaces_[static_cast<size_t>(worker)];
   note(vase_select(&eviction_->params, &described, head, 1, keep_of(layer), workspace.data(),
@@ -165,7 +170,8 @@ void HostEvictor::move(size_t index) {
   const int32_t n_rows = described.n_rows, freed = n_rows - eviction_->params.budget;
   const uint8_t *own_keep = keep_of(layer) + static_cast<ptrdiff_t>(head) * n_rows;
   moved_[index] = std::count(own_keep, own_keep + freed, uint8_t{1});
-  eviction_->rows->set_survivors(static_cast<int32_t>(index), own_positions(index), freed);
+  eviction_->rows->set_survivors(static_cast<int32_t>(index), own(positions_, index), freed);
+  if (sums_up()) eviction_->rows->set_sums(static_cast<int32_t>(index), own(sums_, index), freed);
 }
 
 void HostEvictor::note(vase_status status) {

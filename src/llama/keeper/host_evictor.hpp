@@ -26,7 +26,7 @@ class HostEvictor final : public Evictor {
   void evict(std::span<Eviction> evictions, const FreeLabels &free_labels) override;
   void copy(int32_t from, int32_t to) override { rings_.copy(from, to); }
   KeptOfSequence save(int32_t stream, const SequenceRows & /*rows*/) const override {
-    return {.survivors = {}, .queries = rings_.save(stream)};
+    return {.survivors = {}, .sums = {}, .queries = rings_.save(stream)};
   }
   void restore(int32_t stream, const SequenceRows & /*rows*/, const KeptOfSequence &kept) override {
     rings_.restore(stream, kept.queries);
@@ -50,7 +50,9 @@ class HostEvictor final : public Evictor {
   void move(size_t index);
   vase_layer describe_now(size_t layer);
   uint8_t *keep_of(size_t layer) { return keep_.data() + first_head_[layer] * cells_; }
-  std::span<int32_t> own_positions(size_t index);
+  template <typename T>
+  std::span<T> own(std::vector<T> &all, size_t index) const;
+  bool sums_up() const { return vase_policy_sums_up(eviction_->params.policy) != 0; }
   void note(vase_status status);
 
   std::span<const CacheLayer> layers_;
@@ -63,6 +65,7 @@ class HostEvictor final : public Evictor {
   std::vector<std::vector<std::byte>> workspaces_;  // [workers]
   std::vector<uint8_t> keep_;                       // [heads][cells]
   std::vector<int32_t> positions_;                  // [heads][cells]
+  std::vector<float> sums_;                         // [heads][cells] if a policy sums up
   std::vector<int64_t> moved_;                      // [heads]
   std::vector<std::byte> key_copy_, value_copy_;    // one stream of one layer
 

@@ -93,7 +93,7 @@ class Keeper {
 
   /// What is known of a sequence but its rows, as plain data; parameters are not in it.
   struct Record {
-    Ledger::Record ledger;       ///< with survivors, wherever they are kept
+    Ledger::Record ledger;       ///< with survivors and sums, wherever they are kept
     std::vector<float> queries;  ///< as KeptOfSequence has them
   };
   Record save(int32_t sequence) const;

@@ -33,6 +33,19 @@ void SequenceRows::set_survivors(int32_t head, std::span<const int32_t> position
             survivors_.begin() + static_cast<ptrdiff_t>(head) * budget_);
 }
 
+void SequenceRows::sums(int32_t head, std::span<float> sums) const {
+  std::fill(sums.begin(), sums.end(), 0.0f);
+  if (!sums_.empty())
+    std::copy_n(sums_.begin() + static_cast<ptrdiff_t>(head) * budget_, n_survivors_, sums.begin());
+}
+
+void SequenceRows::keep_sums(bool keep) { sums_.resize(keep ? survivors_.size() : 0); }
+
+void SequenceRows::set_sums(int32_t head, std::span<const float> sums, int32_t freed) {
+  std::copy(sums.begin() + freed, sums.end(),
+            sums_.begin() + static_cast<ptrdiff_t>(head) * budget_);
+}
+
 void SequenceRows::drop_oldest(int32_t freed, int32_t recency) {
   cells_.erase(cells_.begin(), cells_.begin() + freed);
   n_survivors_ = rows();
@@ -72,10 +85,14 @@ void SequenceRows::clear() {
 }
 
 SequenceRows::Record SequenceRows::save() const {
-  Record record{tokens_, first_own_, n_survivors_, cells_, {}};
+  Record record{tokens_, first_own_, n_survivors_, cells_, {}, {}};
+  const auto append = [this](const auto &all, int32_t head, auto &to) {
+    const auto own = all.begin() + static_cast<ptrdiff_t>(head) * budget_;
+    to.insert(to.end(), own, own + n_survivors_);
+  };
   for (int32_t head = 0; head < heads_; ++head) {
-    const auto own = survivors_.begin() + static_cast<ptrdiff_t>(head) * budget_;
-    record.survivors.insert(record.survivors.end(), own, own + n_survivors_);
+    append(survivors_, head, record.survivors);
+    if (!sums_.empty()) append(sums_, head, record.sums);
   }
   return record;
 }
@@ -87,6 +104,7 @@ void SequenceRows::check_fits(const Record &record) const {
       record.n_survivors <= rows && (heads_ == 0 || record.n_survivors <= budget_) &&
       record.first_own >= 0 && record.first_own <= record.tokens &&
       static_cast<int64_t>(record.survivors.size()) == int64_t{heads_} * record.n_survivors &&
+      (record.sums.empty() || record.sums.size() == record.survivors.size()) &&
       std::ranges::all_of(record.cells,
                           [&](int32_t cell) { return cell >= 0 && cell < capacity_; });
   if (!fits)
@@ -102,9 +120,15 @@ void SequenceRows::restore(const Record &record) {
   first_own_ = record.first_own;
   n_survivors_ = record.n_survivors;
   cells_ = record.cells;
-  for (int32_t head = 0; head < heads_; ++head)
-    std::copy_n(record.survivors.begin() + static_cast<ptrdiff_t>(head) * n_survivors_,
-                n_survivors_, survivors_.begin() + static_cast<ptrdiff_t>(head) * budget_);
+  keep_sums(!record.sums.empty());
+  const auto take = [this](const auto &from, int32_t head, auto &all) {
+    std::copy_n(from.begin() + static_cast<ptrdiff_t>(head) * n_survivors_, n_survivors_,
+                all.begin() + static_cast<ptrdiff_t>(head) * budget_);
+  };
+  for (int32_t head = 0; head < heads_; ++head) {
+    take(record.survivors, head, survivors_);
+    if (!sums_.empty()) take(record.sums, head, sums_);
+  }
 }
 
 }  // namespace vase

@@ -44,6 +44,13 @@ class SequenceRows {
   /// Tells what a head holds after an eviction: of `positions` (as above, after the moves) all but
   /// the first `freed`. Heads may be told from several threads; drop_oldest() follows once.
   void set_survivors(int32_t head, std::span<const int32_t> positions, int32_t freed);
+  /// Writes to sums[rows()] what the policy has found of each row of a head so far
+  /// (vase_layer.sums), in the order of cells().
+  void sums(int32_t head, std::span<float> sums) const;
+  /// Says whether the policy sums up: if so, set_sums() follows for each head, as set_survivors();
+  /// if not, what was found of the rows is forgotten.
+  void keep_sums(bool keep);
+  void set_sums(int32_t head, std::span<const float> sums, int32_t freed);
   /// `recency`: newest rows that the eviction surely left where they were; matters only where
   /// survivors are kept elsewhere.
   void drop_oldest(int32_t freed, int32_t recency = 0);
@@ -58,6 +65,7 @@ class SequenceRows {
     int32_t n_survivors = 0;
     std::vector<int32_t> cells;      ///< in label order; whoever moved the rows renumbers them
     std::vector<int32_t> survivors;  ///< [heads][n_survivors] token indices
+    std::vector<float> sums;         ///< [heads][n_survivors]; none if the policy does not sum up
   };
   Record save() const;
   /// Throws Error if `record` does not fit: other heads, more rows than there are cells.
@@ -76,6 +84,7 @@ class SequenceRows {
   int32_t n_survivors_ = 0;         // the first cells, whose rows differ from head to head
   std::vector<int32_t> cells_;      // in label order
   std::vector<int32_t> survivors_;  // [heads][budget] token indices
+  std::vector<float> sums_;         // [heads][budget] of the survivors; none: all are 0
 };
 
 }  // namespace vase

@@ -112,16 +112,21 @@ Keeper::Record Keeper::save(int32_t sequence) const {
   Record record{ledger_.save(sequence), {}};
   if (!evictor_) return record;
   KeptOfSequence kept = evictor_->save(sequence, ledger_.rows(sequence));
-  if (evictor_->survivor_heads() == 0) record.ledger.rows.survivors = std::move(kept.survivors);
+  if (evictor_->survivor_heads() == 0) {
+    record.ledger.rows.survivors = std::move(kept.survivors);
+    record.ledger.rows.sums = std::move(kept.sums);
+  }
   record.queries = std::move(kept.queries);
   return record;
 }
 
 // What of a record is the evictor's.
 KeptOfSequence Keeper::take_kept(Record &record) const {
-  KeptOfSequence kept{{}, std::move(record.queries)};
-  if (evictor_ && evictor_->survivor_heads() == 0)
+  KeptOfSequence kept{{}, {}, std::move(record.queries)};
+  if (evictor_ && evictor_->survivor_heads() == 0) {
     kept.survivors = std::exchange(record.ledger.rows.survivors, {});
+    kept.sums = std::exchange(record.ledger.rows.sums, {});
+  }
   return kept;
 }
 

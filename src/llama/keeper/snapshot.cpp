@@ -104,6 +104,7 @@ void each_field(Archive &&archive, P &part) {
   archive(ledger.rows.n_survivors);
   archive(ledger.rows.cells);
   archive(ledger.rows.survivors);
+  archive(ledger.rows.sums);
   archive(ledger.prompt_end);
   archive(ledger.evictions);
   archive(ledger.rows_moved);

@@ -106,8 +106,12 @@ size_t eviction_bytes(const llama_model *model, const BoundedOptions &options, s
   const auto heads = layers * static_cast<size_t>(llama_model_n_head_kv(model));
   const auto query_heads = layers * static_cast<size_t>(llama_model_n_head(model));
   const auto dim = static_cast<size_t>(head_dim(model, "key_length"));
-  size_t bytes = heads * cells * (sizeof(uint8_t) + sizeof(int32_t)) +
-                 sequences * heads * static_cast<size_t>(policy.budget) * sizeof(int32_t);
+  const size_t of_working_rows = heads * cells;
+  const size_t of_kept_rows = sequences * heads * static_cast<size_t>(policy.budget);
+  size_t bytes =
+      of_working_rows * (sizeof(uint8_t) + sizeof(int32_t)) + of_kept_rows * sizeof(int32_t);
+  if (vase_policy_sums_up(policy.policy) != 0)
+    bytes += (of_working_rows + of_kept_rows) * sizeof(float);
   if (vase_policy_needs_queries(policy.policy) != 0)
     bytes += sequences * query_heads * static_cast<size_t>(policy.window) * dim * sizeof(float);
 

@@ -103,7 +103,7 @@ def test_threads():
 
 def test_policies_describe_themselves():
     names = [policy.name for policy in vase.policies()]
-    assert {"vase", "vase-cur", "snapkv", "rkv", "keydiff", "streaming", "random", "full"} <= set(names)
+    assert {"vase", "vase-cur", "snapkv", "rkv", "h2o", "keydiff", "streaming", "random", "full"} <= set(names)
     assert vase.parameters("vase", budget=400)["protect"] == 100
     assert vase.parameters("vase", budget=400, protect="auto")["protect"] == "auto"
     assert vase.parameters("vase-cur", budget=400)["needs_queries"] is False

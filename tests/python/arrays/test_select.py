@@ -153,3 +153,21 @@ def test_calls_from_several_threads():
     for thread in threads:
         thread.join()
     assert len(results) == 80 and all(results)
+
+
+def test_what_is_found_of_rows_is_added_up_and_moves_with_them():
+    keys, values, queries = random_layer()
+    options = {"policy": "h2o", "budget": BUDGET, "recency": 32}
+    assert vase.parameters("h2o", budget=BUDGET)["sums_up"]
+    sums = np.zeros((HEADS, ROWS), dtype=np.float32)
+    once = vase.scores(keys, values, queries, sums=sums, **options)
+    assert not sums.any()
+    mask = vase.select(keys, values, queries, sums=sums, **options)
+    finite = np.isfinite(once)
+    assert (sums[finite] == once[finite]).all() and (sums >= 0).all()
+    twice = vase.scores(keys, values, queries, sums=sums, **options)
+    assert (twice[finite] == once[finite] + sums[finite]).all()
+    moved, positions = sums.copy(), np.tile(np.arange(ROWS, dtype=np.int32), (HEADS, 1))
+    vase.compact(keys.copy(), values.copy(), mask, positions, sums=moved, vacate=BUDGET)
+    for head in range(HEADS):
+        assert (moved[head, :BUDGET] == sums[head, positions[head, :BUDGET]]).all()
