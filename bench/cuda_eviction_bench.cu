@@ -26,6 +26,7 @@ constexpr int32_t kLayers = 36, kHeads = 8, kQueryHeads = 32, kDim = 128, kBudge
 constexpr int32_t kInterval = 64, kRows = kBudget + kInterval, kQueries = 64;
 constexpr int64_t kRowBytes = kDim * 2, kCellBytes = kHeads * kRowBytes;
 constexpr int32_t kPairs = kDim / 2;  // of RoPE, halves apart
+constexpr int32_t kCalibration = kQueryHeads * 3 * kPairs;
 constexpr float kRopeBase = 1e6f;
 constexpr int kRepetitions = 20;
 
@@ -125,6 +126,7 @@ class Caches {
         queries_(device_array<float>(items() * kQueryHeads * kQueries * kDim)),
         positions_(device_array<int32_t>(items() * kHeads * kRows)),
         frequencies_(device_array<float>(kPairs)),
+        calibration_(device_array<float>(kCalibration)),
         cells_(static_cast<size_t>(batch), std::vector<int32_t>(kRows)) {
     for (auto& cells : cells_) std::iota(cells.begin(), cells.end(), 0);
     if (type == VASE_F16) {
@@ -135,13 +137,14 @@ class Caches {
       fill<<<2048, 256>>>(reinterpret_cast<__nv_bfloat16*>(values_), elements(), 2);
     }
     fill<<<2048, 256>>>(queries_, items() * kQueryHeads * kQueries * kDim, 3);
+    fill<<<64, 256>>>(calibration_, kCalibration, 4);
     fill_frequencies<<<1, kPairs>>>(frequencies_);
     check(cudaDeviceSynchronize());
   }
   ~Caches() {
-    for (void* memory :
-         {static_cast<void*>(keys_), static_cast<void*>(values_), static_cast<void*>(queries_),
-          static_cast<void*>(positions_), static_cast<void*>(frequencies_)})
+    for (void* memory : {static_cast<void*>(keys_), static_cast<void*>(values_),
+                         static_cast<void*>(queries_), static_cast<void*>(positions_),
+                         static_cast<void*>(frequencies_), static_cast<void*>(calibration_)})
       cudaFree(memory);
   }
   Caches(const Caches&) = delete;
@@ -163,6 +166,7 @@ class Caches {
       item.layer.values = item.layer.keys;
       item.layer.values.data = values_ + i * kRows * kHeads * kDim;
       item.layer.rope = {frequencies_, kPairs, kPairs};
+      item.layer.calibration = calibration_;
       item.layer.n_heads = kHeads;
       item.layer.n_rows = kRows;
       item.layer.cells = cells_[sequence].data();
@@ -192,7 +196,7 @@ class Caches {
   __half *keys_, *values_;
   float* queries_;
   int32_t* positions_;
-  float* frequencies_;
+  float *frequencies_, *calibration_;
   std::vector<std::vector<int32_t>> cells_;
   int32_t evictions_ = 0;
 };
@@ -360,8 +364,8 @@ nlohmann::json measure_batch(int32_t batch, int32_t turn, vase_type type, double
 int main(int argc, char** argv) {
   std::vector<const char*> policies(argv + 1, argv + argc);
   if (policies.empty())
-    policies = {"vase",    "vase-plus", "vase-cur",  "snapkv",      "rkv",        "h2o",
-                "keydiff", "random",    "streaming", "evict-large", "attn-random"};
+    policies = {"vase",    "vase-plus",    "vase-cur", "snapkv",    "rkv",         "h2o",
+                "keydiff", "triattention", "random",   "streaming", "evict-large", "attn-random"};
   try {
     for (const char* policy : policies)
       if (vase_policy_find(policy) == nullptr)

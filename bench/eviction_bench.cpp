@@ -73,6 +73,7 @@ class Layer {
       std::shuffle(of_head.begin(), of_head.end(), random);
       positions_.insert(positions_.end(), of_head.begin(), of_head.end());
     }
+    for (int i = 0; i < kQueryHeads * 3 * size.dim / 2; ++i) calibration_.push_back(normal(random));
     for (int32_t p = 0; p < size.dim / 2; ++p)  // as Qwen3's
       frequencies_.push_back(
           std::pow(1e6f, -2.0f * static_cast<float>(p) / static_cast<float>(size.dim)));
@@ -84,6 +85,7 @@ class Layer {
     layer.keys = {keys_.data(), size_.type, size_.dim, kHeads * bytes, bytes, 0};
     layer.values = {values_.data(), size_.type, size_.dim, kHeads * bytes, bytes, 0};
     layer.rope = {frequencies_.data(), size_.dim / 2, size_.dim / 2};
+    layer.calibration = calibration_.data();
     layer.n_heads = kHeads;
     layer.n_rows = size_.rows();
     layer.positions = positions_.data();
@@ -96,7 +98,7 @@ class Layer {
  private:
   Size size_;
   std::vector<std::byte> keys_, values_;
-  std::vector<float> queries_, frequencies_;
+  std::vector<float> queries_, frequencies_, calibration_;
   std::vector<int32_t> positions_;
 };
 
@@ -109,6 +111,7 @@ bench::Work work_of(const std::string& policy, const Size& size, const vase_para
   if (policy == "snapkv" || policy == "h2o") return {attention, bytes};
   if (policy == "rkv") return {attention + 6.0 * rows * dim, bytes};
   if (policy == "keydiff") return {6.0 * rows * dim, bytes};
+  if (policy == "triattention") return {3.0 * candidates * dim * kQueryHeads, bytes};
   if (policy == "vase-plus") return {2 * 2.0 * rows * dim * dim, 2 * bytes};
   if (policy == "vase-cur") return {2 * 2.0 * rows * dim * 20, 2 * bytes};
   return {0, 0};
@@ -158,7 +161,7 @@ void add(const char* policy, const Size& size, int threads) {
 int main(int argc, char** argv) {
   for (const int threads : {1, 2})
     for (const char* policy : {"vase", "vase-plus", "snapkv", "vase-cur", "rkv", "h2o", "keydiff",
-                               "random", "streaming"})
+                               "triattention", "random", "streaming"})
       add(policy, {}, threads);
   for (const vase_type type : {VASE_F16, VASE_Q8_0})
     for (const int32_t dim : {64, 128})

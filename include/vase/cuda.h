@@ -56,9 +56,10 @@ VASE_API size_t vase_cuda_bytes_needed(const vase_cuda_limits *limits);
 typedef struct vase_cuda_item {
   size_t size VASE_SIZE_OF(vase_cuda_item); /* sizeof(vase_cuda_item), the same in all of a call */
 
-  /* As in vase.h, except: keys.data, values.data, rope.frequencies, queries and gauss are device
-     pointers; cells is a host pointer, read before the call returns (items of one sequence share
-     the array); positions and sums must be NULL, the fields below take their place. */
+  /* As in vase.h, except: keys.data, values.data, rope.frequencies, queries, calibration and gauss
+     are device pointers; cells is a host pointer, read before the call returns (items of one
+     sequence share the array); positions and sums must be NULL, the fields below take their place.
+   */
   vase_layer layer;
 
   /* Bytes from query head to query head and from token to token of layer.queries, multiples of 4.

@@ -52,6 +52,8 @@ struct BoundedOptions {
   /// given: what the policy wants, vase_policy_default_pin). Of a longer prompt the newest rows are
   /// pinned. What the prompt is: the tokens given to decode() until set_prompt_end().
   std::optional<float> pin_prompt = {};
+  /// A file of `vase calibrate`, for policies with vase_policy_needs_calibration(); "": none.
+  std::string calibration = {};
   /// llama.cpp computes sequences together only if their numbers follow each other. Where up to so
   /// many sequences in a row sit a step out, each is given a token, which is taken back after the
   /// step, so that the step stays one batch. -1: 64 where llama.cpp has a GPU, on which such a

@@ -33,8 +33,10 @@ typedef enum vase_status {
   VASE_INVALID_ARGUMENT = 1, /* a null pointer, a size out of range, a shape that does not fit */
   VASE_QUERIES_MISSING = 2,  /* the policy scores by attention and the layer carries no queries */
   VASE_WORKSPACE_TOO_SMALL = 3,
-  VASE_MASK_UNEVEN = 4,  /* vase_compact: the heads do not all keep the same number of rows */
-  VASE_DEVICE_FAILED = 5 /* vase/cuda.h: a CUDA call failed, or there is no device */
+  VASE_MASK_UNEVEN = 4,        /* vase_compact: the heads do not all keep the same number of rows */
+  VASE_DEVICE_FAILED = 5,      /* vase/cuda.h: a CUDA call failed, or there is no device */
+  VASE_CALIBRATION_MISSING = 6 /* the policy reads what was measured of queries before, and the
+                                  layer carries none */
 } vase_status;
 
 /** What went wrong in this thread's last failed call, in one line. Valid until the next failing
@@ -96,6 +98,9 @@ VASE_API int32_t vase_policy_protects_widest(const vase_policy *policy);
 /** 1 if the policy adds up what it finds of each row from eviction to eviction, in
  * `vase_layer.sums`. */
 VASE_API int32_t vase_policy_sums_up(const vase_policy *policy);
+/** 1 if the policy reads what was measured of the model's queries before, so that
+ * `vase_layer.calibration` must be set. */
+VASE_API int32_t vase_policy_needs_calibration(const vase_policy *policy);
 /** 1 if the policy is there to show what a part of another one is worth. */
 VASE_API int32_t vase_policy_is_ablation(const vase_policy *policy);
 /** 1 if the policy looks at the field of vase_params called `parameter` ("lambda", "protect", ...),
@@ -221,6 +226,13 @@ typedef struct vase_layer {
      a new one. vase_select adds what it finds, vase_scores only looks, vase_compact moves them with
      the rows. NULL: nothing was found so far, and nothing is kept. Others do not look at it. */
   float *sums;
+
+  /* [n_query_heads][3][keys.dim / 2], measured over a text by `vase calibrate`: of the queries of a
+     head before RoPE, in pairs as RoPE turns keys (rope), the mean of the first elements of each
+     pair, that of the second ones, and the mean length of the pair. Pairs of elements that are not
+     turned follow: as far apart as the others while there are elements for it, then neighbours.
+     NULL: nothing was measured. For policies with vase_policy_needs_calibration(). */
+  const float *calibration;
 } vase_layer;
 
 /** Bytes that vase_select and vase_scores need for one call on any range of heads of `layer`. 0 if

@@ -11,6 +11,7 @@ import warnings as _warnings
 
 from vase._vase import get_threads, has_simd, set_threads
 from vase._vase import version as __version__
+from vase.calibration import read_calibration
 from vase.eviction import Array, compact, scores, select
 from vase.options import LayerOptions, PolicyOptions
 from vase.policies import DEFAULT_POLICY, Policy, parameters, policies
@@ -28,6 +29,7 @@ __all__ = [
     "get_threads",
     "parameters",
     "policies",
+    "read_calibration",
     "scores",
     "select",
     "set_threads",

@@ -26,6 +26,7 @@ def select(
     budget: int,
     positions: Array | None = None,
     sums: Array | None = None,
+    calibration: Array | None = None,
     gauss: Array | None = None,
     rope: Rope | None = None,
     **options: Unpack[LayerOptions],
@@ -43,6 +44,8 @@ def select(
         positions: [n_heads, n_rows] integers, the token position that each row stands for; row i stands for token i if None.
         sums: [n_heads, n_rows] float32, dense: what a policy that sums up (``sums_up`` of vase.parameters()) has found of each row so far, 0
             for a new one. select() adds what it finds, scores() only looks. None: nothing was found so far, and nothing is kept.
+        calibration: [n_query_heads, 3, dim / 2], the layer's mean queries from read_calibration(). Needed by the policies that do not see
+            queries but know what they usually are (``needs_calibration`` of vase.parameters()).
         gauss: [larger dim, projections] float32, the projection for CUR to use instead of drawing one.
         rope: how the keys were rotated for their positions. Looked at by policies that compare keys as they
             were before (``uses_rope`` of vase.parameters()). None takes them as they are; if they were rotated, such a policy
@@ -57,7 +60,7 @@ def select(
         RuntimeError: keys lie on a CUDA device and the package was built without CUDA.
     """
     out = _empty_rows(keys, "bool")
-    rows = _rows(keys, values, queries, positions, sums, gauss, rope)
+    rows = _rows(keys, values, queries, positions, sums, calibration, gauss, rope)
     with frameworks.current_stream(keys) as stream:
         _vase.select(out, rows, _checked(policy), budget, dict(options), stream)
     return out[:, : keys.shape[0]]
@@ -72,6 +75,7 @@ def scores(
     budget: int,
     positions: Array | None = None,
     sums: Array | None = None,
+    calibration: Array | None = None,
     gauss: Array | None = None,
     rope: Rope | None = None,
     **options: Unpack[LayerOptions],
@@ -83,7 +87,7 @@ def scores(
         rows) are +infinity. For a policy that draws, the others are weights of the draw, not normalised; else ranking scores.
     """
     out = _empty_rows(keys, "float32")
-    rows = _rows(keys, values, queries, positions, sums, gauss, rope)
+    rows = _rows(keys, values, queries, positions, sums, calibration, gauss, rope)
     with frameworks.current_stream(keys) as stream:
         _vase.scores(out, rows, _checked(policy), budget, dict(options), stream)
     return out[:, : keys.shape[0]]
@@ -150,6 +154,7 @@ def _rows(
     queries: Array | None,
     positions: Array | None,
     sums: Array | None,
+    calibration: Array | None,
     gauss: Array | None,
     rope: Rope | None,
 ) -> dict[str, Any]:
@@ -160,6 +165,7 @@ def _rows(
         "queries": frameworks.dense("queries", queries, "float32"),
         "positions": frameworks.dense("positions", positions, "int32"),
         "sums": frameworks.plain(sums),
+        "calibration": frameworks.dense("calibration", calibration, "float32"),
         "gauss": frameworks.dense("gauss", gauss, "float32"),
         "rope": dense_rope(rope),
     }

@@ -29,7 +29,7 @@ def policies() -> list[Policy]:
 
 def parameters(policy: str = DEFAULT_POLICY, *, budget: int, **options: Unpack[PolicyOptions]) -> dict[str, Any]:
     """All parameters that hold for ``policy`` at ``budget`` rows, the policy's defaults unless ``options`` says otherwise, and
-    whether the policy ``needs_queries``, ``sums_up``, ``uses_rope`` and ``evicts`` at all.
+    whether the policy ``needs_queries``, ``sums_up``, ``needs_calibration``, ``uses_rope`` and ``evicts`` at all.
 
     Raises ValueError for an unknown policy, values out of range and options that the policy does not look at, TypeError for values of the wrong type.
     """

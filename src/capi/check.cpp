@@ -125,11 +125,17 @@ vase_status check_fit(const vase_params& params, const vase_layer& layer) {
     return fail(VASE_INVALID_ARGUMENT, "scale is %g; it must be at least 0",
                 static_cast<double>(layer.scale));
   const Policy& policy = policy_of(params);
-  if (!policy.traits().queries) return VASE_OK;
-  if (layer.queries == nullptr)
+  const Traits traits = policy.traits();
+  if (!traits.queries && !traits.calibration) return VASE_OK;
+  if (traits.queries && layer.queries == nullptr)
     return fail(VASE_QUERIES_MISSING, "policy %s scores by attention: layer.queries must be set",
                 policy.name());
-  VASE_TRY(check_range("n_queries", layer.n_queries, 1, kMaxQueries));
+  if (traits.calibration && layer.calibration == nullptr)
+    return fail(VASE_CALIBRATION_MISSING,
+                "policy %s needs what was measured of the model's queries: layer.calibration must "
+                "be set (vase calibrate -m MODEL -f TEXT -o FILE measures it)",
+                policy.name());
+  if (traits.queries) VASE_TRY(check_range("n_queries", layer.n_queries, 1, kMaxQueries));
   VASE_TRY(check_range("n_query_heads", layer.n_query_heads, 1, kMaxHeads));
   if (layer.n_query_heads % layer.n_heads != 0)
     return fail(VASE_INVALID_ARGUMENT, "n_query_heads is %d; it must be a multiple of n_heads = %d",

@@ -119,6 +119,9 @@ int32_t vase_policy_protects_widest(const vase_policy* policy) {
 int32_t vase_policy_sums_up(const vase_policy* policy) {
   return is_policy(policy) && unwrap(policy).traits().sums ? 1 : 0;
 }
+int32_t vase_policy_needs_calibration(const vase_policy* policy) {
+  return is_policy(policy) && unwrap(policy).traits().calibration ? 1 : 0;
+}
 int32_t vase_policy_is_ablation(const vase_policy* policy) {
   return is_policy(policy) && unwrap(policy).traits().ablation ? 1 : 0;
 }

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "cli/bench.hpp"
+#include "cli/calibrate.hpp"
 #include "cli/chat.hpp"
 #include "cli/eval.hpp"
 #include "cli/exec.hpp"
@@ -83,8 +84,7 @@ int fail_usage(const CLI::App &app, const CLI::ParseError &error,
 }  // namespace
 
 std::unique_ptr<CLI::App> make_app() {
-  auto app =
-      std::make_unique<CLI::App>("llama.cpp models with a KV cache of fixed size.", "vase");
+  auto app = std::make_unique<CLI::App>("llama.cpp models with a KV cache of fixed size.", "vase");
   app->formatter(std::make_shared<HelpFormatter>());
   app->get_formatter()->column_width(36);
   app->require_subcommand(1);
@@ -95,6 +95,7 @@ std::unique_ptr<CLI::App> make_app() {
 #ifdef VASE_HAS_EXEC
   add_exec_command(*app);
 #endif
+  add_calibrate_command(*app);
   add_plan_command(*app);
   add_bench_command(*app);
   add_policies_command(*app);

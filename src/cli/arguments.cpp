@@ -16,6 +16,7 @@
 #include "cli/policy_list.hpp"
 #include "cli/suggest.hpp"
 #include "engine/machine.hpp"
+#include "llama/plan/calibration.hpp"
 
 namespace vase::cli {
 namespace {
@@ -132,6 +133,10 @@ void ModelArguments::add_to(CLI::App &app) {
   app.add_option("--gpu-layers,--ngl", n_gpu_layers, "layers on the GPU (default: all that fit)")
       ->check(at_least(-1))
       ->group(kModelGroup);
+  app.add_option("--calibration", calibration,
+                 "what `vase calibrate` measured of this model, for policies that need it")
+      ->type_name("FILE")
+      ->group(kModelGroup);
   app.add_flag("-v,--verbose", verbose, "show llama.cpp's log, and the summary even when piped");
 }
 
@@ -146,13 +151,22 @@ std::filesystem::path ModelArguments::file() const {
 }
 
 engine::ModelOptions ModelArguments::options() const {
-  engine::ModelOptions options{.path = file(), .n_gpu_layers = n_gpu_layers, .checked = checked};
+  engine::ModelOptions options{.path = file(),
+                               .n_gpu_layers = n_gpu_layers,
+                               .checked = checked,
+                               .calibration = calibration};
   options.progress = [](float) { return !interrupted(); };
   // Adapters that the user names stand in place of the default one.
   if (path.empty() && !no_reasoner && loras.empty())
     options.loras.push_back({.path = reasoner_adapter()});
   for (const std::string &lora : loras) options.loras.push_back({.path = lora});
   return options;
+}
+
+void ModelArguments::check_calibration(const vase_policy *policy) const {
+  if (vase_policy_needs_calibration(policy) == 0 || !calibration.empty()) return;
+  throw Error(fmt::format("policy {} needs what was measured of this model's queries; {}",
+                          vase_policy_name(policy), how_to_calibrate()));
 }
 
 llama_model_params ModelArguments::llama_params() const {

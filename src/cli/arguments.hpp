@@ -23,6 +23,7 @@ struct ModelArguments {
   bool no_reasoner = false;
   std::vector<std::string> loras;
   std::int32_t n_gpu_layers = -1;  ///< -1: all that fit, as llama.cpp decides
+  std::string calibration;         ///< file of `vase calibrate`; empty: none
   bool verbose = false;
   mutable bool checked = false;  ///< planner() has read the files' headers
 
@@ -31,6 +32,8 @@ struct ModelArguments {
   /// none was given and the default one is not there.
   std::filesystem::path file() const;
   engine::ModelOptions options() const;
+  /// Throws Error if `policy` needs a calibration and none is given.
+  void check_calibration(const vase_policy *policy) const;
   llama_model_params llama_params() const;
   /// Plans for the model with its adapters. Throws Error if one of the files is missing or does not
   /// fit.

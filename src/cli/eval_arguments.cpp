@@ -161,6 +161,7 @@ eval::EvaluationPlan EvalArguments::plan() const {
     plan.asking_by_task.insert(parse_ask(text, common, samples, n_predict));
   }
   plan.variants = parse_variants(policies, policy, plan.seed);
+  for (const eval::Variant &variant : plan.variants) model.check_calibration(variant.policy);
   for (const std::string &text : budgets) {
     const eval::Budget budget = eval::parse_budget(text);
     for (const eval::Variant &variant : plan.variants) {
@@ -250,6 +251,7 @@ nlohmann::ordered_json EvalArguments::settings() const {
                                      {"lambda", or_default(policy.lambda)},
                                      {"pin_prompt", pinned}};
   // Run files from before these were there lack them.
+  if (!model.calibration.empty()) settings["calibration"] = named_file(model.calibration);
   if (pack > 0) settings["pack"] = pack;
   if (turns > 0) settings["turns"] = turns;
   if (instruction) settings["instruction"] = *instruction;

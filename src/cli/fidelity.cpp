@@ -86,6 +86,7 @@ std::vector<eval::FidelityEntry> entries_of(const FidelityArguments &arguments,
                          .lane = {.params = vase_params_default(vase_policy_full(), rows)}});
       continue;
     }
+    arguments.model.check_calibration(variant.policy);
     for (const std::string &text : arguments.budgets) {
       const eval::Budget budget = eval::parse_budget(text);
       entries.push_back(

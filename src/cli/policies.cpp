@@ -92,6 +92,7 @@ std::string as_json(const vase_params &defaults) {
     json["policies"].push_back({{"name", vase_policy_name(policy)},
                                 {"summary", vase_policy_summary(policy)},
                                 {"needs_queries", vase_policy_needs_queries(policy) != 0},
+                                {"needs_calibration", vase_policy_needs_calibration(policy) != 0},
                                 {"evicts", vase_policy_evicts(policy) != 0},
                                 {"ablation", vase_policy_is_ablation(policy) != 0},
                                 {"looks_at", looks_at},

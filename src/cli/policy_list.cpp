@@ -35,7 +35,7 @@ std::vector<std::string> policies_that_look_at(const char *parameter) {
 std::vector<std::string> policies_to_compare() {
   std::vector<std::string> names = names_of([](const vase_policy *policy) {
     return vase_policy_evicts(policy) != 0 && vase_policy_is_ablation(policy) == 0 &&
-           policy != vase_policy_default();
+           vase_policy_needs_calibration(policy) == 0 && policy != vase_policy_default();
   });
   names.insert(names.begin(), vase_policy_name(vase_policy_default()));
   return names;

@@ -58,6 +58,7 @@ eval::Variant parse_variant(const std::string &text, PolicyArguments arguments,
     return arguments.params(seed);
   };
   return {.label = text,
+          .policy = vase_policy_find(arguments.policy.c_str()),
           .evicts = evicts,
           .pin_prompt = arguments.pinned_share(),
           .loop_guard = arguments.loop_guard,

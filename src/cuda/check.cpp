@@ -4,6 +4,7 @@
 
 #include "capi/check.hpp"
 #include "cuda/recipe.hpp"
+#include "cuda/trigonometric.hpp"
 #include "cuda/vectors.hpp"
 
 #define VASE_TRY(expression) \
@@ -134,6 +135,13 @@ vase_status check_policy(const vase_cuda_limits& limits, const vase_params& para
   if (recipe->score == DeviceScore::kLeverage && params.projections > kMostProjections)
     return fail(VASE_INVALID_ARGUMENT, "projections is %d; the CUDA kernels take at most %d",
                 params.projections, kMostProjections);
+  if (recipe->score == DeviceScore::kUsualAttention && !items.empty()) {
+    const vase_layer& layer = items.front().layer;
+    if (layer.n_query_heads / layer.n_heads > kMostGroup)
+      return fail(VASE_INVALID_ARGUMENT,
+                  "a KV head has %d query heads; the CUDA kernels of %s take at most %d",
+                  layer.n_query_heads / layer.n_heads, policy_of(params).name(), kMostGroup);
+  }
   for (size_t i = 0; i < items.size(); ++i) {
     VASE_TRY(check_fit(params, items[i].layer));
     if (recipe->attends()) VASE_TRY(check_queries(limits, items[i], static_cast<int32_t>(i)));

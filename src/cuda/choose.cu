@@ -64,6 +64,7 @@ struct Candidates {
       case DeviceScore::kAttention:
         return pooled(i);
       case DeviceScore::kAttentionSoFar:
+      case DeviceScore::kUsualAttention:
         return first[order[i]];
       case DeviceScore::kRedundancy: {
         const float e = expf(second[order[i]] - redundancy_maximum);

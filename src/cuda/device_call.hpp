@@ -33,6 +33,7 @@ struct DeviceItem {
   int64_t query_head_stride;   ///< bytes
   int64_t query_token_stride;  ///< bytes
   const float* gauss;
+  const float* calibration;  ///< [n_query_heads][3][keys.dim / 2]
   const float* frequencies;  ///< [DeviceCall::rope.pairs] radians a token
   int32_t n_rows;
   int32_t n_new;

@@ -39,6 +39,9 @@ void projected_energies(const DeviceCall& call, const Scratch& scratch, cudaStre
 // attention_so_far.cu: scratch.first, attention of each row, becomes the sum of it so far.
 void add_to_sums(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
 
+// trigonometric.cu: scratch.first = how much the head's usual queries would attend to each row.
+void usual_attention(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
+
 // value_range.cu: scratch.second = value ranges.
 void value_ranges(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream);
 

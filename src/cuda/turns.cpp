@@ -81,6 +81,7 @@ DeviceItem describe_item(const Request& request, size_t index) {
   out.query_token_stride = dense ? query_bytes : item.query_token_stride;
   out.query_head_stride = dense ? query_bytes * layer.n_queries : item.query_head_stride;
   out.gauss = layer.gauss;
+  out.calibration = layer.calibration;
   out.frequencies = layer.rope.frequencies;
   out.n_rows = layer.n_rows;
   out.n_new = request.wish == Wish::kMoves ? 0 : item.n_new;
@@ -178,6 +179,7 @@ void score(const DeviceCall& call, const Step& step) {
   if (call.ranges()) step("ranges", value_ranges);
   if (call.recipe.score == DeviceScore::kRedundancy) step("similarities", similarities);
   if (call.recipe.score == DeviceScore::kKeyDiff) step("key_differences", key_differences);
+  if (call.recipe.score == DeviceScore::kUsualAttention) step("usual_attention", usual_attention);
   if (call.recipe.score == DeviceScore::kLeverage) step("energies", projected_energies);
   if (call.recipe.score == DeviceScore::kNovelty) {
     step("novelty", novelties);

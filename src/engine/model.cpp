@@ -7,6 +7,7 @@
 
 #include "engine/log.hpp"
 #include "engine/lora.hpp"
+#include "llama/owned/measure_queries.hpp"
 #include "llama/plan/own_memory.hpp"
 
 namespace vase::engine {
@@ -51,13 +52,14 @@ ModelHeader read_headers(const ModelOptions &options) {
   return header;
 }
 
-Model::Model(const ModelOptions &options) {
+Model::Model(const ModelOptions &options) : calibration_(options.calibration) {
   if (!options.checked) read_headers(options);
   take_log_error();
   bool stopped = false;
   model_.reset(load(options, stopped));
   if (stopped) throw LoadStopped();
   if (!model_) throw Error(fmt::format("cannot load {}{}", options.path.string(), because()));
+  if (!calibration_.empty()) check_model(read_calibration(calibration_), calibration_, get());
   load_adapters(options.loras);
   give_back_freed_memory();
 }
@@ -74,17 +76,28 @@ void Model::load_adapters(const std::vector<LoraFile> &loras) {
   }
 }
 
-BoundedContext Model::make_context(const BoundedOptions &options) const {
-  BoundedContext context(get(), options);
-  if (adapters_.empty()) return context;
+void Model::apply_adapters(llama_context *context) const {
+  if (adapters_.empty()) return;
   std::vector<llama_adapter_lora *> adapters = adapters_;
   std::vector<float> scales = scales_;
   take_log_error();
-  if (llama_set_adapters_lora(context.get(), adapters.data(), adapters.size(), scales.data()) !=
-      0) {
+  if (llama_set_adapters_lora(context, adapters.data(), adapters.size(), scales.data()) != 0) {
     throw Error("cannot apply the adapters" + because());
   }
+}
+
+BoundedContext Model::make_context(const BoundedOptions &options) const {
+  BoundedOptions own = options;
+  if (own.calibration.empty()) own.calibration = calibration_;
+  BoundedContext context(get(), own);
+  apply_adapters(context.get());
   return context;
+}
+
+Calibration Model::calibrate(const llama_context_params &params,
+                             std::span<const llama_token> tokens, const Progress &progress) const {
+  return measure_queries(
+      get(), params, tokens, [this](llama_context *context) { apply_adapters(context); }, progress);
 }
 
 std::vector<llama_token> Model::tokenize(std::string_view text, bool at_start) const {

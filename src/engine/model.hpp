@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "llama.h"
+#include "llama/plan/calibration.hpp"
 #include "llama/plan/model_header.hpp"
 #include "vase/llama.hpp"
 
@@ -27,6 +28,7 @@ struct ModelOptions {
   std::vector<LoraFile> loras = {};
   std::int32_t n_gpu_layers = 0;  ///< negative: all
   bool checked = false;           ///< read_headers() was asked about these files already
+  std::string calibration = {};   ///< of the contexts that do not name one; "": none
   /// Called while the weights load, with 0 to 1. Return false to give up.
   std::function<bool(float)> progress = {};
 };
@@ -51,6 +53,9 @@ class Model {
 
   /// A bounded context on this model, with its adapters applied. The model must outlive it.
   BoundedContext make_context(const BoundedOptions &options) const;
+  /// Measures the queries of the model with its adapters (measure_queries).
+  Calibration calibrate(const llama_context_params &params, std::span<const llama_token> tokens,
+                        const Progress &progress) const;
 
   /// `at_start`: add what the model wants at the start of a text (BOS). "<|im_start|>" and the like
   /// are read as the tokens they name.
@@ -69,6 +74,7 @@ class Model {
 
  private:
   void load_adapters(const std::vector<LoraFile> &loras);
+  void apply_adapters(llama_context *context) const;
 
   struct ModelDeleter {
     void operator()(llama_model *model) const { llama_model_free(model); }
@@ -76,6 +82,7 @@ class Model {
   std::unique_ptr<llama_model, ModelDeleter> model_;
   std::vector<llama_adapter_lora *> adapters_;  // freed with the model
   std::vector<float> scales_;
+  std::string calibration_;
 };
 
 }  // namespace vase::engine

@@ -18,7 +18,8 @@ namespace vase::eval {
 
 /// A policy as it is compared: with parameters of its own, and perhaps the prompt pinned.
 struct Variant {
-  std::string label;        ///< "NAME", "NAME+prompt"
+  std::string label;  ///< "NAME", "NAME+prompt"
+  const vase_policy *policy = nullptr;
   bool evicts = true;       ///< false: the full cache
   float pin_prompt = 0.0f;  ///< share of the budget
   bool loop_guard = false;  ///< act in the cache when an answer begins to repeat itself

@@ -10,6 +10,7 @@
   POLICY(rkv)                 \
   POLICY(h2o)                 \
   POLICY(keydiff)             \
+  POLICY(triattention)        \
   POLICY(streaming)           \
   POLICY(random)              \
   POLICY(evict_large)         \

@@ -34,6 +34,7 @@ enum class DeviceScore : int32_t {
   kRedundancy,      ///< R-KV: attention against redundancy
   kLeverage,        ///< CUR
   kNovelty,         ///< novelty of the key, times distance of the value from the mean
+  kUsualAttention,  ///< TriAttention: what a head's usual queries would attend to
   kKeyDiff,         ///< how little the key looks like the mean of all unit keys
 };
 
@@ -59,12 +60,13 @@ struct Pace {
 constexpr Pace published_pace(int32_t /*budget*/) { return {64, 64}; }
 
 struct Traits {
-  bool evicts = true;       ///< false: it keeps everything
-  bool ablation = false;    ///< there to show what a part of another policy is worth
-  bool queries = false;     ///< it reads the newest queries (vase_layer.queries)
-  bool sums = false;        ///< what it finds of a row is added to vase_layer.sums
-  bool rope = false;        ///< it reads keys as they were before RoPE (vase_layer.rope)
-  uint32_t parameters = 0;  ///< Parameter bits that it looks at
+  bool evicts = true;        ///< false: it keeps everything
+  bool ablation = false;     ///< there to show what a part of another policy is worth
+  bool queries = false;      ///< it reads the newest queries (vase_layer.queries)
+  bool sums = false;         ///< what it finds of a row is added to vase_layer.sums
+  bool calibration = false;  ///< it reads what was measured of queries (vase_layer.calibration)
+  bool rope = false;         ///< it reads keys as they were before RoPE (vase_layer.rope)
+  uint32_t parameters = 0;   ///< Parameter bits that it looks at
   Protect protect = Protect::kNothing;
   Choice choice = Choice::kHighest;
   /// Where the user says nothing: the share of the budget up to which the prompt is pinned ...

@@ -76,6 +76,25 @@ void LayerArguments::set_sums(nb::handle sums) {
   layer_.sums = static_cast<float*>(array.data());
 }
 
+void LayerArguments::set_calibration(nb::handle calibration) {
+  if (calibration.is_none()) return;
+  const Array& array = calibration_.emplace("calibration", calibration, false);
+  array.check_axes(3, "[n_query_heads, 3, dim / 2]");
+  array.check_length(1, 3, "the parts of a mean query");
+  array.check_length(2, layer_.keys.dim / 2, "half the dim of keys");
+  array.check_same_device(keys_);
+  array.check_float32();
+  array.check_dense();
+  const int32_t heads = count(array, 0);
+  if (heads % layer_.n_heads != 0 || (queries_ && heads != layer_.n_query_heads))
+    throw nb::value_error(("calibration is of " + std::to_string(heads) +
+                           " query heads, which the " + std::to_string(layer_.n_heads) +
+                           " heads of keys, or the queries, do not have")
+                              .c_str());
+  layer_.n_query_heads = heads;
+  layer_.calibration = static_cast<const float*>(array.data());
+}
+
 void LayerArguments::set_gauss(nb::handle gauss, vase_params& params) {
   if (gauss.is_none()) return;
   const Array& array = gauss_.emplace("gauss", gauss, false);
@@ -105,6 +124,12 @@ void LayerArguments::check_fit(const vase_params& params) const {
     throw nb::value_error(("queries is None; policy '" +
                            std::string(vase_policy_name(params.policy)) +
                            "' scores rows by the attention of the newest queries")
+                              .c_str());
+  if (vase_policy_needs_calibration(params.policy) != 0 && !calibration_)
+    throw nb::value_error(("calibration is None; policy '" +
+                           std::string(vase_policy_name(params.policy)) +
+                           "' needs what `vase calibrate -m MODEL -f TEXT -o FILE` measures of a "
+                           "model: vase.read_calibration(FILE)")
                               .c_str());
 }
 

@@ -21,6 +21,9 @@ class LayerArguments {
   void set_positions(nb::handle positions, bool writable);
   /// [n_heads, n_rows] float32, dense, written to. None: nothing is kept.
   void set_sums(nb::handle sums);
+  /// [n_query_heads, 3, dim of the keys / 2] float32, dense. None: nothing was measured. After
+  /// set_queries.
+  void set_calibration(nb::handle calibration);
   /// [largest dim, projections] float32, dense. None: drawn.
   void set_gauss(nb::handle gauss, vase_params& params);
   /// (frequencies, stride) of vase_rope; frequencies: [pairs] float32, dense. None: keys are taken
@@ -39,7 +42,7 @@ class LayerArguments {
 
  private:
   Array keys_, values_;
-  std::optional<Array> queries_, positions_, sums_, gauss_, frequencies_;
+  std::optional<Array> queries_, positions_, sums_, calibration_, gauss_, frequencies_;
   vase_layer layer_{};
 };
 

@@ -20,8 +20,8 @@ using namespace nb::literals;
 namespace vase::python {
 namespace {
 
-/// Arguments of select and scores. `rows` has keys, values, queries, positions, sums, gauss and
-/// rope.
+/// Arguments of select and scores. `rows` has keys, values, queries, positions, sums, calibration,
+/// gauss and rope.
 struct Selection {
   LayerArguments arguments;
   vase_params params;
@@ -35,6 +35,7 @@ struct Selection {
     arguments.set_queries(rows["queries"]);
     arguments.set_positions(rows["positions"], false);
     arguments.set_sums(rows["sums"]);
+    arguments.set_calibration(rows["calibration"]);
     arguments.set_gauss(rows["gauss"], params);
     arguments.set_rope(rows["rope"]);
     arguments.check_fit(params);
@@ -95,8 +96,8 @@ int32_t compact(nb::handle keys, nb::handle values, nb::handle keep, nb::handle 
 }
 
 /// items: one dict for each layer of each sequence, all on one device, with keys, values, queries,
-/// positions, sums, rope, n_new, new_position and the layer's fields. All share policy, budget and
-/// options.
+/// positions, sums, calibration, rope, n_new, new_position and the layer's fields. All share
+/// policy, budget and options.
 void evict(const nb::list& items, const std::string& policy, nb::handle budget,
            const nb::dict& options, uintptr_t stream) {
   const vase_params params = take_params(policy, budget, options);
@@ -109,6 +110,7 @@ void evict(const nb::list& items, const std::string& policy, nb::handle budget,
     layer.set_queries(item["queries"]);
     layer.set_positions(item["positions"], true);
     layer.set_sums(item["sums"]);
+    layer.set_calibration(item["calibration"]);
     layer.set_rope(item["rope"]);
     layer.check_fit(params);
     take_layer_fields(layer.layer(), item);
@@ -142,6 +144,7 @@ nb::dict parameters(const std::string& policy, nb::handle budget, const nb::dict
   result["seed"] = params.seed;
   result["needs_queries"] = vase_policy_needs_queries(params.policy) != 0;
   result["sums_up"] = vase_policy_sums_up(params.policy) != 0;
+  result["needs_calibration"] = vase_policy_needs_calibration(params.policy) != 0;
   result["uses_rope"] = vase_policy_uses_rope(params.policy) != 0;
   result["pin_prompt"] = vase_policy_default_pin(params.policy);
   result["evicts"] = vase_policy_evicts(params.policy) != 0;

@@ -29,6 +29,9 @@ struct Kernels {
   /// Turns each row back, row i by what token positions[i] was turned: pair (a, b) of angle t
   /// becomes (a cos t + b sin t, b cos t - a sin t).
   void (*turn_back)(DenseRows rows, const RopeSteps& rope, const int32_t* positions);
+  /// out[i][p] = |(a, b)| of pair p < pairs of row i: elements (2 p, 2 p + 1) if stride is 1, else
+  /// (p, p + stride).
+  void (*pair_lengths)(DenseRows rows, int32_t pairs, int32_t stride, DenseRows out);
   /// out[i] = max_d rows[i][d] - min_d rows[i][d] over the first `dim` elements, which are finite.
   void (*ranges)(DenseRows rows, int32_t dim, float* out);
   /// out[i][l] = sum_d rows[i][d] * by[d][l]; out has rows.count rows and by.lanes lanes. maxima[l]

@@ -48,6 +48,15 @@ void turn_back(DenseRows rows, const RopeSteps& rope, const int32_t* positions) 
     }
 }
 
+void pair_lengths(DenseRows rows, int32_t pairs, int32_t stride, DenseRows out) {
+  for (int32_t i = 0; i < rows.count; ++i)
+    for (int32_t p = 0; p < pairs; ++p) {
+      const float* first = rows.row(i) + (stride == 1 ? 2 * p : p);
+      const float a = first[0], b = first[stride];
+      out.row(i)[p] = std::sqrt(std::fma(a, a, b * b));
+    }
+}
+
 void ranges(DenseRows rows, int32_t dim, float* out) {
   for (int32_t i = 0; i < rows.count; ++i) {
     const auto [low, high] = std::minmax_element(rows.row(i), rows.row(i) + dim);
@@ -120,8 +129,10 @@ void crowds(LaneMatrix products, const float* squares, const float* lane_squares
 
 const Kernels& reference_kernels() {
   static const Kernels kernels{
-      "reference",        read_rows,        turn_back, ranges,          multiply,    exp2_columns,
-      add_weighted_lanes, projected_energy, dots,      add_scaled_rows, centre_rows, crowds,
+      "reference",      read_rows, turn_back,       pair_lengths,
+      ranges,           multiply,  exp2_columns,    add_weighted_lanes,
+      projected_energy, dots,      add_scaled_rows, centre_rows,
+      crowds,
   };
   return kernels;
 }

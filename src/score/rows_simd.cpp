@@ -173,6 +173,27 @@ void turn_back(DenseRows rows, const RopeSteps& rope, const int32_t* positions) 
   }
 }
 
+void pair_lengths(DenseRows rows, int32_t pairs, int32_t stride, DenseRows out) {
+  const int32_t whole = pairs / kWidth * kWidth;
+  for (int32_t i = 0; i < rows.count; ++i) {
+    float* row = rows.row(i);
+    V a, b;
+    for (int32_t p = 0; p < whole; p += kWidth) {
+      if (stride == 1) {
+        hn::LoadInterleaved2(f32, row + 2 * p, a, b);
+      } else {
+        a = hn::LoadU(f32, row + p);
+        b = hn::LoadU(f32, row + stride + p);
+      }
+      hn::StoreU(hn::Sqrt(hn::MulAdd(a, a, hn::Mul(b, b))), f32, out.row(i) + p);
+    }
+    const DenseRows rest{row + (stride == 1 ? 2 * whole : whole), 1, rows.stride};
+    if (whole < pairs)
+      reference_kernels().pair_lengths(rest, pairs - whole, stride,
+                                       {out.row(i) + whole, 1, out.stride});
+  }
+}
+
 void centre_rows(DenseRows rows, const float* centre) {
   for (int32_t i = 0; i < rows.count; ++i)
     for (int32_t d = 0; d < rows.stride; d += kWidth) {

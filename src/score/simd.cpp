@@ -231,6 +231,7 @@ const Kernels* kernels() {
       hwy::TargetName(HWY_TARGET),
       read_rows,
       turn_back,
+      pair_lengths,
       ranges,
       multiply,
       exp2_columns,

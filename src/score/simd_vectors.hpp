@@ -17,6 +17,7 @@ namespace vase::HWY_NAMESPACE {
 /// What rows_simd.cpp compiled for this instruction set; Kernels says what it does.
 void read_rows(const vase_rows& rows, int32_t head, const int32_t* cells, DenseRows out);
 void turn_back(DenseRows rows, const RopeSteps& rope, const int32_t* positions);
+void pair_lengths(DenseRows rows, int32_t pairs, int32_t stride, DenseRows out);
 void centre_rows(DenseRows rows, const float* centre);
 
 namespace {

@@ -8,6 +8,7 @@ namespace vase::server {
 
 bool is_offered(const RequestRules &rules, const vase_policy *policy) {
   if (vase_policy_evicts(policy) != vase_policy_evicts(rules.policy.policy)) return false;
+  if (vase_policy_needs_calibration(policy) != 0 && !rules.calibrated) return false;
   return rules.keeps_queries || vase_policy_needs_queries(policy) == 0;
 }
 

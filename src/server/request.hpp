@@ -50,6 +50,7 @@ struct RequestRules {
   std::optional<std::int32_t> recency = {}, interval = {};
   bool loop_guard = false;
   bool keeps_queries = false;     ///< policies that score by attention can be asked for
+  bool calibrated = false;        ///< policies that need a calibration can be asked for
   std::int32_t least_budget = 1;  ///< that the model allows
 };
 

@@ -206,6 +206,12 @@ const vase_policy *policy_named(const std::string &name, const std::string &path
     throw invalid_field(path, fmt::format("cannot be \"{}\" on a server that runs \"{}\"", name,
                                           vase_policy_name(rules.policy.policy)));
   }
+  if (vase_policy_needs_calibration(policy) != 0 && !rules.calibrated) {
+    throw invalid_field(path,
+                        fmt::format("cannot be \"{}\": it needs what `vase calibrate` measures of "
+                                    "the model, and this server was started without --calibration",
+                                    name));
+  }
   if (!is_offered(rules, policy)) {
     throw invalid_field(
         path, fmt::format("cannot be \"{}\": it scores by attention, and this server was "

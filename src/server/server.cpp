@@ -37,6 +37,7 @@ RequestRules rules_for(const engine::Model &model, const BoundedContext &context
           .interval = options.interval,
           .loop_guard = options.loop_guard,
           .keeps_queries = needs_queries,
+          .calibrated = !bound.calibration.empty(),
           .least_budget = std::max(1, llama_model_n_swa(model.get()))};
 }
 

@@ -69,6 +69,7 @@ class DeviceLayer {
         values_(bytes(layer.values)),
         queries_(queries()),
         frequencies_(frequencies()),
+        calibration_(calibration()),
         positions_(by_cell(layer.positions, -1)),
         sums_(by_cell(layer.sums, 0.0f)) {}
 
@@ -79,6 +80,7 @@ class DeviceLayer {
     item.layer.values.data = values_.data();
     item.layer.queries = host_.queries != nullptr ? queries_.data() : nullptr;
     if (host_.rope.frequencies != nullptr) item.layer.rope.frequencies = frequencies_.data();
+    if (host_.calibration != nullptr) item.layer.calibration = calibration_.data();
     item.layer.positions = nullptr;
     item.positions = host_.positions != nullptr ? positions_.data() : nullptr;
     item.position_stride = n_cells_;
@@ -110,6 +112,11 @@ class DeviceLayer {
     if (host_.rope.frequencies == nullptr) return {};
     return {host_.rope.frequencies, host_.rope.frequencies + host_.rope.pairs};
   }
+  std::vector<float> calibration() const {
+    if (host_.calibration == nullptr) return {};
+    return {host_.calibration,
+            host_.calibration + int64_t{host_.n_query_heads} * 3 * (host_.keys.dim / 2)};
+  }
   /// `by_row`: [n_heads][n_rows], or null.
   template <typename T>
   std::vector<T> by_cell(const T* by_row, T elsewhere) const {
@@ -125,7 +132,7 @@ class DeviceLayer {
   vase_layer host_;
   int32_t n_cells_;
   DeviceArray<std::byte> keys_, values_;
-  DeviceArray<float> queries_, frequencies_;
+  DeviceArray<float> queries_, frequencies_, calibration_;
   DeviceArray<int32_t> positions_;
   DeviceArray<float> sums_;
 };

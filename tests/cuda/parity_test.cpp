@@ -97,6 +97,17 @@ TEST_P(CudaParityTest, KeyDiff) {
   expect_kept(p, device_->item(), "keydiff");
 }
 
+TEST_P(CudaParityTest, TriAttention) {
+  vase_params p = testing::params_for("triattention", static_cast<int32_t>(scalar("budget")));
+  p.sinks = p.recency = 0;
+  const DeviceArray<float> frequencies(arrays_.at("triattention.frequencies").data);
+  const DeviceArray<float> calibration(arrays_.at("triattention.calibration").data);
+  vase_cuda_item item = device_->item();
+  item.layer.rope = {frequencies.data(), layer_.keys.dim / 2, layer_.keys.dim / 2};
+  item.layer.calibration = calibration.data();
+  expect_kept(p, item, "triattention");
+}
+
 TEST_P(CudaParityTest, VaseWeights) {
   const vase_params p = params("vase");
   const Handle handle(Handle::limits_for(layer_));

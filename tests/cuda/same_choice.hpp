@@ -23,11 +23,12 @@ inline double near_tie(const vase_params& params) {
   return rounded ? kRoundedNearTie : kNearTie;
 }
 
-/// R-KV subtracts numbers of the order of 1 / n from each other, and the terms of a cosine cancel:
-/// what is lost of those does not shrink with the outcome.
+/// R-KV subtracts numbers of the order of 1 / n from each other, the terms of a cosine cancel, and
+/// a standard score loses its mean: what is lost of those does not shrink with the outcome.
 inline double cancellation(const vase_params& params, const vase_layer& layer) {
   const std::string_view policy = vase_policy_name(params.policy);
   if (policy == "keydiff") return 1e-6;
+  if (policy == "triattention") return 1e-4;  // of a standard deviation
   return policy == "rkv" ? 1e-5 / layer.n_rows : 0;
 }
 

@@ -53,7 +53,7 @@ class PoliciesTest : public ::testing::Test {
 TEST_F(PoliciesTest, TheRegistryFindsEachByName) {
   for (const Policy* policy : all_policies()) EXPECT_EQ(find_policy(policy->name()), policy);
   EXPECT_EQ(find_policy("vas"), nullptr);
-  EXPECT_EQ(all_policies().size(), 12u);
+  EXPECT_EQ(all_policies().size(), 13u);
 }
 
 TEST_F(PoliciesTest, VaseProtectsTheWidestValuesWithTheSinksAmongThem) {
@@ -183,6 +183,25 @@ TEST_F(PoliciesTest, VasePlusLooksAtKeysAndValues) {
   values_alone.keys = layer_.values;
   EXPECT_NE(select(params, keys_alone), both);
   EXPECT_NE(select(params, values_alone), both);
+}
+
+TEST_F(PoliciesTest, TriAttentionLooksAtWhatWasMeasuredAndAtNothingElse) {
+  const vase_params params = params_for("triattention", kBudget);
+  const std::vector<uint8_t> keep = select(params, layer_);
+  vase_layer other = layer_;
+  other.queries = nullptr;
+  other.values = layer_.keys;
+  EXPECT_EQ(select(params, other), keep);
+  std::vector<float> opposite(layer_.calibration, layer_.calibration + 2 * 3 * 3 * 32);
+  for (float& x : opposite) x = -x;
+  other.calibration = opposite.data();
+  EXPECT_NE(select(params, other), keep);
+  other.calibration = nullptr;
+  std::vector<uint8_t> mask(keep.size());
+  std::vector<std::byte> workspace(vase_workspace_size(&params, &other));
+  EXPECT_EQ(vase_select(&params, &other, 0, 2, mask.data(), workspace.data(), workspace.size()),
+            VASE_CALIBRATION_MISSING);
+  EXPECT_NE(std::string(vase_last_error()).find("vase calibrate"), std::string::npos);
 }
 
 TEST_F(PoliciesTest, H2oAddsUpWhatRowsWereAttendedTo) {

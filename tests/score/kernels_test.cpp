@@ -108,6 +108,22 @@ TEST_P(KernelsTest, TurnBack) {
   }
 }
 
+TEST_P(KernelsTest, PairLengths) {
+  struct Layout {
+    int32_t dim, pairs, stride;
+  };
+  for (const Layout& l : {Layout{64, 32, 1}, Layout{64, 32, 32}, Layout{80, 21, 1},
+                          Layout{96, 13, 48}, Layout{40, 3, 17}}) {
+    const DenseRows rows = random_rows(21, l.dim);
+    const int32_t stride = pad_to_lanes(l.pairs);
+    std::vector<float> expected(21 * static_cast<size_t>(stride)), found(expected);
+    reference_.pair_lengths(rows, l.pairs, l.stride, {expected.data(), 21, stride});
+    simd_kernels().pair_lengths(rows, l.pairs, l.stride, {found.data(), 21, stride});
+    EXPECT_EQ(found, expected) << "dim " << l.dim << " pairs " << l.pairs << " stride " << l.stride;
+    EXPECT_GT(expected[0], 0.0f);
+  }
+}
+
 TEST_P(KernelsTest, RowSums) {
   for (const int32_t count : kCounts)
     for (const int32_t dim : kDims) {

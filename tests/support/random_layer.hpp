@@ -47,6 +47,9 @@ class RandomLayer {
     queries_.resize(static_cast<size_t>(shape_.n_heads) * static_cast<size_t>(shape_.group) *
                     static_cast<size_t>(shape_.n_queries) * static_cast<size_t>(shape_.dim));
     for (float& q : queries_) q = normal();
+    for (int32_t i = 0; i < shape_.n_heads * shape_.group; ++i)
+      for (const float least : {-1.0f, -1.0f, 1.5f})  // real, imaginary; lengths are no less
+        for (int32_t p = 0; p < shape_.dim / 2; ++p) calibration_.push_back(least + uniform());
     for (int32_t p = 0; p < shape_.rope_pairs; ++p)
       frequencies_.push_back(
           std::pow(1e4f, -static_cast<float>(p) / static_cast<float>(shape_.rope_pairs)));
@@ -66,6 +69,7 @@ class RandomLayer {
     layer.queries = queries_.data();
     layer.n_query_heads = shape_.n_heads * shape_.group;
     layer.n_queries = shape_.n_queries;
+    layer.calibration = calibration_.data();
     layer.eviction = 3;
     layer.layer = 7;
     return layer;
@@ -80,6 +84,8 @@ class RandomLayer {
 
  private:
   float normal() { return std::normal_distribution<float>()(random_); }
+
+  float uniform() { return std::uniform_real_distribution<float>(0.0f, 2.0f)(random_); }
 
   void fill_cells() {
     const auto n = static_cast<size_t>(shape_.n_rows);
@@ -167,7 +173,7 @@ class RandomLayer {
   std::mt19937_64 random_;
   std::vector<int32_t> cells_, positions_;
   std::vector<std::byte> keys_, values_;
-  std::vector<float> queries_, frequencies_;
+  std::vector<float> queries_, frequencies_, calibration_;
 };
 
 }  // namespace vase::testing

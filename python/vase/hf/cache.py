@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Sequence
 from types import NoneType
@@ -13,6 +14,7 @@ from transformers import PreTrainedConfig
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from vase import _vase, frameworks
+from vase.calibration import layers_of
 from vase.hf.layer import SequenceRows, VaseLayer
 from vase.hf.rope import RopeUnknownError, rope_of
 from vase.options import PolicyOptions
@@ -59,6 +61,7 @@ class VaseCache(Cache):
         pin_prompt: float | None = None,
         draw_streams: Sequence[int] | None = None,
         rope: Rope | None = None,
+        calibration: str | os.PathLike[str] | Sequence[Any] | None = None,
         **options: Unpack[PolicyOptions],
     ):
         """
@@ -73,6 +76,7 @@ class VaseCache(Cache):
                 sequence's outcome need not depend on its place in the batch.
             rope: how the model rotates the keys of its full-attention layers, which policies that compare keys need to know (default: found out
                 from the model at the first forward; where that fails, a warning says so, and such a policy keeps worse rows).
+            calibration: a file of ``vase calibrate``, or what vase.read_calibration() made of it; for policies that need it.
             options: see PolicyOptions.
 
         Raises:
@@ -114,6 +118,13 @@ class VaseCache(Cache):
         self.bounded_layers: list[VaseLayer] = [layer for layer in layers if isinstance(layer, VaseLayer)]
         if not self.bounded_layers:
             raise ValueError(f"{type(config).__name__} has no full-attention layers: there is nothing to bound")
+        if calibration is not None:
+            for layer, own in zip(self.bounded_layers, layers_of(calibration, len(self.bounded_layers))):
+                layer.calibration = torch.as_tensor(own, dtype=torch.float32)
+        elif self.parameters["needs_calibration"]:
+            raise ValueError(
+                f"calibration is None; policy {policy!r} needs what `vase calibrate -m MODEL -f TEXT -o FILE` measures: calibration=FILE"
+            )
         super().__init__(layers=layers)
 
     def update(
@@ -212,6 +223,7 @@ class VaseCache(Cache):
             "queries": layer.queries.of(sequence, s.tokens),
             "positions": layer.positions[sequence],
             "sums": layer.sums[sequence],
+            "calibration": layer.calibration,
             "rope": dense_rope(layer.rope),
             "n_new": s.rows - s.settled,
             "new_position": s.tokens - (s.rows - s.settled),

@@ -69,6 +69,8 @@ class VaseLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         self.sequences: list[SequenceRows] = []
         self.queries = QueryRing(window)
         self.rope: Rope | None = None
+        self.calibration: torch.Tensor | None = None
+        """What was measured of the layer's queries, [query heads, 3, dim / 2] float32, for policies that need it."""
         self._evict_due = evict_due
         self._find_rope = find_rope  # until it has been asked
         self._seen = 0  # columns of tokens, padding included
@@ -87,6 +89,8 @@ class VaseLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         self.positions = torch.zeros(batch, heads, 0, dtype=torch.int32, device=self.device)
         self.sums = torch.zeros(batch, heads, 0, device=self.device)
         self.sequences = [SequenceRows() for _ in range(batch)]
+        if self.calibration is not None:
+            self.calibration = self.calibration.to(self.device)
         self.is_initialized = True
 
     def update(

@@ -50,6 +50,7 @@ struct CacheLayer {
   int32_t n_query_heads = 0;
   float scale = 0;  ///< of the attention logits
   Rope rope;
+  std::vector<float> calibration = {};  ///< vase_layer.calibration; empty: nothing was measured
 };
 
 }  // namespace vase

@@ -28,6 +28,7 @@ class Discovery {
 
   /// Layers to evict from, in the order of the graph.
   const std::vector<CacheLayer> &layers() const { return layers_; }
+  std::vector<CacheLayer> &layers() { return layers_; }
   /// The layer that an attention node reads, as a number in layers(); -1 if none of them.
   ptrdiff_t layer_of(const ggml_tensor *attention) const;
   /// The cache tensor of layers() that a graph writes first. All bounded layers get a ubatch into

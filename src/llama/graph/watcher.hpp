@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "ggml.h"
@@ -34,6 +35,10 @@ class Watcher {
 
   /// Layers to evict from, in the order of the graph.
   const std::vector<CacheLayer> &layers() const { return discovery_.layers(); }
+  /// Adds what was measured of a layer's queries to it.
+  void set_calibration(size_t layer, std::vector<float> calibration) {
+    discovery_.layers()[layer].calibration = std::move(calibration);
+  }
   /// Bytes of all cache tensors, sliding-window layers included.
   size_t cache_bytes() const { return discovery_.cache_bytes(); }
   /// Which short cuts it takes.

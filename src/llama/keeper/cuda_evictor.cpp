@@ -54,20 +54,24 @@ int32_t window_of(const vase_params &params) {
   return vase_policy_needs_queries(params.policy) != 0 ? params.window : 0;
 }
 
-// [layers][pairs], in the memory of the current device.
-DeviceArray<float> upload_frequencies(std::span<const CacheLayer> layers,
-                                      std::span<const size_t> chosen) {
+// What of_layer(layer) has of each, one after the other, in the memory of the current device.
+template <typename OfLayer>
+DeviceArray<float> upload(std::span<const CacheLayer> layers, std::span<const size_t> chosen,
+                          const OfLayer &of_layer) {
   std::vector<float> all;
   for (const size_t layer : chosen) {
-    const std::vector<float> &own = layers[layer].rope.frequencies;
+    const std::vector<float> &own = of_layer(layers[layer]);
     all.insert(all.end(), own.begin(), own.end());
   }
   if (all.empty()) return {};
   DeviceArray<float> array(all.size());
   check_cuda(cudaMemcpy(array.data(), all.data(), array.bytes(), cudaMemcpyHostToDevice),
-             "uploading the frequencies of RoPE");
+             "uploading what is known of layers");
   return array;
 }
+
+const std::vector<float> &frequencies_of(const CacheLayer &layer) { return layer.rope.frequencies; }
+const std::vector<float> &calibration_of(const CacheLayer &layer) { return layer.calibration; }
 
 // Of the rows that the last eviction left.
 std::span<const int32_t> survivor_cells(const SequenceRows &rows) {
@@ -122,7 +126,8 @@ std::unique_ptr<CudaEvictor::Part> CudaEvictor::make_part(std::vector<size_t> la
   part->moved = DeviceArray<int32_t>(heads);
   part->moved_copy.resize(heads);
   part->stored.reserve(n_layers);
-  part->frequencies = upload_frequencies(layers_, part->layers);
+  part->frequencies = upload(layers_, part->layers, frequencies_of);
+  part->calibration = upload(layers_, part->layers, calibration_of);
   // The part's stream does not wait for what fills these arrays.
   check_cuda(cudaDeviceSynchronize(), "preparing working memory of evictions");
 
@@ -144,8 +149,12 @@ size_t CudaEvictor::bytes_needed(const vase_params &params, const Shape &shape, 
   const size_t queries = pairs * static_cast<size_t>(shape.n_query_heads) *
                          static_cast<size_t>(window) * static_cast<size_t>(shape.keys_dim);
   const size_t frequencies = layers * static_cast<size_t>(shape.keys_dim) / 2;  // at most
+  const size_t calibration = vase_policy_needs_calibration(params.policy) != 0
+                                 ? 3 * frequencies * static_cast<size_t>(shape.n_query_heads)
+                                 : 0;
   const size_t sums = window > 0 ? heads * static_cast<size_t>(cells) : 0;
-  return vase_cuda_bytes_needed(&limits) + (queries + frequencies + sums) * sizeof(float) +
+  return vase_cuda_bytes_needed(&limits) +
+         (queries + frequencies + calibration + sums) * sizeof(float) +
          heads * (static_cast<size_t>(cells) + 1) * sizeof(int32_t);
 }
 
@@ -153,7 +162,8 @@ size_t CudaEvictor::bytes() const {
   size_t bytes = 0;
   for (const auto &part : parts_)
     bytes += part->queries.bytes() + part->positions.bytes() + part->sums.bytes() +
-             part->moved.bytes() + part->frequencies.bytes() + vase_cuda_bytes(part->cuda.get());
+             part->moved.bytes() + part->frequencies.bytes() + part->calibration.bytes() +
+             vase_cuda_bytes(part->cuda.get());
   return bytes;
 }
 
@@ -213,6 +223,8 @@ vase_cuda_item CudaEvictor::describe(const Part &part, size_t index,
   if (item.layer.rope.frequencies != nullptr)
     item.layer.rope.frequencies =
         part.frequencies.data() + index * static_cast<size_t>(item.layer.rope.pairs);
+  if (!layer.calibration.empty())
+    item.layer.calibration = part.calibration.data() + index * layer.calibration.size();
   item.layer.n_heads = layer.n_heads;
   item.layer.n_rows = eviction.rows->rows();
   item.layer.cells = eviction.rows->cells().data();

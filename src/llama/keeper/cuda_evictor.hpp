@@ -56,6 +56,7 @@ class CudaEvictor final : public Evictor, private QueryStore {
     DeviceArray<float> sums;         // the same, if queries are kept: for policies that sum up
     DeviceArray<int32_t> moved;      // [sequences][layers][heads]
     DeviceArray<float> frequencies;  // [layers][pairs] of RoPE
+    DeviceArray<float> calibration;  // [layers], each as vase_layer has it; none: not measured
     std::vector<int32_t> moved_copy;
     std::vector<LayerQueries> stored;  // of one call of store(), layers as the part counts them
     std::unique_ptr<vase_cuda, Destroy> cuda;

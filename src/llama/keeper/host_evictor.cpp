@@ -20,6 +20,7 @@ vase_layer describe(const CacheLayer &layer, size_t index, const Eviction &evict
   described.n_queries = queries.window();
   described.scale = layer.scale;
   described.rope = layer.rope.view();
+  if (!layer.calibration.empty()) described.calibration = layer.calibration.data();
   described.pinned_begin = eviction.pinned_begin;
   described.pinned_end = eviction.pinned_end;
   described.sequence = eviction.draw_stream;

@@ -1,5 +1,6 @@
 #include "llama/keeper/keeper.hpp"
 
+#include <algorithm>
 #include <string>
 #include <tuple>
 
@@ -11,6 +12,11 @@ namespace {
 // What the rows and queries of a sequence are kept for.
 auto frame_of(const vase_params &p) {
   return std::tuple(p.budget, p.interval, p.window, vase_policy_needs_queries(p.policy));
+}
+
+bool is_calibrated(std::span<const CacheLayer> layers) {
+  return std::ranges::none_of(layers,
+                              [](const CacheLayer &layer) { return layer.calibration.empty(); });
 }
 
 }  // namespace
@@ -73,6 +79,10 @@ void Keeper::set_params(int32_t sequence, const vase_params &params, float pin_p
     throw Error("policy " + std::string(vase_policy_name(params.policy)) +
                 " scores by the newest " + std::to_string(params.window) +
                 " queries, but the context keeps " + std::to_string(window));
+  if (vase_policy_needs_calibration(params.policy) != 0 && !is_calibrated(layers()))
+    throw Error("policy " + std::string(vase_policy_name(params.policy)) +
+                " needs what was measured of the model's queries, and the context was given no "
+                "calibration (BoundedOptions::calibration)");
   evictor_->reserve(params);
   look_at_rope(params);
   own.params = params;

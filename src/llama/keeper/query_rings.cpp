@@ -4,8 +4,7 @@
 #include <cstring>
 #include <string>
 
-#include "ggml-backend.h"
-#include "llama/graph/views.hpp"
+#include "llama/graph/query_rows.hpp"
 #include "vase/llama.hpp"
 
 namespace vase {
@@ -84,28 +83,11 @@ void QueryRings::store(std::span<const LayerQueries> layers,
 }
 
 void QueryRings::store(const LayerQueries &from, std::span<const WantedQuery> wanted) {
-  const ggml_tensor *q = from.queries;
-  const ggml_tensor *storage = storage_of(q);
-  const auto heads = static_cast<int32_t>(q->ne[2]);
-  const size_t row_bytes = static_cast<size_t>(q->ne[0]) * sizeof(float);
-  const bool on_host = ggml_backend_buffer_is_host(storage->buffer);
-  for (const WantedQuery &query : wanted) {
-    const size_t token_offset =
-        static_cast<size_t>(query.stream) * q->nb[3] + static_cast<size_t>(query.token) * q->nb[1];
-    const std::byte *token_heads = nullptr;  // head 0; the others follow q->nb[2] bytes apart
-    if (on_host) {
-      token_heads = static_cast<const std::byte *>(q->data) + token_offset;
-    } else {
-      const size_t span = static_cast<size_t>(heads - 1) * q->nb[2] + row_bytes;
-      staging_.resize(span / sizeof(float));
-      ggml_backend_tensor_get(storage, staging_.data(),
-                              (q->view_src != nullptr ? q->view_offs : 0) + token_offset, span);
-      token_heads = reinterpret_cast<const std::byte *>(staging_.data());
-    }
-    for (int32_t head = 0; head < heads; ++head)
-      std::memcpy(slot(from.layer, query.sequence, head, query.slot),
-                  token_heads + static_cast<size_t>(head) * q->nb[2], row_bytes);
-  }
+  const size_t row_bytes = static_cast<size_t>(from.queries->ne[0]) * sizeof(float);
+  for_each_query(
+      from, wanted, staging_, [&](const WantedQuery &query, int32_t head, const float *values) {
+        std::memcpy(slot(from.layer, query.sequence, head, query.slot), values, row_bytes);
+      });
 }
 
 }  // namespace vase

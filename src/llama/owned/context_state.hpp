@@ -61,6 +61,7 @@ class ContextState {
   // context_setup.cpp
   void make_context(llama_model *model);
   std::unique_ptr<Evictor> find_layers();
+  void read_calibration();
 
   // decoding.cpp
   std::vector<Pending> accept(std::span<const SequenceInput> inputs) const;

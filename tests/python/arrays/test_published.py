@@ -50,6 +50,13 @@ def test_keydiff(case):
     np.testing.assert_allclose(vase.scores(*arguments, **options), case["keydiff.scores"], atol=1e-6)
 
 
+def test_triattention(case):
+    frequencies = case["triattention.frequencies"]
+    options = {"budget": int(case["budget"]), "recency": 0, "sinks": 0, "rope": vase.Rope(frequencies, len(frequencies))}
+    mask = vase.select(case["K"], case["V"], None, "triattention", calibration=case["triattention.calibration"], **options)
+    assert (mask == case["triattention.kept"]).all()
+
+
 @pytest.mark.parametrize(("mode", "options"), [("range_sink_sample_attn", {}), ("attn_sample", {"sinks": 0, "protect": 0})])
 def test_weights_of_the_draw(case, mode, options):
     if f"{mode}.weights" not in case:

@@ -8,7 +8,14 @@ from random_layer import BUDGET, HEADS, QUERY_HEADS, ROWS, random_layer
 
 import vase
 
-EVICTING = [policy.name for policy in vase.policies() if vase.parameters(policy.name, budget=BUDGET)["evicts"]]
+
+
+def evicts_uncalibrated(policy):
+    parameters = vase.parameters(policy, budget=BUDGET)
+    return parameters["evicts"] and not parameters["needs_calibration"]
+
+
+EVICTING = [policy.name for policy in vase.policies() if evicts_uncalibrated(policy.name)]
 
 
 @pytest.mark.parametrize("policy", EVICTING)
@@ -171,3 +178,19 @@ def test_what_is_found_of_rows_is_added_up_and_moves_with_them():
     vase.compact(keys.copy(), values.copy(), mask, positions, sums=moved, vacate=BUDGET)
     for head in range(HEADS):
         assert (moved[head, :BUDGET] == sums[head, positions[head, :BUDGET]]).all()
+
+
+def test_what_was_measured_of_queries_stands_for_them():
+    keys, values, _ = random_layer()
+    calibration = np.random.default_rng(2).standard_normal((QUERY_HEADS, 3, keys.shape[2] // 2))
+    options = {"policy": "triattention", "budget": BUDGET}
+    mask = vase.select(keys, values, calibration=calibration, **options)
+    assert (mask.sum(axis=1) == BUDGET).all()
+    assert (mask != vase.select(keys, values, calibration=-calibration, **options)).any()
+    for error, message, wrong in (
+        (ValueError, "calibration is None; policy 'triattention' needs what `vase calibrate", None),
+        (ValueError, "calibration", calibration[:, :2]),
+        (ValueError, "calibration is of 3 query heads", calibration[:3]),
+    ):
+        with pytest.raises(error, match=message):
+            vase.select(keys, values, calibration=wrong, **options)
