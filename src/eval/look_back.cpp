@@ -150,11 +150,13 @@ std::vector<Question> look_backs(const Question &conversation,
   };
   take([&](std::size_t turn) -> std::optional<Question> {
     Question question = look_back(conversation, turn, "result");
+    question.grader = conversation.turns.at(turn).grader;
+    // Asked for "that answer" to a choice, a 1.5B model mostly gave no letter.
+    const bool letter = question.grader == Grader::choice;
     question.text = fmt::format(
         "Look back at question {}. What final answer did you give to it? Do not solve it again; "
-        "repeat that answer alone, within \\boxed{{}}.",
-        turn + 1);
-    question.grader = conversation.turns.at(turn).grader;
+        "repeat {} alone, within \\boxed{{}}.",
+        turn + 1, letter ? "the letter of that answer" : "that answer");
     question.repeats = static_cast<int>(turn);
     return question;
   });

@@ -108,6 +108,21 @@ TEST(LookBacks, LeaveOutWhatAQuestionDoesNotHave) {
   EXPECT_EQ(found[0].kind, "result");
 }
 
+TEST(LookBacks, AskForTheLetterOfAChoice) {
+  Question conversation;
+  conversation.id = "c";
+  conversation.turns = questions(2);
+  for (const bool choice : {false, true}) {
+    for (Question &turn : conversation.turns) {
+      turn.grader = choice ? Grader::choice : Grader::number;
+    }
+    const std::vector<Question> found = look_backs(conversation, {"which leg?", "and a cat?"}, 1);
+    ASSERT_THAT(found, SizeIs(1));
+    EXPECT_EQ(found[0].text.find("letter") != std::string::npos, choice);
+    EXPECT_EQ(found[0].grader, conversation.turns[0].grader);
+  }
+}
+
 TEST(Parts, AreSectionsBelowTheirNumbers) {
   const std::string reply =
       "Question 1. Tom has\n1. three\n2. four: \\boxed{7}\n\n### Question 2\nTwice, \\boxed{8} or "
