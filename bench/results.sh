@@ -3,8 +3,9 @@
 # results.sh tune|test [ARGUMENTS...]
 #
 # published: prints the tables of docs/results.md again from its runs, which lie in docs/results,
-# and draws their page into build/results/published. Takes seconds; the page needs matplotlib in
-# python3, or in the Python that VASE_PYTHON names.
+# those of the public sets side by side, and draws the page of the puzzles into
+# build/results/published. Takes seconds; the page needs matplotlib in python3, or in the Python
+# that VASE_PYTHON names.
 #
 # tune, test: runs the evaluation, into build/results/SPLIT, and draws its page. What is there
 # already is not run again. ARGUMENTS go to each `vase eval`, for example -ngl 99 --contexts 4.
@@ -35,6 +36,17 @@ if [[ $split == published ]]; then
     echo "== $name"
     "$vase" eval --summary "$out/$name" --base "${BASE:-vase}"
   done
+  sets=()
+  compare() { # SET RUNS...: keeps the tables of the runs, all against vase-plus
+    "$vase" eval --summary "${@:2}" --base vase-plus --json "$out/$1-tables.json" >"$out/$1-tables.txt"
+    sets+=("$1=$out/$1-tables.json")
+  }
+  for run in "$out"/*-turns8.jsonl; do compare "$(basename "$run" -turns8.jsonl)" "$run"; done
+  compare all "$out"/*-turns8.jsonl
+  echo "== public sets in turns of eight"
+  shown=full,vase-plus,vase+prompt,snapkv+prompt,rkv+prompt,random+prompt,rkv
+  python3 "$root/bench/conversation_table.py" --policies "$shown" --budgets 8x "${sets[@]}"
+  python3 "$root/bench/look_backs_by_question.py" --policies "$shown" --budget 8x "$out"/*-turns8.jsonl
   exec "$vase" report "$out"/{2k,4k,8k}.jsonl --out "$out/report" --title "vase.cpp: results (test)"
 fi
 
