@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <memory>
 #include <vector>
@@ -74,12 +76,55 @@ TEST_F(RotationsTest, AreNothingWhereKeysAreNotRotated) {
 TEST_F(RotationsTest, OfOtherKindsAreUnknown) {
   ggml_tensor *vision = rope(heads());
   vision->op_params[2] = GGML_ROPE_TYPE_VISION;
+  // Halves that lie apart, behind other elements; and two rotations in one row.
   ggml_tensor *joined = ggml_concat(context_.get(), heads(), rope(heads(16)), 0);
-  for (ggml_tensor *keys : {vision, joined}) {
+  ggml_tensor *both = ggml_concat(context_.get(), rope(heads(16)), rope(heads(16)), 0);
+  for (ggml_tensor *keys : {vision, joined, both}) {
     const Rope found = rope_of(written(keys));
     EXPECT_TRUE(found.frequencies.empty());
     EXPECT_TRUE(found.unknown);
   }
+}
+
+// Multi-head latent attention: neighbours are pairs, behind elements that do not turn. One rotated
+// part may serve all heads.
+TEST_F(RotationsTest, AreFoundInJoinedRows) {
+  ggml_tensor *turned = rope(heads(16), GGML_ROPE_TYPE_NORMAL);
+  const Rope behind = rope_of(written(ggml_concat(context_.get(), heads(), turned, 0)));
+  EXPECT_FALSE(behind.unknown);
+  EXPECT_EQ(behind.stride, 1);
+  ASSERT_EQ(behind.frequencies.size(), 32u + 8u);
+  EXPECT_EQ(behind.frequencies[31], 0);
+  EXPECT_EQ(behind.frequencies[32], 1);
+  EXPECT_NEAR(behind.frequencies[33], std::pow(1e4, -1.0 / 8), 1e-6);
+
+  ggml_tensor *one = ggml_new_tensor_3d(context_.get(), GGML_TYPE_F32, 16, 1, kTokens);
+  ggml_tensor *shared = ggml_repeat(context_.get(), rope(one), heads(16));
+  const Rope before = rope_of(written(ggml_concat(context_.get(), shared, heads(), 0)));
+  EXPECT_FALSE(before.unknown);
+  EXPECT_EQ(before.stride, 8);
+  EXPECT_EQ(before.frequencies.size(), 8u);
+
+  EXPECT_FALSE(rope_of(written(ggml_concat(context_.get(), heads(), heads(), 0))).unknown);
+}
+
+// A text's coordinates are its positions; the extra one is 0, so its pairs stay as they are.
+TEST_F(RotationsTest, OfSeveralCoordinatesAreThoseOfText) {
+  const auto found = [&](int mode, std::array<int, 4> sections) {
+    ggml_tensor *positions = ggml_new_tensor_1d(context_.get(), GGML_TYPE_I32, 4 * kTokens);
+    return rope_of(written(ggml_rope_multi(context_.get(), heads(), positions, nullptr, kDim,
+                                           sections.data(), mode, 0, 1e4f, 1, 0, 1, 0, 0)))
+        .frequencies;
+  };
+  const std::vector<float> all = rope_of(written(rope(heads()))).frequencies;
+  EXPECT_EQ(found(GGML_ROPE_TYPE_MROPE, {8, 12, 12, 0}), all);
+  std::vector<float> expected = all;
+  std::fill(expected.begin() + 24, expected.end(), 0.0f);
+  EXPECT_EQ(found(GGML_ROPE_TYPE_MROPE, {8, 8, 8, 8}), expected);
+  // Interleaved: pairs 2, 5, 8 ... belong to the width, whose eight pairs end before pair 24.
+  expected = all;
+  for (const size_t pair : {26u, 29u}) expected[pair] = 0;
+  EXPECT_EQ(found(GGML_ROPE_TYPE_IMROPE, {12, 12, 8, 0}), expected);
 }
 
 TEST(MissesRopeTest, IsTrueOfVasePlusWhereALayersRotationIsUnknown) {

@@ -2,6 +2,7 @@
 #ifndef VASE_LLAMA_GRAPH_OP_PARAMETERS_HPP
 #define VASE_LLAMA_GRAPH_OP_PARAMETERS_HPP
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -17,9 +18,10 @@ inline float float_parameter(const ggml_tensor *node, size_t index) {
   return value;
 }
 
-/// What ggml_rope_ext() notes.
+/// What ggml_rope_ext() and ggml_rope_multi() note.
 struct RopeParameters {
   int32_t dims, mode, n_ctx_orig, offset;
+  std::array<int32_t, 4> sections;  ///< pairs by time, height, width and an extra position
   float base, scale, extrapolation, beta_fast, beta_slow;
 
   explicit RopeParameters(const ggml_tensor *node)
@@ -27,6 +29,8 @@ struct RopeParameters {
         mode(node->op_params[2]),
         n_ctx_orig(node->op_params[4]),
         offset(node->op_params[15]),
+        sections{node->op_params[11], node->op_params[12], node->op_params[13],
+                 node->op_params[14]},
         base(float_parameter(node, 5)),
         scale(float_parameter(node, 6)),
         extrapolation(float_parameter(node, 7)),

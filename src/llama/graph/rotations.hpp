@@ -14,9 +14,11 @@ namespace vase {
 int32_t hadamard_block_of(const ggml_tensor *written);
 
 /// The rotation by RoPE of `written`, the rows that a graph writes into a key cache: that of the
-/// GGML_OP_ROPE behind views and the Hadamard product of a quantised cache. Empty if there is none.
-/// Unknown if it is of a kind whose angle is not token position times frequency: rotated behind an
-/// offset or by image coordinates, or in part before it was joined with another.
+/// GGML_OP_ROPE behind views and the Hadamard product of a quantised cache, also where the rotated
+/// elements were joined with others, before or behind them (multi-head latent attention). Of
+/// rotations by several coordinates it is that of text, whose coordinates are all the token's
+/// position and whose extra one is 0. Empty if there is none. Unknown if it cannot be said as a
+/// vase_rope: image coordinates, or halves that lie behind other elements.
 Rope rope_of(const ggml_tensor *written);
 
 }  // namespace vase
