@@ -109,9 +109,10 @@ using Progress = std::function<bool(int64_t done, int64_t total)>;
 
 class BoundedContext {
  public:
-  /// Makes the context. Throws Error if the model is recurrent, hybrid, an encoder, uses ALiBi, or
-  /// if a parameter does not fit the model (budget below sinks + recency, below the sliding window,
-  /// ...). `model` must outlive this.
+  /// Makes the context. Of a model with recurrent layers, too, the attention layers are bounded.
+  /// Throws Error if the model has only recurrent ones, is an encoder, uses ALiBi, ...
+  /// (docs/architectures.md), or if a parameter does not fit it (budget below sinks + recency, below
+  /// the sliding window, ...). `model` must outlive this.
   BoundedContext(llama_model *model, const BoundedOptions &options);
   ~BoundedContext();
   BoundedContext(BoundedContext &&) noexcept;
@@ -123,7 +124,8 @@ class BoundedContext {
   /// came). Throws Error if llama_decode fails: the sequences are as they were before the part that
   /// failed; statistics().tokens tells. Throws Stopped, with the same promise, if
   /// options().context.abort_callback said so while a part was computed (on a CPU within
-  /// milliseconds; llama.cpp does not ask it elsewhere).
+  /// milliseconds; llama.cpp does not ask it elsewhere, and of a model with recurrent layers every
+  /// part is finished, since their state cannot be taken back).
   bool decode(std::span<const SequenceInput> inputs, const Progress &progress = {});
   bool decode(std::initializer_list<SequenceInput> inputs, const Progress &progress = {});
 
@@ -188,7 +190,8 @@ class BoundedContext {
   /// Layers that are evicted from; sliding-window layers are left alone. 0 with a policy that does
   /// not evict.
   int32_t bounded_layers() const;
-  /// Bytes of the KV cache tensors, all sequences and layers, sliding-window layers included.
+  /// Bytes of the KV cache tensors, all sequences and layers, sliding-window layers and the state of
+  /// recurrent ones included.
   size_t cache_bytes() const;
 
   /// Token positions of the rows that a head holds, in cell order: [statistics(sequence).rows].

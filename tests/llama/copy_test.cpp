@@ -14,7 +14,7 @@ BoundedOptions options_with(const char *policy) {
 
 // With the draws of the first, the copy keeps the rows that the first keeps.
 TEST(Copy, GoesOnAsTheOriginal) {
-  for (const char *architecture : {"llama", "gemma3"}) {
+  for (const char *architecture : {"llama", "gemma3", "lfm2"}) {
     SCOPED_TRACE(architecture);
     const Model model = tiny_model(architecture);
     BoundedOptions options = options_with("vase");

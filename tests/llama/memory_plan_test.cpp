@@ -26,7 +26,8 @@ INSTANTIATE_TEST_SUITE_P(, PlanOf,
                          testing::Values(std::pair("llama", GGML_TYPE_F16),
                                          std::pair("qwen3", GGML_TYPE_F16),
                                          std::pair("qwen3", GGML_TYPE_Q4_0),
-                                         std::pair("gemma3", GGML_TYPE_F16)));
+                                         std::pair("gemma3", GGML_TYPE_F16),
+                                         std::pair("lfm2", GGML_TYPE_F16)));
 
 TEST_P(PlanOf, ACacheIsWhatTheContextTakes) {
   const TemporaryFolder folder;

@@ -26,7 +26,7 @@ struct Case {
 TEST(Snapshot, GoesOnAsTheOriginal) {
   for (const Case &c :
        {Case{"llama", "vase-plus", 96}, Case{"llama", "vase", 96}, Case{"llama", "h2o", 96},
-        Case{"qwen3", "rkv", 96}, Case{"gemma3", "vase", 256}}) {
+        Case{"qwen3", "rkv", 96}, Case{"gemma3", "vase", 256}, Case{"lfm2", "vase-plus", 96}}) {
     SCOPED_TRACE(std::string(c.architecture) + " " + c.policy);
     const Model model = tiny_model(c.architecture);
     for (const int32_t length : {40, c.budget + 2 * 32, c.budget + 150}) {

@@ -35,6 +35,10 @@ class Writer {
   void number(const std::string &key, uint32_t value) {
     gguf_set_val_u32(gguf_, (architecture_ + "." + key).c_str(), value);
   }
+  void numbers(const std::string &key, const std::vector<uint32_t> &values) {
+    gguf_set_arr_data(gguf_, (architecture_ + "." + key).c_str(), GGUF_TYPE_UINT32, values.data(),
+                      values.size());
+  }
   void real(const std::string &key, float value) {
     gguf_set_val_f32(gguf_, (architecture_ + "." + key).c_str(), value);
   }
@@ -116,6 +120,81 @@ void write_mamba(const std::filesystem::path &path) {
   writer.write(path);
 }
 
+// A recurrent layer (a short convolution), then one of attention.
+void write_hybrid(const std::filesystem::path &path) {
+  constexpr int32_t layers = 2, kernel = 3, keys = kHeads * kHeadDim;
+  static_assert(kQueryHeads * kHeadDim == kEmbedding);
+  Writer writer("lfm2");
+  writer.vocabulary();
+  writer.number("context_length", kTrainingLength);
+  writer.number("embedding_length", kEmbedding);
+  writer.number("feed_forward_length", kFeedForward);
+  writer.number("block_count", layers);
+  writer.number("attention.head_count", kQueryHeads);
+  writer.numbers("attention.head_count_kv", {0, kHeads});
+  writer.real("attention.layer_norm_rms_epsilon", 1e-6f);
+  writer.real("rope.freq_base", 10000);
+  writer.number("shortconv.l_cache", kernel);
+  writer.matrix("token_embd.weight", kEmbedding, kVocabulary);
+  writer.norm("token_embd_norm.weight", kEmbedding);
+  for (int32_t i = 0; i < layers; ++i) {
+    const std::string layer = "blk." + std::to_string(i) + ".";
+    writer.norm(layer + "attn_norm.weight", kEmbedding);
+    if (i == 0) {
+      writer.matrix(layer + "shortconv.conv.weight", kernel, kEmbedding);
+      writer.matrix(layer + "shortconv.in_proj.weight", kEmbedding, 3 * kEmbedding);
+      writer.matrix(layer + "shortconv.out_proj.weight", kEmbedding, kEmbedding);
+    } else {
+      writer.norm(layer + "attn_q_norm.weight", kHeadDim);
+      writer.norm(layer + "attn_k_norm.weight", kHeadDim);
+      writer.matrix(layer + "attn_q.weight", kEmbedding, kEmbedding);
+      writer.matrix(layer + "attn_k.weight", kEmbedding, keys);
+      writer.matrix(layer + "attn_v.weight", kEmbedding, keys);
+      writer.matrix(layer + "attn_output.weight", kEmbedding, kEmbedding);
+    }
+    writer.norm(layer + "ffn_norm.weight", kEmbedding);
+    writer.matrix(layer + "ffn_gate.weight", kEmbedding, kFeedForward);
+    writer.matrix(layer + "ffn_up.weight", kEmbedding, kFeedForward);
+    writer.matrix(layer + "ffn_down.weight", kFeedForward, kEmbedding);
+  }
+  writer.write(path);
+}
+
+// Its positions are looked up in a table.
+void write_gpt2(const std::filesystem::path &path) {
+  constexpr int32_t layers = 2;
+  static_assert(kQueryHeads * kHeadDim == kEmbedding);
+  Writer writer("gpt2");
+  writer.vocabulary();
+  writer.number("context_length", kPositionTable);
+  writer.number("embedding_length", kEmbedding);
+  writer.number("feed_forward_length", kFeedForward);
+  writer.number("block_count", layers);
+  writer.number("attention.head_count", kQueryHeads);
+  writer.real("attention.layer_norm_epsilon", 1e-6f);
+  const auto norm = [&](const std::string &name) {
+    writer.norm(name + ".weight", kEmbedding);
+    writer.vector(name + ".bias", kEmbedding, 0, 0.1f);
+  };
+  const auto matrix = [&](const std::string &name, int64_t inputs, int64_t outputs) {
+    writer.matrix(name + ".weight", inputs, outputs);
+    writer.vector(name + ".bias", outputs, 0, 0.1f);
+  };
+  writer.matrix("token_embd.weight", kEmbedding, kVocabulary);
+  writer.matrix("position_embd.weight", kEmbedding, kPositionTable);
+  norm("output_norm");
+  for (int32_t i = 0; i < layers; ++i) {
+    const std::string layer = "blk." + std::to_string(i) + ".";
+    norm(layer + "attn_norm");
+    matrix(layer + "attn_qkv", kEmbedding, 3 * kEmbedding);
+    matrix(layer + "attn_output", kEmbedding, kEmbedding);
+    norm(layer + "ffn_norm");
+    matrix(layer + "ffn_up", kEmbedding, kFeedForward);
+    matrix(layer + "ffn_down", kFeedForward, kEmbedding);
+  }
+  writer.write(path);
+}
+
 void write_transformer(const std::string &architecture, const std::filesystem::path &path) {
   const bool gemma3 = architecture == "gemma3", qwen2 = architecture == "qwen2";
   // Its queries, keys and values are views of one tensor; llama.cpp reads them as they are if there
@@ -180,6 +259,8 @@ void write_transformer(const std::string &architecture, const std::filesystem::p
 
 void write_tiny_model(const std::string &architecture, const std::filesystem::path &path) {
   if (architecture == "mamba") return write_mamba(path);
+  if (architecture == "lfm2") return write_hybrid(path);
+  if (architecture == "gpt2") return write_gpt2(path);
   write_transformer(architecture, path);
 }
 

@@ -28,6 +28,8 @@ ContextState::ContextState(llama_model *model, const BoundedOptions &given)
   const bool gpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_GPU) != nullptr;
   largest_gap = options.bridge >= 0 ? options.bridge : gpu ? kBridgeOnGpu : 0;
   batch = Batch(static_cast<int32_t>(llama_n_batch(context.get())));
+  // A bridging token is taken back after its step, which a recurrent state does not allow.
+  if (llama_model_is_hybrid(model)) largest_gap = 0;
   std::unique_ptr<Evictor> evictor;
   if (shape.evicts) evictor = find_layers();
   keeper.emplace(KeeperOptions{options.policy, pin_of(options), options.n_sequences, shape.cells},
@@ -47,7 +49,9 @@ void ContextState::make_context(llama_model *model) {
   if (static_cast<int32_t>(llama_n_ctx_seq(context.get())) != shape.cells)
     throw Error("llama.cpp made " + std::to_string(llama_n_ctx_seq(context.get())) +
                 " cells a sequence where " + std::to_string(shape.cells) + " were expected");
-  for (const LoggedCache &cache : log.caches()) cache_bytes += cache.bytes;
+  for (const LoggedCache &cache : log.caches())
+    (cache.recurrent ? state_bytes_ : cache_bytes) += cache.bytes;
+  cache_bytes += state_bytes_;
 }
 
 std::unique_ptr<Evictor> ContextState::find_layers() {
@@ -55,7 +59,7 @@ std::unique_ptr<Evictor> ContextState::find_layers() {
   if (status == 2) throw_decode_failure(status);
   if (status != 0)
     throw Error("llama_decode failed on the first token (status " + std::to_string(status) + ")");
-  cache_bytes = watcher->cache_bytes();
+  cache_bytes = watcher->cache_bytes() + state_bytes_;
   read_calibration();
   const int threads = options.n_threads > 0 ? options.n_threads : llama_n_threads(context.get());
   watcher->sleep_by({context.get(), shape.params.cb_eval, shape.params.cb_eval_user_data});

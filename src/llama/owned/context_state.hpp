@@ -71,6 +71,7 @@ class ContextState {
   int32_t run_llama();
 
   std::vector<int32_t> bridging_;  // sequences in the running batch for the others' sake
+  size_t state_bytes_ = 0;         // of recurrent layers
 };
 
 /// The public class's hidden half.

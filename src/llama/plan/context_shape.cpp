@@ -65,14 +65,23 @@ int32_t largest_piece(const llama_model *model, const llama_context_params &para
   return static_cast<int32_t>(piece);
 }
 
+// Of a model with attention and recurrent layers.
+void shape_for_recurrent_state(llama_context_params &params) {
+  // A state that has moved on cannot be taken back, so a step that runs is finished.
+  params.abort_callback = nullptr;
+  // Its sequences get equally many tokens of a ubatch, and the graph of Kimi Linear does not allow
+  // for a rest: llama.cpp aborts while it reserves memory for it.
+  const uint32_t n_ubatch =
+      params.n_ubatch == 0 ? params.n_batch : std::min(params.n_ubatch, params.n_batch);
+  if (n_ubatch > params.n_seq_max) params.n_ubatch = n_ubatch - n_ubatch % params.n_seq_max;
+}
+
 }  // namespace
 
 void check_model_can_be_bounded(const llama_model *model) {
   std::string kind;
   if (llama_model_is_recurrent(model)) {
     kind = "recurrent: its state has a fixed size already";
-  } else if (llama_model_is_hybrid(model)) {
-    kind = "hybrid (attention and recurrent layers), which is not supported";
   } else if (llama_model_has_encoder(model)) {
     kind = "an encoder or encoder-decoder model, which is not supported";
   } else if (llama_model_is_diffusion(model)) {
@@ -100,6 +109,7 @@ ContextShape shape_context(const llama_model *model, const BoundedOptions &optio
   // As llama.cpp's programs have it; the library's default is a cache of all tokens for layers that
   // look back over a window.
   shape.params.swa_full = false;
+  if (llama_model_is_hybrid(model)) shape_for_recurrent_state(shape.params);
 
   int64_t cells = 0;
   if (!shape.evicts) {
@@ -108,8 +118,7 @@ ContextShape shape_context(const llama_model *model, const BoundedOptions &optio
     cells = pad(cells);
   } else {
     cells = pad(static_cast<int64_t>(options.policy.budget) + options.policy.interval);
-    const int64_t asked =
-        options.context.n_ubatch != 0 ? options.context.n_ubatch : options.context.n_batch;
+    const int64_t asked = shape.params.n_ubatch != 0 ? shape.params.n_ubatch : shape.params.n_batch;
     const int64_t n_ubatch = std::clamp<int64_t>(asked, 1, cells * options.n_sequences);
     shape.params.n_ubatch = static_cast<uint32_t>(n_ubatch);
     shape.params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;  // else V is stored transposed

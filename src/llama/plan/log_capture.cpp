@@ -88,6 +88,7 @@ std::vector<LoggedCache> LogCapture::caches() const {
         std::sscanf(line.c_str() + at, ": size = %lf MiB (%" SCNd64 " cells, %" SCNd64 " layers",
                     &mebibytes, &cache.cells, &cache.layers) == 3) {
       cache.bytes = to_bytes(mebibytes);
+      cache.recurrent = line.starts_with("llama_memory_recurrent");
       caches.push_back(cache);
     }
   }

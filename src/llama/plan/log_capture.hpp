@@ -19,6 +19,7 @@ struct LoggedCache {
   int64_t cells;  ///< of one stream
   int64_t layers;
   size_t bytes;  ///< all streams; to the hundredth of a MiB
+  bool recurrent;  ///< the state of recurrent layers: `cells` are sequences, and nothing grows
 };
 
 /// While it lives, keeps llama.cpp's log lines. llama.cpp has one log for the process, so captures

@@ -250,7 +250,7 @@ struct MemoryPlanner::State {
     size_t bounded_layers = 0, bounded_kv = 0;
     for (const LoggedCache &cache : all.caches) {
       plan.kv += cache.bytes;
-      if (cache.cells != shape.cells) continue;
+      if (cache.cells != shape.cells || cache.recurrent) continue;
       bounded_layers += static_cast<size_t>(cache.layers);
       bounded_kv += cache.bytes;
     }
