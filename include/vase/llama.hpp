@@ -142,6 +142,9 @@ class BoundedContext {
   int32_t room(int32_t sequence) const;
   /// The same for tokens that are given with `fill`.
   int32_t prompt_room(int32_t sequence) const;
+  /// Tokens that a sequence may have in all: 2^31 - 1, or as many positions as the model has learned
+  /// if it looks them up in a table (GPT-2, StarCoder). decode() throws Error beyond that.
+  int64_t longest_text() const;
   /// Says that what `sequence` has been given so far is its prompt (matters if pin_prompt > 0).
   /// Called by decode() itself after the first call on an empty sequence; call it again to extend
   /// the prompt (a new turn of a chat).

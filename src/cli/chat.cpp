@@ -102,6 +102,9 @@ class Chat {
             "the cache is full: /clear forgets the conversation; a larger -c, or a policy that "
             "evicts, lets it go on");
       }
+      if (turn.finish == engine::Finish::no_positions) {
+        fail("the model has learned no position beyond: /clear begins a new conversation");
+      }
       if (interrupted() && turn.prompt != engine::PromptRead::all) say_not_read(turn.prompt);
     } catch (const Error &error) {
       fail(error.what());

@@ -25,6 +25,8 @@ const char *in_words(engine::Finish finish) {
       return "a stop string came";
     case engine::Finish::cache_full:
       return "the cache is full";
+    case engine::Finish::no_positions:
+      return "the model has learned no position beyond";
     case engine::Finish::none:
       break;
   }

@@ -54,6 +54,12 @@ void Generator::start(std::int32_t sequence, Request request) {
   Slot &s = slot(sequence);
   if (s.busy) throw Error("the sequence is busy");
   if (s.n_unread + request.prompt.size() == 0) throw Error("the prompt is empty");
+  const std::int64_t length = std::ssize(s.tokens) + std::ssize(request.prompt);
+  if (length > context_.longest_text()) {
+    throw Error("with this prompt the text has " + std::to_string(length) +
+                " tokens, and the model has learned " + std::to_string(context_.longest_text()) +
+                " positions and knows none beyond");
+  }
   if (request.loop_guard) s.guard.emplace(context_.params(sequence));
   s.prompt_begin = s.tokens.size();
   s.tokens.insert(s.tokens.end(), request.prompt.begin(), request.prompt.end());
@@ -173,7 +179,9 @@ bool Generator::add_input(std::int32_t sequence, std::int32_t share,
   const auto unread = static_cast<std::int32_t>(end - done);
   const std::int32_t room = fill ? context_.prompt_room(sequence) : context_.room(sequence);
   if (room <= 0) {
-    finish(sequence, Finish::cache_full, events_.emplace_back(Event{.sequence = sequence}));
+    const bool at_end = context_.statistics(sequence).tokens >= context_.longest_text();
+    finish(sequence, at_end ? Finish::no_positions : Finish::cache_full,
+           events_.emplace_back(Event{.sequence = sequence}));
     return false;
   }
   s.n_read = static_cast<std::size_t>(std::min({unread, share, room}));

@@ -54,8 +54,14 @@ enum class Finish {
   end_of_text,  ///< the model said so
   length,       ///< n_predict tokens
   stop_string,
-  cache_full,  ///< a policy that evicts nothing has no room left
+  cache_full,    ///< a policy that evicts nothing has no room left
+  no_positions,  ///< the model has learned no position beyond (BoundedContext::longest_text)
 };
+
+/// The text ended for want of room, without a token.
+constexpr bool is_out_of_room(Finish finish) {
+  return finish == Finish::cache_full || finish == Finish::no_positions;
+}
 
 struct Event {
   std::int32_t sequence = 0;

@@ -64,7 +64,7 @@ std::vector<Answer> PhaseRun::step() {
   for (const engine::Event &event : events) {
     Slot &slot = slots_[static_cast<std::size_t>(event.sequence)];
     Reply &reply = slot.answer.replies.back();
-    const bool full = event.finish == engine::Finish::cache_full;
+    const bool full = engine::is_out_of_room(event.finish);
     reply.ended = event.finish == engine::Finish::end_of_text;
     if (!reply.ended && !full) reply.tokens.push_back(event.token);
     if (event.finish == engine::Finish::none) continue;

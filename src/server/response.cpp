@@ -17,6 +17,7 @@ OrderedJson finish_reason(engine::Finish finish) {
       return nullptr;
     case engine::Finish::length:
     case engine::Finish::cache_full:
+    case engine::Finish::no_positions:
       return "length";
     case engine::Finish::end_of_text:
     case engine::Finish::stop_string:

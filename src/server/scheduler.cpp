@@ -249,7 +249,7 @@ void Scheduler::step() {
 void Scheduler::deliver(const engine::Event &event) {
   Slot &slot = slots_[static_cast<std::size_t>(event.sequence)];
   const bool has_token = event.finish != engine::Finish::end_of_text &&
-                         event.finish != engine::Finish::cache_full &&
+                         !engine::is_out_of_room(event.finish) &&
                          generator_.statistics(event.sequence).generated > 0;
   Piece piece{.answer = slot.answer,
               .token = event.token,

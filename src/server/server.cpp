@@ -41,10 +41,12 @@ RequestRules rules_for(const engine::Model &model, const BoundedContext &context
           .least_budget = std::max(1, llama_model_n_swa(model.get()))};
 }
 
-// A full cache has room for so much and no more.
+// A full cache has room for so much and no more, and a model may know no position beyond.
 ServiceLimits limits_for(const BoundedContext &context, ServiceLimits limits) {
-  if (context.bounded_layers() > 0) return limits;
-  const std::int64_t room = context.cells_per_sequence() - 1;
+  std::int64_t room = context.longest_text() - 1;
+  if (context.bounded_layers() == 0) {
+    room = std::min<std::int64_t>(room, context.cells_per_sequence() - 1);
+  }
   limits.max_prompt_tokens = std::min(limits.max_prompt_tokens, room);
   return limits;
 }

@@ -4,6 +4,7 @@
 
 #include "llama/graph/op_parameters.hpp"
 #include "llama/graph/rotations.hpp"
+#include "llama/graph/position_table.hpp"
 #include "llama/graph/views.hpp"
 #include "vase/llama.hpp"
 
@@ -52,6 +53,7 @@ void Discovery::see(const ggml_tensor *node) noexcept {
     if (refusal_.empty()) refusal_ = error.what();
   }
 }
+    position_table_ = std::max(position_table_, position_table_rows(node));
 
 void Discovery::finish() {
   if (!refusal_.empty()) throw Error(refusal_);

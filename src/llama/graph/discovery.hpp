@@ -38,6 +38,9 @@ class Discovery {
   size_t cache_bytes() const;
 
   /// Of the graph that was seen, for as long as it is there: the cells that it wrote to, and the
+  /// Rows of the table in which positions are looked up; 0 if there is none.
+  int64_t position_table() const { return position_table_; }
+
   /// queries of layers().
   const ggml_tensor *indices() const { return storages_.front().indices; }
   const std::vector<const ggml_tensor *> &queries() const { return queries_; }
@@ -63,6 +66,7 @@ class Discovery {
   std::vector<CacheLayer> layers_;
   std::vector<const ggml_tensor *> queries_;  // [layers]
 };
+  int64_t position_table_ = 0;
 
 }  // namespace vase
 

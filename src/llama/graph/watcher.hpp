@@ -41,6 +41,8 @@ class Watcher {
   }
   /// Bytes of all cache tensors, sliding-window layers included.
   size_t cache_bytes() const { return discovery_.cache_bytes(); }
+  /// Positions that the model has learned vectors for; 0 if it looks none up.
+  int64_t position_table() const { return discovery_.position_table(); }
   /// Which short cuts it takes.
   const Compatibility &compatible() const { return compatible_; }
 

@@ -9,6 +9,7 @@
 #define VASE_LLAMA_KEEPER_KEEPER_HPP
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 #include <utility>
@@ -27,6 +28,7 @@ struct KeeperOptions {
   float pin_prompt = 0.0f;  ///< likewise: share of the budget
   int32_t n_sequences = 1;
   int32_t cells = 0;  ///< of each sequence's stream
+  int64_t longest = std::numeric_limits<int32_t>::max();  ///< tokens that a sequence may have
 };
 
 /// What is known of a llama_decode before it runs.
@@ -65,7 +67,10 @@ class Keeper {
   bool is_time(int32_t sequence, When when) const;
   /// Cells that are free, without an eviction.
   int32_t free_cells(int32_t sequence) const;
-  /// Cells that are free for the next tokens, if evictions happen `when`.
+  /// Tokens that a sequence may have in all.
+  int64_t longest() const { return options_.longest; }
+  /// Tokens that it takes next, if evictions happen `when`: cells that are free, and not beyond
+  /// longest().
   int32_t room(int32_t sequence, When when) const;
 
   /// Evicts from those of `sequences` whose time it is. Throws Error if one cannot be evicted from;

@@ -20,7 +20,9 @@ int32_t Keeper::free_cells(int32_t sequence) const {
 }
 
 int32_t Keeper::room(int32_t sequence, When when) const {
-  return is_time(sequence, when) ? options_.cells - params(sequence).budget : free_cells(sequence);
+  const int32_t free =
+      is_time(sequence, when) ? options_.cells - params(sequence).budget : free_cells(sequence);
+  return static_cast<int32_t>(std::min<int64_t>(free, longest() - ledger_.tokens(sequence)));
 }
 
 // Token positions that stay. Of a prompt longer than its share the newest rows stay. The share

@@ -51,6 +51,8 @@ int32_t BoundedContext::prompt_room(int32_t sequence) const {
   return state_->room(sequence, When::kFull);
 }
 
+int64_t BoundedContext::longest_text() const { return state_->keeper->longest(); }
+
 void BoundedContext::set_params(int32_t sequence, const vase_params &params, float pin_prompt) {
   state_->keeper->set_params(sequence, params, pin_prompt);
 }

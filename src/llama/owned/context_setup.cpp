@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "ggml-backend.h"
+#include "llama/graph/position_table.hpp"
 #include "llama/keeper/warnings.hpp"
 #include "llama/owned/context_state.hpp"
 #include "llama/plan/calibration.hpp"
@@ -27,15 +28,23 @@ ContextState::ContextState(llama_model *model, const BoundedOptions &given)
   make_context(model);
   const bool gpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_GPU) != nullptr;
   largest_gap = options.bridge >= 0 ? options.bridge : gpu ? kBridgeOnGpu : 0;
-  batch = Batch(static_cast<int32_t>(llama_n_batch(context.get())));
   // A bridging token is taken back after its step, which a recurrent state does not allow.
   if (llama_model_is_hybrid(model)) largest_gap = 0;
+  batch = Batch(static_cast<int32_t>(llama_n_batch(context.get())));
   std::unique_ptr<Evictor> evictor;
   if (shape.evicts) evictor = find_layers();
-  keeper.emplace(KeeperOptions{options.policy, pin_of(options), options.n_sequences, shape.cells},
-                 std::make_unique<LlamaLabels>(context.get()), watcher ? &*watcher : nullptr,
+  KeeperOptions kept{options.policy, pin_of(options), options.n_sequences, shape.cells};
+  if (const int64_t table = position_table(model); table > 0) kept.longest = table;
+  keeper.emplace(kept, std::make_unique<LlamaLabels>(context.get()), watcher ? &*watcher : nullptr,
                  std::move(evictor));
   sequences.resize(static_cast<size_t>(options.n_sequences));
+}
+
+// Where no graph is watched, a small context tells; only where there are more cells than the model
+// was trained on, since tables are as long as that.
+int64_t ContextState::position_table(llama_model *model) const {
+  if (watcher) return watcher->position_table();
+  return shape.cells > llama_model_n_ctx_train(model) ? position_table_rows(model) : 0;
 }
 
 void ContextState::make_context(llama_model *model) {

@@ -62,6 +62,7 @@ class ContextState {
   void make_context(llama_model *model);
   std::unique_ptr<Evictor> find_layers();
   void read_calibration();
+  int64_t position_table(llama_model *model) const;
 
   // decoding.cpp
   std::vector<Pending> accept(std::span<const SequenceInput> inputs) const;
@@ -70,8 +71,8 @@ class ContextState {
   void bridge(int32_t first, int32_t end, int64_t to_come);
   int32_t run_llama();
 
-  std::vector<int32_t> bridging_;  // sequences in the running batch for the others' sake
   size_t state_bytes_ = 0;         // of recurrent layers
+  std::vector<int32_t> bridging_;  // sequences in the running batch for the others' sake
 };
 
 /// The public class's hidden half.
@@ -81,6 +82,8 @@ struct BoundedContext::State : ContextState {
 
 /// What a status of llama_decode that is not 0 means.
 std::string decode_failure(int32_t status);
+/// Why a sequence has no more than `longest` tokens, to stand behind "and".
+std::string why_not_longer(int64_t longest);
 /// Throws Stopped if the abort callback caused that status, else Error.
 [[noreturn]] void throw_decode_failure(int32_t status);
 

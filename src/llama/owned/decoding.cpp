@@ -21,6 +21,13 @@ void throw_decode_failure(int32_t status) {
   throw Error(decode_failure(status));
 }
 
+std::string why_not_longer(int64_t longest) {
+  const std::string tokens = std::to_string(longest);
+  return longest == std::numeric_limits<int32_t>::max()
+             ? "more than " + tokens + " cannot be counted; clear it first"
+             : "this model has learned " + tokens + " positions and knows none beyond";
+}
+
 std::vector<Pending> ContextState::accept(std::span<const SequenceInput> inputs) const {
   std::vector<Pending> pending;
   int64_t at_once = 0;  // tokens whose logits are wanted together
@@ -33,9 +40,10 @@ std::vector<Pending> ContextState::accept(std::span<const SequenceInput> inputs)
       throw Error(name + " was given " + std::to_string(input.tokens.size()) +
                   " tokens with all logits, but takes " + std::to_string(at_a_time) +
                   " in one piece");
-    if (rows.tokens() + static_cast<int64_t>(input.tokens.size()) >
-        std::numeric_limits<int32_t>::max())
-      throw Error(name + " would be longer than 2^31 tokens; clear it first");
+    const int64_t length = rows.tokens() + static_cast<int64_t>(input.tokens.size());
+    if (length > keeper->longest())
+      throw Error(name + " would be " + std::to_string(length) + " tokens long, and " +
+                  why_not_longer(keeper->longest()));
     if (!shape.evicts &&
         static_cast<int64_t>(input.tokens.size()) > keeper->free_cells(input.sequence))
       throw Error(name + " is full: " + std::to_string(rows.rows()) + " of " +
