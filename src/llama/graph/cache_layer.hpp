@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "ggml.h"
@@ -51,6 +52,12 @@ struct CacheLayer {
   float scale = 0;  ///< of the attention logits
   Rope rope;
   std::vector<float> calibration = {};  ///< vase_layer.calibration; empty: nothing was measured
+  /// Rows that no attention reads and that belong to the same cells: the keys of an indexer, which
+  /// says which rows attention may read. They go where the rows of the only head go.
+  std::vector<CacheRows> carried;
+  /// The number of the layer whose choice of rows this one makes its own, since both are read by one
+  /// indexer's word. None: it chooses.
+  std::optional<size_t> chooser;
 };
 
 }  // namespace vase

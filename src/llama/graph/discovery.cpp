@@ -1,10 +1,11 @@
 #include "llama/graph/discovery.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 #include "llama/graph/op_parameters.hpp"
-#include "llama/graph/rotations.hpp"
 #include "llama/graph/position_table.hpp"
+#include "llama/graph/rotations.hpp"
 #include "llama/graph/views.hpp"
 #include "vase/llama.hpp"
 
@@ -31,6 +32,11 @@ CacheRows rows_of_view(const ggml_tensor *view, int32_t rotation, const char *wh
   return rows;
 }
 
+// By its name, since an older ggml has no such operation.
+bool is_indexer(const ggml_tensor *node) {
+  return std::strcmp(ggml_op_name(node->op), "LIGHTNING_INDEXER") == 0;
+}
+
 Rope unknown_rope() {
   Rope rope;
   rope.unknown = true;
@@ -47,13 +53,14 @@ Discovery::Discovery(int32_t cells, int32_t n_sequences, const Compatibility &co
 
 void Discovery::see(const ggml_tensor *node) noexcept {
   try {
+    position_table_ = std::max(position_table_, position_table_rows(node));
     if (node->op == GGML_OP_SET_ROWS) see_write(node);
+    if (is_indexer(node)) see_indexer(node);
     if (node->op == GGML_OP_FLASH_ATTN_EXT && refusal_.empty()) see_attention(node);
   } catch (const std::exception &error) {
     if (refusal_.empty()) refusal_ = error.what();
   }
 }
-    position_table_ = std::max(position_table_, position_table_rows(node));
 
 void Discovery::finish() {
   if (!refusal_.empty()) throw Error(refusal_);
@@ -61,19 +68,23 @@ void Discovery::finish() {
     throw Error(
         "no layer of this model can be bounded: none reads a cache of the whole context by flash "
         "attention");
-  // A bounded cache that no attention layer was seen reading (such as the key cache of an indexer
-  // that picks rows) would fall out of step with the rows that are moved.
+  // A bounded cache whose rows are not known to belong to single tokens, such as the key cache of
+  // an indexer that picks blocks of rows or pools them, would fall out of step with rows that move.
   for (const Storage &storage : storages_) {
-    if (!is_bounded(storage.tensor)) continue;
+    if (!is_bounded(storage.tensor) || storage.indexer.tensor != nullptr) continue;
     const bool known = std::any_of(layers_.begin(), layers_.end(), [&](const CacheLayer &layer) {
       return layer.keys.tensor == storage.tensor || layer.values.tensor == storage.tensor;
     });
     if (!known)
-      throw Error("this model cannot be bounded: its cache tensor " +
-                  std::string(storage.tensor->name) + " is not read by flash attention");
+      throw Error(
+          "this model cannot be bounded: an indexer of it picks blocks of rows or pooled ones, "
+          "which "
+          "belong to no single token");
   }
-  std::stable_partition(storages_.begin(), storages_.end(),
-                        [&](const Storage &storage) { return is_bounded(storage.tensor); });
+  // An attention layer's cache first: it tells the cells of all.
+  std::stable_partition(storages_.begin(), storages_.end(), [&](const Storage &storage) {
+    return is_bounded(storage.tensor) && storage.indexer.tensor == nullptr;
+  });
 }
 
 bool Discovery::is_bounded(const ggml_tensor *storage) const {
@@ -84,8 +95,11 @@ bool Discovery::is_bounded(const ggml_tensor *storage) const {
 void Discovery::see_write(const ggml_tensor *node) {
   const ggml_tensor *storage = storage_of(node);
   if (storage_behind(node) != nullptr || storage->op != GGML_OP_NONE) return;
-  storages_.push_back({storage, hadamard_block_of(node->src[0]),
-                       rope_layout_ ? rope_of(node->src[0]) : unknown_rope(), node->src[1]});
+  storages_.push_back({storage,
+                       hadamard_block_of(node->src[0]),
+                       rope_layout_ ? rope_of(node->src[0]) : unknown_rope(),
+                       node->src[1],
+                       {}});
   if (node->src[1]->type != GGML_TYPE_I64)
     throw Error("this llama.cpp numbers cells in another way than expected; use version 0.3.36");
 }
@@ -93,6 +107,39 @@ void Discovery::see_write(const ggml_tensor *node) {
 const Discovery::Storage *Discovery::storage_behind(const ggml_tensor *view) const {
   const auto found = std::ranges::find(storages_, storage_of(view), &Storage::tensor);
   return found == storages_.end() ? nullptr : &*found;
+}
+
+// An indexer reads the keys that it has of each token, and the attention layers behind it read the
+// rows that it names, until another one speaks.
+void Discovery::see_indexer(const ggml_tensor *node) {
+  const ggml_tensor *view = node->src[1];
+  const auto storage = std::ranges::find(storages_, storage_of(view), &Storage::tensor);
+  if (storage == storages_.end() || !is_bounded(storage->tensor)) return;
+  // A view is [dim, heads, cells, streams].
+  CacheRows rows;
+  rows.tensor = view->view_src;
+  rows.offset = static_cast<int64_t>(view->view_offs % rows.tensor->nb[2]);
+  rows.rows.type = row_type(view->type, "indexer's keys");
+  rows.rows.dim = static_cast<int32_t>(view->ne[0]);
+  rows.rows.row_stride = static_cast<int64_t>(view->nb[2]);
+  rows.rows.head_stride = static_cast<int64_t>(view->nb[1]);
+  if (view->ne[1] != 1) return;
+  storage->indexer = indexer_ = rows;
+  carrier_.reset();
+}
+
+// One choice for all that is read by one indexer's word, since it names cells.
+void Discovery::heed_indexer(CacheLayer &layer) {
+  if (indexer_.tensor == nullptr) return;
+  if (layer.n_heads != 1)
+    throw Error("this model cannot be bounded: an indexer of it speaks for " +
+                std::to_string(layer.n_heads) + " heads, which would keep rows of their own");
+  if (carrier_) {
+    layer.chooser = *carrier_;
+  } else {
+    carrier_ = layers_.size();
+    layer.carried.push_back(indexer_);
+  }
 }
 
 void Discovery::see_attention(const ggml_tensor *node) {
@@ -118,6 +165,7 @@ void Discovery::see_attention(const ggml_tensor *node) {
   layer.n_heads = static_cast<int32_t>(keys->ne[2]);
   layer.n_query_heads = static_cast<int32_t>(queries->ne[2]);
   layer.scale = attention.scale;
+  heed_indexer(layer);
   layers_.push_back(layer);
   queries_.push_back(queries);
 }

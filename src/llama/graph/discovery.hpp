@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,10 +38,10 @@ class Discovery {
   /// Bytes of all cache tensors, sliding-window layers included.
   size_t cache_bytes() const;
 
-  /// Of the graph that was seen, for as long as it is there: the cells that it wrote to, and the
   /// Rows of the table in which positions are looked up; 0 if there is none.
   int64_t position_table() const { return position_table_; }
 
+  /// Of the graph that was seen, for as long as it is there: the cells that it wrote to, and the
   /// queries of layers().
   const ggml_tensor *indices() const { return storages_.front().indices; }
   const std::vector<const ggml_tensor *> &queries() const { return queries_; }
@@ -52,21 +53,27 @@ class Discovery {
     int32_t rotation;  // elements of a block of the Hadamard rotation of what is written; 0: none
     Rope rope;         // of what is written
     const ggml_tensor *indices;  // where it is written to
+    CacheRows indexer;           // if an indexer reads it: its rows
   };
 
   bool is_bounded(const ggml_tensor *storage) const;
   const Storage *storage_behind(const ggml_tensor *view) const;
   void see_write(const ggml_tensor *node);
+  void see_indexer(const ggml_tensor *node);
   void see_attention(const ggml_tensor *node);
+  void heed_indexer(CacheLayer &layer);
 
   int32_t cells_, n_sequences_;
   bool rope_layout_, attention_layout_;
   std::string refusal_;  // the first reason found
+  int64_t position_table_ = 0;
   std::vector<Storage> storages_;
   std::vector<CacheLayer> layers_;
   std::vector<const ggml_tensor *> queries_;  // [layers]
+  // The rows of the last indexer that was seen, and the layer that carries them, if one was seen.
+  CacheRows indexer_;
+  std::optional<size_t> carrier_;
 };
-  int64_t position_table_ = 0;
 
 }  // namespace vase
 

@@ -87,7 +87,8 @@ void check_vase(vase_status status) {
 bool CudaEvictor::reaches(std::span<const CacheLayer> layers) {
   return std::ranges::all_of(layers, [](const CacheLayer &layer) {
     const int device = device_of(layer.keys.tensor);
-    return device >= 0 && device_of(layer.values.tensor) == device &&
+    // One choice for several layers, and what is carried along, is not known to the kernels.
+    return device >= 0 && layer.carried.empty() && device_of(layer.values.tensor) == device &&
            layer.keys.rows.dim <= kLargestDim && layer.values.rows.dim <= kLargestDim;
   });
 }

@@ -43,6 +43,7 @@ HostEvictor::HostEvictor(const vase_params &params, std::span<const CacheLayer> 
     first_head_.push_back(heads_.size());
     for (int32_t head = 0; head < layer.n_heads; ++head) heads_.push_back({index, head});
     if (!layer.keys.on_host() || !layer.values.on_host()) copies_ = true;
+    for (const CacheRows &rows : layer.carried) copies_ = copies_ || !rows.on_host();
   }
   first_head_.push_back(heads_.size());
   if (vase_policy_needs_queries(params.policy) != 0)
@@ -85,6 +86,7 @@ size_t HostEvictor::bytes() const {
   size_t bytes = rings_.bytes() + keep_.size() + positions_.size() * sizeof(int32_t) +
                  sums_.size() * sizeof(float) + key_copy_.size() + value_copy_.size();
   for (const auto &workspace : workspaces_) bytes += workspace.size();
+  for (const auto &copy : carried_copies_) bytes += copy.size();
   return bytes;
 }
 
@@ -117,8 +119,15 @@ void HostEvictor::for_each_head(const std::function<void(int, int)> &task, bool 
       const bool shared = layer.values.tensor == layer.keys.tensor;
       layer.keys.read_stream(eviction_->stream, key_copy_);
       if (!shared) layer.values.read_stream(eviction_->stream, value_copy_);
+      carried_copies_.resize(std::max(carried_copies_.size(), layer.carried.size()));
+      if (moves)
+        for (size_t plane = 0; plane < layer.carried.size(); ++plane)
+          layer.carried[plane].read_stream(eviction_->stream, carried_copies_[plane]);
       task_first_head_ = first_head_[index];
       pool_.parallel_for(layer.n_heads, task);
+      if (moves)
+        for (size_t plane = 0; plane < layer.carried.size(); ++plane)
+          layer.carried[plane].write_stream(eviction_->stream, carried_copies_[plane]);
       if (moves) layer.keys.write_stream(eviction_->stream, key_copy_);
       if (moves && !shared) layer.values.write_stream(eviction_->stream, value_copy_);
     }
@@ -157,6 +166,7 @@ void HostEvictor::select(size_t index, int worker) {
   const auto [layer, head] = heads_[index];
   eviction_->rows->positions(static_cast<int32_t>(index), own(positions_, index));
   if (sums_up()) eviction_->rows->sums(static_cast<int32_t>(index), own(sums_, index));
+  if (layers_[layer].chooser) return;
   const vase_layer described = describe_now(layer);
   std::vector<std::byte> &workspace = workspaces_[static_cast<size_t>(worker)];
   note(vase_select(&eviction_->params, &described, head, 1, keep_of(layer), workspace.data(),
@@ -167,12 +177,27 @@ void HostEvictor::move(size_t index) {
   const auto [layer, head] = heads_[index];
   const vase_layer described = describe_now(layer);
   int32_t *positions = positions_.data() + first_head_[layer] * cells_;
+  carry(layer);
   note(vase_compact(&described, keep_of(layer), 0, head, 1, positions));
   const int32_t n_rows = described.n_rows, freed = n_rows - eviction_->params.budget;
   const uint8_t *own_keep = keep_of(layer) + static_cast<ptrdiff_t>(head) * n_rows;
   moved_[index] = std::count(own_keep, own_keep + freed, uint8_t{1});
   eviction_->rows->set_survivors(static_cast<int32_t>(index), own(positions_, index), freed);
   if (sums_up()) eviction_->rows->set_sums(static_cast<int32_t>(index), own(sums_, index), freed);
+}
+
+// The rows that go along with those of a layer's only head.
+void HostEvictor::carry(size_t layer_index) {
+  const CacheLayer &layer = layers_[layer_index];
+  for (size_t plane = 0; plane < layer.carried.size(); ++plane) {
+    const CacheRows &rows = layer.carried[plane];
+    vase_layer described = describe_now(layer_index);
+    described.keys =
+        copies_ ? rows.in_copy(carried_copies_[plane]) : rows.in_place(eviction_->stream);
+    described.values = described.keys;
+    described.rope = {};
+    note(vase_compact(&described, keep_of(layer_index), 0, 0, 1, nullptr));
+  }
 }
 
 void HostEvictor::note(vase_status status) {

@@ -48,8 +48,12 @@ class HostEvictor final : public Evictor {
   void for_each_head(const std::function<void(int, int)> &task, bool moves);
   void select(size_t index, int worker);
   void move(size_t index);
+  void carry(size_t layer);
   vase_layer describe_now(size_t layer);
-  uint8_t *keep_of(size_t layer) { return keep_.data() + first_head_[layer] * cells_; }
+  // Layers of one choice share a mask.
+  uint8_t *keep_of(size_t layer) {
+    return keep_.data() + first_head_[layers_[layer].chooser.value_or(layer)] * cells_;
+  }
   template <typename T>
   std::span<T> own(std::vector<T> &all, size_t index) const;
   bool sums_up() const { return vase_policy_sums_up(eviction_->params.policy) != 0; }
@@ -62,12 +66,13 @@ class HostEvictor final : public Evictor {
   bool copies_;
   QueryRings rings_;
   ThreadPool pool_;
-  std::vector<std::vector<std::byte>> workspaces_;  // [workers]
-  std::vector<uint8_t> keep_;                       // [heads][cells]
-  std::vector<int32_t> positions_;                  // [heads][cells]
-  std::vector<float> sums_;                         // [heads][cells] if a policy sums up
-  std::vector<int64_t> moved_;                      // [heads]
-  std::vector<std::byte> key_copy_, value_copy_;    // one stream of one layer
+  std::vector<std::vector<std::byte>> workspaces_;      // [workers]
+  std::vector<uint8_t> keep_;                           // [heads][cells]
+  std::vector<int32_t> positions_;                      // [heads][cells]
+  std::vector<float> sums_;                             // [heads][cells] if a policy sums up
+  std::vector<int64_t> moved_;                          // [heads]
+  std::vector<std::byte> key_copy_, value_copy_;        // one stream of one layer
+  std::vector<std::vector<std::byte>> carried_copies_;  // the same of what is carried along
 
   // Of the running eviction.
   std::function<void(int, int)> select_, move_;
