@@ -34,6 +34,7 @@ namespace fs = std::filesystem;
 struct ExecArguments {
   PolicyArguments policy;
   std::uint64_t seed = 0;
+  std::string calibration;
   bool loop_guard = false;
   bool print_env = false;
   std::vector<std::string> command;
@@ -173,8 +174,14 @@ std::string settings_of(const ExecArguments &arguments) {
   if (!arguments.policy.evicts())
     throw Error(fmt::format("policy {} does not evict: start the program without vase exec",
                             arguments.policy.policy));
+  std::string calibration;
+  if (!arguments.calibration.empty()) calibration = fs::absolute(arguments.calibration).string();
+  if (calibration.find(',') != std::string::npos)
+    throw Error(
+        fmt::format("a calibration with a comma in its name cannot be handed on: {}", calibration));
   const interpose::Settings settings{.policy = arguments.policy.params(arguments.seed),
                                      .pin_prompt = arguments.policy.pinned_share(),
+                                     .calibration = calibration,
                                      .libllama = interpose::version_of_libllama()};
   return fmt::format("{}={}", interpose::kVariable, interpose::to_text(settings));
 }
@@ -211,6 +218,8 @@ void add_exec_command(CLI::App &app) {
   const auto arguments = std::make_shared<ExecArguments>();
   arguments->policy.add_to(*command);
   command->add_option("-s,--seed", arguments->seed, "of the draws")->capture_default_str();
+  command->add_option("--calibration", arguments->calibration,
+                      "file of `vase calibrate`, for policies that need one");
   command->add_flag("--loop-guard", arguments->loop_guard)->group("");
   command->add_flag("--print-env", arguments->print_env,
                     "print the variables that do it, for a service or a container, and start "

@@ -8,6 +8,7 @@
 #include "interpose/real.hpp"
 #include "interpose/report.hpp"
 #include "llama/keeper/snapshot.hpp"
+#include "llama/plan/calibration.hpp"
 #include "llama/plan/context_shape.hpp"
 
 namespace vase::interpose {
@@ -99,8 +100,16 @@ void Guest::make(llama_model *model, const llama_context_params &asked, bool mea
   // A callback of the program's must see every step.
   if (their_callback_ == nullptr)
     watcher_->sleep_by({context(), params.cb_eval, params.cb_eval_user_data});
-  keeper_.emplace(KeeperOptions{settings_.policy, settings_.pin_prompt, n_sequences, cells_},
-                  std::make_unique<LlamaLabels>(context()), &*watcher_,
+  calibrate_layers(*watcher_, model, settings_.policy.policy, settings_.calibration);
+  KeeperOptions kept{settings_.policy, settings_.pin_prompt, n_sequences, cells_};
+  if (const int64_t table = watcher_->position_table(); table > 0) {
+    kept.longest = table;
+    n_ctx_seq_ = std::min(n_ctx_seq_, static_cast<uint32_t>(table));
+  }
+  // A recurrent state has moved on, whatever the recency window holds.
+  rollback_ = llama_model_is_hybrid(model) ? llama_n_rs_seq(context())
+                                           : static_cast<uint32_t>(settings_.policy.recency);
+  keeper_.emplace(kept, std::make_unique<LlamaLabels>(context()), &*watcher_,
                   make_evictor(settings_.policy, watcher_->layers(), cells_, n_sequences,
                                llama_n_threads(context())));
   say_hello(params);

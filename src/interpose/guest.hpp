@@ -37,8 +37,9 @@ class Guest {
   /// Tokens, as the program asked.
   uint32_t n_ctx() const { return n_ctx_; }
   uint32_t n_ctx_seq() const { return n_ctx_seq_; }
-  /// Newest tokens of a sequence that can be taken back whatever was evicted: the recency window.
-  uint32_t rollback() const { return static_cast<uint32_t>(settings_.policy.recency); }
+  /// Newest tokens of a sequence that can be taken back whatever was evicted: the recency window;
+  /// of a model with recurrent layers as many as llama.cpp says.
+  uint32_t rollback() const { return rollback_; }
 
   /// Evicts what is due of the sequences in the batch, and runs it. What llama_decode answers; -3
   /// if an eviction failed, and a line is said then.
@@ -73,7 +74,7 @@ class Guest {
   };
 
   Settings settings_;
-  uint32_t n_ctx_ = 0, n_ctx_seq_ = 0;
+  uint32_t n_ctx_ = 0, n_ctx_seq_ = 0, rollback_ = 0;
   int32_t cells_ = 0;
   std::optional<Watcher> watcher_;
   // The program's own callback, and who wanted the last node.

@@ -54,7 +54,7 @@ std::string to_text(const Settings &settings) {
   each_number(settings, [&](const char *name, const auto &value) {
     text += fmt::format(",{}={}", name, value);
   });
-  return text + fmt::format(",libllama={}", settings.libllama);
+  return text + fmt::format(",calibration={},libllama={}", settings.calibration, settings.libllama);
 }
 
 Settings settings_from(const std::string &text) {
@@ -71,6 +71,7 @@ Settings settings_from(const std::string &text) {
   settings.policy.policy = vase_policy_find(policy.c_str());
   if (settings.policy.policy == nullptr)
     throw Error(fmt::format("{}: no policy is called \"{}\"", kVariable, policy));
+  settings.calibration = take("calibration");
   settings.libllama = take("libllama");
   each_number(settings, [&](const char *name, auto &number) {
     const std::string value = take(name);

@@ -15,6 +15,7 @@ inline constexpr const char *kProbeVariable = "VASE_EXEC_PROBE";
 struct Settings {
   vase_params policy{};     ///< of every sequence of every context
   float pin_prompt = 0.0f;  ///< share of the budget
+  std::string calibration;  ///< file of `vase calibrate`; "": none
   std::string libllama;     ///< its version, as version_of_libllama() says it
 };
 

@@ -69,24 +69,13 @@ std::unique_ptr<Evictor> ContextState::find_layers() {
   if (status != 0)
     throw Error("llama_decode failed on the first token (status " + std::to_string(status) + ")");
   cache_bytes = watcher->cache_bytes() + state_bytes_;
-  read_calibration();
+  calibrate_layers(*watcher, llama_get_model(context.get()), options.policy.policy,
+                   options.calibration);
   const int threads = options.n_threads > 0 ? options.n_threads : llama_n_threads(context.get());
   watcher->sleep_by({context.get(), shape.params.cb_eval, shape.params.cb_eval_user_data});
   if (const std::string &why = watcher->compatible().why; !why.empty())
     inform("vase: " + why + "\n");
   return make_evictor(options.policy, watcher->layers(), shape.cells, options.n_sequences, threads);
-}
-
-void ContextState::read_calibration() {
-  if (options.calibration.empty()) {
-    if (vase_policy_needs_calibration(options.policy.policy) == 0) return;
-    throw Error("policy " + std::string(vase_policy_name(options.policy.policy)) +
-                " needs what was measured of this model's queries; " + how_to_calibrate());
-  }
-  Calibration calibration = vase::read_calibration(options.calibration);
-  check_fits(calibration, options.calibration, llama_get_model(context.get()), watcher->layers());
-  for (size_t layer = 0; layer < calibration.layers.size(); ++layer)
-    watcher->set_calibration(layer, std::move(calibration.layers[layer].values));
 }
 
 Sequence &ContextState::sequence(int32_t index) {

@@ -61,7 +61,6 @@ class ContextState {
   // context_setup.cpp
   void make_context(llama_model *model);
   std::unique_ptr<Evictor> find_layers();
-  void read_calibration();
   int64_t position_table(llama_model *model) const;
 
   // decoding.cpp

@@ -6,8 +6,8 @@
 
 #include "ggml.h"
 #include "gguf.h"
+#include "llama/plan/gguf_file.hpp"
 #include "llama/plan/log_capture.hpp"
-#include "llama/plan/memory_plan.hpp"
 #include "vase/llama.hpp"
 
 namespace vase {
@@ -108,7 +108,7 @@ Calibration read_calibration(const std::filesystem::path &path) {
   if (std::error_code error; !std::filesystem::exists(path, error))
     throw Error("there is no calibration " + path.string() + "; " + how_to_calibrate());
   try {
-    check_gguf(path.string());
+    const GgufFile whole(path.string());
   } catch (const Error &error) {
     throw Error(path.string() + " is not a whole calibration of `vase calibrate`: " + error.what());
   }
@@ -158,6 +158,19 @@ void check_fits(const Calibration &calibration, const std::filesystem::path &pat
   if (!fits)
     throw Error("the calibration " + path.string() + " is of a model with other layers or heads; " +
                 how_to_calibrate());
+}
+
+void calibrate_layers(Watcher &watcher, const llama_model *model, const vase_policy *policy,
+                      const std::string &path) {
+  if (path.empty()) {
+    if (vase_policy_needs_calibration(policy) == 0) return;
+    throw Error("policy " + std::string(vase_policy_name(policy)) +
+                " needs what was measured of this model's queries; " + how_to_calibrate());
+  }
+  Calibration calibration = read_calibration(path);
+  check_fits(calibration, path, model, watcher.layers());
+  for (size_t layer = 0; layer < calibration.layers.size(); ++layer)
+    watcher.set_calibration(layer, std::move(calibration.layers[layer].values));
 }
 
 }  // namespace vase

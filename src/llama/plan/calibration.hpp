@@ -10,6 +10,7 @@
 
 #include "llama.h"
 #include "llama/graph/cache_layer.hpp"
+#include "llama/graph/watcher.hpp"
 
 namespace vase {
 
@@ -35,6 +36,12 @@ void write_calibration(const std::filesystem::path &path, const Calibration &cal
 /// Throws Error if there is no such file, or one that write_calibration() did not write, or it is
 /// damaged.
 Calibration read_calibration(const std::filesystem::path &path);
+
+/// Reads what `policy` needs into the layers of `watcher`, which has found them; also what it does
+/// not need, if there is a file. `path`: "" if none was given. Throws Error if one is needed, or as
+/// read_calibration() and check_fits() do.
+void calibrate_layers(Watcher &watcher, const llama_model *model, const vase_policy *policy,
+                      const std::string &path);
 
 /// Throws Error if the calibration in the file at `path` is one of another model.
 void check_model(const Calibration &calibration, const std::filesystem::path &path,
