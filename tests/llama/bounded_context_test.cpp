@@ -336,5 +336,16 @@ TEST(Prompt, IsPinnedTheSameHoweverItIsCut) {
   EXPECT_EQ(kept(pieces, 0), kept(whole, 0));
 }
 
+// llama.cpp chooses frequencies by the cells there are, and a bounded text is meant to be long.
+TEST(BoundedContext, HasTheCellsThatLongTextsAreRotatedFor) {
+  const Model model = tiny_model("llama-longrope");
+  const BoundedContext small(model.get(), options_for("vase", 128));
+  EXPECT_GT(small.cells_per_sequence(), kShortTexts);
+  EXPECT_EQ(BoundedContext(model.get(), options_for("vase", 900)).cells_per_sequence(), 1024);
+  EXPECT_EQ(
+      BoundedContext(tiny_model("llama").get(), options_for("vase", 128)).cells_per_sequence(),
+      256);
+}
+
 }  // namespace
 }  // namespace vase::tests

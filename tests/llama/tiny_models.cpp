@@ -201,13 +201,14 @@ void write_transformer(const std::string &architecture, const std::filesystem::p
   // is no ALiBi.
   const bool alibi = architecture == "mpt", mpt = alibi || architecture == "mpt-no-alibi";
   const bool head_norms = gemma3 || architecture == "qwen3";
+  const bool longrope = architecture == "llama-longrope";
   // gemma3 has full attention in every sixth layer.
   const int32_t layers = gemma3 ? 6 : 2;
   const int32_t heads = mpt ? kQueryHeads : kHeads;
   constexpr int32_t queries = kQueryHeads * kHeadDim;
   const int32_t keys = heads * kHeadDim;
 
-  Writer writer(mpt ? "mpt" : architecture);
+  Writer writer(mpt ? "mpt" : longrope ? "llama" : architecture);
   writer.vocabulary();
   writer.number("context_length", kTrainingLength);
   writer.number("embedding_length", kEmbedding);
@@ -221,6 +222,7 @@ void write_transformer(const std::string &architecture, const std::filesystem::p
   writer.real("attention.layer_norm_epsilon", 1e-6f);
   writer.real("rope.freq_base", 10000);
   if (gemma3) writer.number("attention.sliding_window", kSlidingWindow);
+  if (longrope) writer.number("rope.scaling.original_context_length", kShortTexts);
   if (mpt) writer.real("attention.max_alibi_bias", alibi ? 8 : 0);
 
   writer.matrix("token_embd.weight", kEmbedding, kVocabulary);

@@ -14,11 +14,25 @@ constexpr int64_t kCellPadding = 256;
 
 int64_t pad(int64_t cells) { return (cells + kCellPadding - 1) / kCellPadding * kCellPadding; }
 
+// A value of the model file's metadata; `otherwise` if it has none.
+std::string metadata(const llama_model *model, const std::string &key, const char *otherwise) {
+  char value[128];
+  return llama_model_meta_val_str(model, key.c_str(), value, sizeof(value)) > 0 ? value : otherwise;
+}
+
 std::string architecture(const llama_model *model) {
-  char name[128];
-  const int32_t length =
-      llama_model_meta_val_str(model, "general.architecture", name, sizeof(name));
-  return length > 0 ? name : "unknown";
+  return metadata(model, "general.architecture", "unknown");
+}
+
+// Cells from which on llama.cpp rotates keys for long texts, of a model that has frequencies for
+// short and for long ones (LongRoPE: Phi 3 and 4, MiniCPM 3): it chooses by the cells of a sequence
+// and not by its text, which is to be a long one here. 0: the same for all.
+int64_t cells_for_long_texts(const llama_model *model) {
+  const std::string scaling = architecture(model) + ".rope.scaling.";
+  const std::string type = metadata(model, scaling + "type", "longrope");
+  const int64_t short_ones = std::stoll(metadata(model, scaling + "original_context_length", "0"));
+  const bool has_both = short_ones > 0 && short_ones < llama_model_n_ctx_train(model);
+  return has_both && type == "longrope" ? pad(short_ones + 1) : 0;
 }
 
 void check_options(const llama_model *model, const BoundedOptions &options) {
@@ -118,6 +132,7 @@ ContextShape shape_context(const llama_model *model, const BoundedOptions &optio
     cells = pad(cells);
   } else {
     cells = pad(static_cast<int64_t>(options.policy.budget) + options.policy.interval);
+    cells = std::max(cells, cells_for_long_texts(model));
     const int64_t asked = shape.params.n_ubatch != 0 ? shape.params.n_ubatch : shape.params.n_batch;
     const int64_t n_ubatch = std::clamp<int64_t>(asked, 1, cells * options.n_sequences);
     shape.params.n_ubatch = static_cast<uint32_t>(n_ubatch);
