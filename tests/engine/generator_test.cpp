@@ -244,5 +244,25 @@ TEST_F(GeneratorTest, RefusesAnEmptyPromptAndABusySequence) {
   EXPECT_THROW(generator.start(0, request("Once", 5)), Error);
 }
 
+// A model that looks positions up in a table knows none beyond its end.
+TEST(GeneratorOfLearnedPositionsTest, EndsWithThem) {
+  init_llama(false);
+  const tests::TemporaryFolder folder;
+  tests::write_tiny_model("gpt2", folder / "model.gguf");
+  const Model model(ModelOptions{.path = folder / "model.gguf", .n_gpu_layers = 0});
+  BoundedContext context = model.make_context(options_for("vase"));
+  Generator generator(model, context);
+  const auto request = [](std::size_t length) {
+    return Request{.prompt = std::vector<llama_token>(length, 5),
+                   .sampling = {.ignore_eog = true},
+                   .text = false};
+  };
+  generator.start(0, request(tests::kPositionTable - 10));
+  EXPECT_EQ(drain(generator)[0].finish, Finish::no_positions);
+  EXPECT_EQ(generator.statistics(0).generated, 11) << "the last one is not read";
+  generator.clear(0);
+  EXPECT_THROW(generator.start(0, request(tests::kPositionTable + 1)), Error);
+}
+
 }  // namespace
 }  // namespace vase::engine::test

@@ -128,6 +128,51 @@ Outcome evict(bool latent, int threads, bool always_copy) {
   return outcome;
 }
 
+// The row of the first head in a cell of stream 1.
+std::vector<std::byte> row_of(const CacheRows &rows, int32_t cell) {
+  const auto *row =
+      static_cast<const std::byte *>(rows.in_place(1).data) + cell * rows.rows.row_stride;
+  return {row, row + static_cast<size_t>(rows.rows.dim) * sizeof(ggml_fp16_t)};
+}
+
+// As where an indexer names the rows that two layers read: one choice, and its keys go along.
+TEST(Evictor, CarriesTheRowsThatBelongToTheSameTokens) {
+  for (const bool always_copy : {false, true}) {
+    Cache cache(false);
+    for (size_t layer : {0u, 1u}) cache.layer(layer).n_heads = 1;
+    const CacheRows plane = cache.layer(2).values;
+    cache.layer(0).carried = {plane};
+    cache.layer(1).chooser = 0;
+    const auto cell_of = [](int32_t token) { return (token + 30) % kCells; };
+    std::vector<std::vector<std::byte>> carried, keys;  // [cells], before
+    for (int32_t cell = 0; cell < kCells; ++cell) {
+      carried.push_back(row_of(plane, cell));
+      keys.push_back(row_of(cache.layer(1).keys, cell));
+    }
+
+    vase_params params = vase_params_default(vase_policy_find("random"), 64);
+    params.recency = 16;
+    HostEvictor evictor(params, std::span(cache.layers()).first(2), kCells, kStreams, 2,
+                        always_copy);
+    SequenceRows rows(evictor.survivor_heads(), params.budget, kCells);
+    for (int32_t token = 0; token < 80; ++token) rows.append(cell_of(token));
+    Eviction eviction;
+    eviction.stream = 1;
+    eviction.params = params;
+    eviction.rows = &rows;
+    evictor.evict({&eviction, 1}, [](const Eviction &, int32_t) { return true; });
+    EXPECT_GT(eviction.moved, 0);
+
+    const std::vector<int32_t> tokens = evictor.positions(1, 0, 0, rows);
+    EXPECT_EQ(tokens, evictor.positions(1, 1, 0, rows));
+    for (size_t row = 0; row < tokens.size(); ++row) {
+      const auto from = static_cast<size_t>(cell_of(tokens[row]));
+      EXPECT_EQ(row_of(plane, rows.cells()[row]), carried[from]);
+      EXPECT_EQ(row_of(cache.layer(1).keys, rows.cells()[row]), keys[from]);
+    }
+  }
+}
+
 TEST(Evictor, HostCopiesOfADeviceCacheGiveTheSame) {
   for (const bool latent : {false, true}) {
     const Outcome in_place = evict(latent, 1, false), copied = evict(latent, 1, true);
