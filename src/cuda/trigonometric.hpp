@@ -4,8 +4,9 @@
 
 namespace vase::cuda {
 
-/// Query heads of a KV head, at most: their vectors fit into shared memory.
-constexpr int kMostGroup = 24;
+/// Query heads of a KV head, at most: their vectors, of 256 elements, fit into the shared memory that
+/// any kernel may have.
+constexpr int kMostGroup = 20;
 
 }  // namespace vase::cuda
 
