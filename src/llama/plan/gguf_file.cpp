@@ -66,6 +66,15 @@ std::string GgufFile::string(const char *key) const {
   return gguf_get_val_str(context_.get(), id);
 }
 
+std::vector<int32_t> GgufFile::integers(const std::string &key) const {
+  const int64_t id = gguf_find_key(context_.get(), key.c_str());
+  if (id < 0 || gguf_get_kv_type(context_.get(), id) != GGUF_TYPE_ARRAY) return {};
+  const gguf_type type = gguf_get_arr_type(context_.get(), id);
+  if (type != GGUF_TYPE_INT32 && type != GGUF_TYPE_UINT32) return {};
+  const auto *first = static_cast<const int32_t *>(gguf_get_arr_data(context_.get(), id));
+  return {first, first + gguf_get_arr_n(context_.get(), id)};
+}
+
 GgufFile::Tensor GgufFile::tensor(int64_t index) const {
   Tensor tensor{.name = gguf_get_tensor_name(context_.get(), index),
                 .type = gguf_get_tensor_type(context_.get(), index),

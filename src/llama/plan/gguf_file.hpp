@@ -38,6 +38,8 @@ class GgufFile {
   std::string type() const { return string("general.type"); }
   /// A string of the metadata; "" if there is none of that name.
   std::string string(const char *key) const;
+  /// A list of whole numbers of the metadata; empty if there is none of that name, or one number.
+  std::vector<int32_t> integers(const std::string &key) const;
   std::vector<Tensor> tensors() const;
   std::optional<TensorShape> shape(const std::string &tensor) const;
   /// Bytes of all tensors of this file.

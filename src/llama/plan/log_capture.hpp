@@ -18,7 +18,7 @@ namespace vase {
 struct LoggedCache {
   int64_t cells;  ///< of one stream
   int64_t layers;
-  size_t bytes;  ///< all streams; to the hundredth of a MiB
+  size_t bytes;    ///< all streams; to the hundredth of a MiB
   bool recurrent;  ///< the state of recurrent layers: `cells` are sequences, and nothing grows
 };
 

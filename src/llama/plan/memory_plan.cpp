@@ -67,19 +67,40 @@ size_t row_bytes(ggml_type type, int32_t dim) {
   return ggml_row_size(type, dim / ggml_blck_size(type) * ggml_blck_size(type));
 }
 
-// Keys and values of `cells` cells of one layer.
-size_t layer_bytes(const llama_model *model, const llama_context_params &params, size_t cells) {
-  const auto heads = static_cast<size_t>(llama_model_n_head_kv(model));
-  return cells * heads *
+// Heads of the layers that have any, of one kind.
+struct Heads {
+  int32_t most = 0;  // of a layer
+  double usual = 0;  // the mean
+
+  // `by_layer`: as a ModelHeader has them; `alike`: of each layer, where it has none.
+  Heads(const std::vector<int32_t> &by_layer, int32_t alike) : most(alike), usual(alike) {
+    const auto layers = by_layer.size() - static_cast<size_t>(std::ranges::count(by_layer, 0));
+    if (layers == 0) return;
+    most = *std::ranges::max_element(by_layer);
+    usual = std::accumulate(by_layer.begin(), by_layer.end(), 0.0) / static_cast<double>(layers);
+  }
+  size_t of(size_t layers) const {
+    return static_cast<size_t>(std::lround(usual * static_cast<double>(layers)));
+  }
+};
+
+struct HeadCounts {
+  Heads kv, query;
+};
+
+// Keys and values of `cells` cells of `layers` layers.
+size_t layer_bytes(const llama_model *model, const HeadCounts &heads,
+                   const llama_context_params &params, size_t layers, size_t cells) {
+  return cells * heads.kv.of(layers) *
          (row_bytes(params.type_k, head_dim(model, "key_length")) +
           row_bytes(params.type_v, head_dim(model, "value_length")));
 }
 
 // What the queries of a step are held in (GraphTaps).
-size_t tap_bytes(const llama_model *model, const BoundedOptions &options, size_t layers) {
+size_t tap_bytes(const llama_model *model, const HeadCounts &heads, const BoundedOptions &options,
+                 size_t layers) {
   if (vase_policy_needs_queries(options.policy.policy) == 0) return 0;
-  return static_cast<size_t>(options.n_sequences) * layers *
-         static_cast<size_t>(llama_model_n_head(model)) *
+  return static_cast<size_t>(options.n_sequences) * heads.query.of(layers) *
          static_cast<size_t>(head_dim(model, "key_length")) * sizeof(float);
 }
 
@@ -99,12 +120,11 @@ size_t adapter_nodes(size_t adapted) {
 }
 
 // What the evictor and the query rings will hold, after their constructors.
-size_t eviction_bytes(const llama_model *model, const BoundedOptions &options, size_t cells,
-                      size_t layers) {
+size_t eviction_bytes(const llama_model *model, const HeadCounts &counts,
+                      const BoundedOptions &options, size_t cells, size_t layers) {
   const vase_params &policy = options.policy;
   const auto sequences = static_cast<size_t>(options.n_sequences);
-  const auto heads = layers * static_cast<size_t>(llama_model_n_head_kv(model));
-  const auto query_heads = layers * static_cast<size_t>(llama_model_n_head(model));
+  const size_t heads = counts.kv.of(layers), query_heads = counts.query.of(layers);
   const auto dim = static_cast<size_t>(head_dim(model, "key_length"));
   const size_t of_working_rows = heads * cells;
   const size_t of_kept_rows = sequences * heads * static_cast<size_t>(policy.budget);
@@ -119,8 +139,8 @@ size_t eviction_bytes(const llama_model *model, const BoundedOptions &options, s
   vase_layer layer{};
   layer.keys = {&any, VASE_F32, head_dim(model, "key_length"), 0, 0, 0};
   layer.values = {&any, VASE_F32, head_dim(model, "value_length"), 0, 0, 0};
-  layer.n_heads = llama_model_n_head_kv(model);
-  layer.n_query_heads = llama_model_n_head(model);
+  layer.n_heads = counts.kv.most;
+  layer.n_query_heads = counts.query.most;
   layer.n_rows = static_cast<int32_t>(cells);
   layer.n_queries = policy.window;
   layer.queries = &any;
@@ -138,11 +158,11 @@ bool cache_goes_to_cuda(const llama_model *model, const llama_model_params &para
   return device != nullptr && std::strncmp(ggml_backend_dev_name(device), "CUDA", 4) == 0;
 }
 
-size_t cuda_eviction_bytes(const llama_model *model, const BoundedOptions &options, size_t cells,
-                           size_t layers) {
+size_t cuda_eviction_bytes(const llama_model *model, const HeadCounts &heads,
+                           const BoundedOptions &options, size_t cells, size_t layers) {
   CudaEvictor::Shape shape;
-  shape.n_heads = llama_model_n_head_kv(model);
-  shape.n_query_heads = llama_model_n_head(model);
+  shape.n_heads = heads.kv.most;
+  shape.n_query_heads = heads.query.most;
   shape.keys_dim = head_dim(model, "key_length");
   shape.values_dim = head_dim(model, "value_length");
   return CudaEvictor::bytes_needed(options.policy, shape, layers, static_cast<int32_t>(cells),
@@ -247,6 +267,8 @@ struct MemoryPlanner::State {
                                all.structures)
                   .first->second;
     const auto cells = static_cast<size_t>(shape.cells);
+    const HeadCounts heads{{header.kv_heads, llama_model_n_head_kv(model.get())},
+                           {header.query_heads, llama_model_n_head(model.get())}};
     size_t bounded_layers = 0, bounded_kv = 0;
     for (const LoggedCache &cache : all.caches) {
       plan.kv += cache.bytes;
@@ -261,25 +283,25 @@ struct MemoryPlanner::State {
     if (plan.kv == 0 || plan.compute == 0) {
       plan.exact = false;
       bounded_layers = static_cast<size_t>(llama_model_n_layer(model.get()));
-      plan.kv = bounded_layers * static_cast<size_t>(options.n_sequences) *
-                layer_bytes(model.get(), shape.params, cells);
+      plan.kv = static_cast<size_t>(options.n_sequences) *
+                layer_bytes(model.get(), heads, shape.params, bounded_layers, cells);
       plan.kv_per_token =
-          static_cast<double>(bounded_layers * layer_bytes(model.get(), shape.params, 1));
+          static_cast<double>(layer_bytes(model.get(), heads, shape.params, bounded_layers, 1));
       // Dominated by the logits of a ubatch, with its activations beside them.
       const auto vocab =
           static_cast<size_t>(llama_vocab_n_tokens(llama_model_get_vocab(model.get())));
       const size_t width = vocab + 8 * static_cast<size_t>(llama_model_n_embd(model.get()));
       plan.compute = shape.params.n_ubatch * width * sizeof(float);
     }
-    const size_t taps = shape.evicts ? tap_bytes(model.get(), options, bounded_layers) : 0;
+    const size_t taps = shape.evicts ? tap_bytes(model.get(), heads, options, bounded_layers) : 0;
     if (shape.evicts)
-      plan.queries = eviction_bytes(model.get(), options, cells, bounded_layers) + taps;
+      plan.queries = eviction_bytes(model.get(), heads, options, cells, bounded_layers) + taps;
     const double share = share_on_gpus(model.get(), model_params);
     plan.on_gpus += share_of(plan.weights - header.host_weights + plan.adapters, share);
     if (shape.params.offload_kqv) plan.on_gpus += share_of(plan.kv, share);
 #ifdef VASE_CUDA
     if (shape.evicts && cache_goes_to_cuda(model.get(), model_params, shape.params)) {
-      plan.queries = cuda_eviction_bytes(model.get(), options, cells, bounded_layers) + taps;
+      plan.queries = cuda_eviction_bytes(model.get(), heads, options, cells, bounded_layers) + taps;
       plan.on_gpus += plan.queries;
     }
 #endif

@@ -59,6 +59,9 @@ ModelHeader header_of(const std::vector<GgufFile> &files) {
   if (embedding != tensors.end() && named("output.weight") != tensors.end())
     header.host_weights = embedding->bytes;
   header.repacked = repacked_bytes(tensors);
+  const std::string heads = files.front().string("general.architecture") + ".attention.head_count";
+  header.query_heads = files.front().integers(heads);
+  header.kv_heads = files.front().integers(heads + "_kv");
   return header;
 }
 

@@ -3,6 +3,7 @@
 #define VASE_LLAMA_PLAN_MODEL_HEADER_HPP
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,10 @@ struct ModelHeader {
   size_t host_weights = 0;  ///< bytes of weights that stay on the host wherever the layers go: the
                             ///< token embedding. 0 where it is the output layer, too, since a copy
                             ///< of it goes with the layers
-  size_t repacked = 0;      ///< bytes of repacked_bytes() (repacked.hpp)
+  /// [layers] KV heads and query heads, where the file has them layer by layer, such as 0 where one
+  /// is recurrent; else empty.
+  std::vector<int32_t> kv_heads, query_heads;
+  size_t repacked = 0;  ///< bytes of repacked_bytes() (repacked.hpp)
 };
 
 /// All files of the model whose only or first one is `path`. Throws Error as GgufFile does for
