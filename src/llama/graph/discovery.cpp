@@ -63,6 +63,10 @@ void Discovery::see(const ggml_tensor *node) noexcept {
 }
 
 void Discovery::finish() {
+  const Error picks_other_rows(
+      "this model cannot be bounded: an indexer of it picks blocks of rows or pooled ones, which "
+      "belong to no single token");
+  if (picks_other_rows_) throw picks_other_rows;
   if (!refusal_.empty()) throw Error(refusal_);
   if (layers_.empty())
     throw Error(
@@ -75,12 +79,11 @@ void Discovery::finish() {
     const bool known = std::any_of(layers_.begin(), layers_.end(), [&](const CacheLayer &layer) {
       return layer.keys.tensor == storage.tensor || layer.values.tensor == storage.tensor;
     });
-    if (!known)
-      throw Error(
-          "this model cannot be bounded: an indexer of it picks blocks of rows or pooled ones, "
-          "which "
-          "belong to no single token");
+    if (!known) throw picks_other_rows;
   }
+  for (const Storage &storage : storages_)
+    if (is_bounded(storage.tensor) && storage.indices->type != GGML_TYPE_I64)
+      throw Error("this llama.cpp numbers cells in another way than expected; use version 0.3.36");
   // An attention layer's cache first: it tells the cells of all.
   std::stable_partition(storages_.begin(), storages_.end(), [&](const Storage &storage) {
     return is_bounded(storage.tensor) && storage.indexer.tensor == nullptr;
@@ -100,8 +103,6 @@ void Discovery::see_write(const ggml_tensor *node) {
                        rope_layout_ ? rope_of(node->src[0]) : unknown_rope(),
                        node->src[1],
                        {}});
-  if (node->src[1]->type != GGML_TYPE_I64)
-    throw Error("this llama.cpp numbers cells in another way than expected; use version 0.3.36");
 }
 
 const Discovery::Storage *Discovery::storage_behind(const ggml_tensor *view) const {
@@ -114,7 +115,12 @@ const Discovery::Storage *Discovery::storage_behind(const ggml_tensor *view) con
 void Discovery::see_indexer(const ggml_tensor *node) {
   const ggml_tensor *view = node->src[1];
   const auto storage = std::ranges::find(storages_, storage_of(view), &Storage::tensor);
-  if (storage == storages_.end() || !is_bounded(storage->tensor)) return;
+  // What it reads is no row of a token: it was computed, or lies in a cache of another length.
+  if (storage == storages_.end() || !is_bounded(storage->tensor) || view->view_src == nullptr ||
+      view->ne[1] != 1) {
+    picks_other_rows_ = true;
+    return;
+  }
   // A view is [dim, heads, cells, streams].
   CacheRows rows;
   rows.tensor = view->view_src;
@@ -123,7 +129,6 @@ void Discovery::see_indexer(const ggml_tensor *node) {
   rows.rows.dim = static_cast<int32_t>(view->ne[0]);
   rows.rows.row_stride = static_cast<int64_t>(view->nb[2]);
   rows.rows.head_stride = static_cast<int64_t>(view->nb[1]);
-  if (view->ne[1] != 1) return;
   storage->indexer = indexer_ = rows;
   carrier_.reset();
 }

@@ -73,6 +73,7 @@ class Discovery {
   // The rows of the last indexer that was seen, and the layer that carries them, if one was seen.
   CacheRows indexer_;
   std::optional<size_t> carrier_;
+  bool picks_other_rows_ = false;  // an indexer reads what does not belong to single tokens
 };
 
 }  // namespace vase
