@@ -125,6 +125,13 @@ TEST_F(BadInput, OptionsThatThePolicyDoesNotLookAt) {
   }
 }
 
+TEST_F(BadInput, CalibrationsThatAreMissing) {
+  expect_one_line({"run", "-p", "x", "--policy", "triattention"}, kFailed,
+                  "`vase calibrate -m MODEL -f TEXT -o FILE` measures it");
+  expect_one_line({"calibrate", "-f", "x"}, kWrongUsage, "--out is required");
+  expect_one_line({"calibrate", "-f", "x", "-o", "y", "-n", "3"}, kWrongUsage, "at least 64");
+}
+
 TEST_F(BadInput, LoopGuardWithAPolicyThatDoesNotEvict) {
   for (const char *command : {"run", "serve"}) {
     std::vector<std::string> arguments = {command, "--policy", "full", "--loop-guard"};

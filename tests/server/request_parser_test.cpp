@@ -166,6 +166,9 @@ TEST(ParseRequest, RefusesPoliciesThatTheServerCannotRun) {
   RequestRules rules = test_rules();
   EXPECT_EQ(wrong_field(R"(,"vase":{"policy":"nobody"})", rules), "vase.policy");
   EXPECT_EQ(wrong_field(R"(,"vase":{"policy":"full"})", rules), "vase.policy");
+  EXPECT_EQ(wrong_field(R"(,"vase":{"policy":"triattention"})", rules), "vase.policy");
+  rules.calibrated = true;
+  EXPECT_EQ(wrong_field(R"(,"vase":{"policy":"triattention"})", rules), "no error");
   rules.keeps_queries = false;
   EXPECT_EQ(wrong_field(R"(,"vase":{"policy":"snapkv"})", rules), "vase.policy");
   EXPECT_EQ(wrong_field(R"(,"vase":{"policy":"vase-cur"})", rules), "no error");

@@ -2,11 +2,13 @@
 
 import copy
 
+import gguf
+import numpy as np
 import pytest
 import torch
 from tiny_models import generate, padded_prompts, tiny_model
 
-from vase import parameters
+from vase import parameters, read_calibration
 from vase.hf import VaseCache
 
 SMALL = {"budget": 24, "recency": 8, "interval": 8}
@@ -40,6 +42,33 @@ def test_heads_and_layers_keep_rows_of_their_own():
     cache = filled()
     kept = [frozenset(positions) for layer in range(3) for positions in cache.positions(layer)]
     assert len(set(kept)) > 1
+
+
+def calibration_of(config, path):
+    """A calibration of made-up numbers, as ``vase calibrate`` writes it."""
+    writer = gguf.GGUFWriter(path, "none")
+    writer.add_string("general.type", "vase-calibration")
+    for layer in range(config.num_hidden_layers):
+        shape = config.num_attention_heads, 3, config.hidden_size // config.num_attention_heads // 2
+        writer.add_tensor(f"query.{layer}", np.random.default_rng(layer).standard_normal(shape).astype(np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def test_triattention_takes_a_calibration(tmp_path):
+    config = tiny_model("Llama").config
+    path = tmp_path / "calibration.gguf"
+    calibration_of(config, path)
+    cache = filled("triattention", calibration=path)
+    assert cache.statistics().evictions == 8
+    layers = read_calibration(path)
+    assert (filled("triattention", calibration=layers).positions(1) == cache.positions(1)).all()
+    assert (filled("triattention", calibration=[-layer for layer in layers]).positions(1) != cache.positions(1)).any()
+    for message, wrong in (("needs what `vase calibrate", None), ("is of 2 layers; the model has 3", layers[:2])):
+        with pytest.raises(ValueError, match=message):
+            VaseCache(config, policy="triattention", calibration=wrong, **SMALL)
 
 
 def test_full_keeps_everything():
