@@ -22,31 +22,35 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests/e
 import llama_programs  # noqa: E402
 
 
-def answer(server, depth, tokens, slot):
-    """Reads a text of `depth` tokens into a slot, then times the tokens of an answer: (begin, end) of each."""
-    text = [100 + (slot * 7919 + i * i % 9973) % 20000 for i in range(depth)]
+def text_of(depth, slot, vocabulary):
+    return [(slot * 7919 + i * i % 9973) % (vocabulary - 20) + 10 for i in range(depth)]
+
+
+def answer(server, text, tokens, slot):
+    """When each token of an answer came."""
     body = {"prompt": text, "n_predict": tokens, "temperature": 0, "ignore_eos": True, "id_slot": slot,
             "cache_prompt": True}
-    times = []
-    for _ in server.stream("/completion", body):
-        times.append(time.monotonic())
-    return times
+    return [time.monotonic() for _ in server.stream("/completion", body)]
 
 
-def rate(server, depth, tokens, slots):
-    with concurrent.futures.ThreadPoolExecutor(slots) as pool:
-        all_times = list(pool.map(lambda slot: answer(server, depth, tokens, slot), range(slots)))
+def rate(server, texts, tokens):
+    """Tokens a second of all slots together, their texts having been read."""
+    for slot, text in enumerate(texts):
+        server.complete(text, 0, id_slot=slot, cache_prompt=True)
+    with concurrent.futures.ThreadPoolExecutor(len(texts)) as pool:
+        all_times = list(pool.map(lambda slot: answer(server, texts[slot], tokens, slot), range(len(texts))))
     begin, end = max(times[0] for times in all_times), min(times[-1] for times in all_times)
     count = sum(sum(begin < moment <= end for moment in times) for times in all_times)
     return count / (end - begin)
 
 
 def of_server(arguments, depth, vase):
-    length = arguments.slots * (depth + arguments.tokens * arguments.slots + 1024)
+    length = arguments.slots * (depth + arguments.tokens + 1024)
+    texts = [text_of(depth, slot, arguments.vocabulary) for slot in range(arguments.slots)]
     options = ["-c", length, "-np", arguments.slots, "-b", 2048, "-ub", 512, "-fa", "on", "--cache-ram", 0,
                "--ctx-checkpoints", 0, "--no-kv-unified", *arguments.options]
     with llama_programs.Server(arguments.model, *options, vase=vase, threads=arguments.threads) as server:
-        speed = rate(server, depth, arguments.tokens, arguments.slots)
+        speed = rate(server, texts, arguments.tokens)
         lines = server.stop()
     return speed, lines
 
@@ -71,6 +75,7 @@ def main():
     parser.add_argument("--policy", default="vase-plus")
     parser.add_argument("-n", "--tokens", type=int, default=256)
     parser.add_argument("-t", "--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--vocabulary", type=int, default=20000, help="texts are of tokens below this")
     parser.add_argument("options", nargs="*", help="of llama-server, behind --")
     arguments = parser.parse_args()
     llama_programs.VASE = arguments.vase
