@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <map>
 #include <numeric>
@@ -51,16 +52,31 @@ std::string in_units(size_t bytes) {
   return text;
 }
 
+// A number of the metadata that is named after the architecture; 0 if there is none, or one for
+// each layer.
+int32_t metadata(const llama_model *model, const char *key) {
+  char architecture[128], text[32];
+  if (llama_model_meta_val_str(model, "general.architecture", architecture, sizeof(architecture)) <=
+      0)
+    return 0;
+  const std::string name = std::string(architecture) + "." + key;
+  if (llama_model_meta_val_str(model, name.c_str(), text, sizeof(text)) <= 0) return 0;
+  return static_cast<int32_t>(std::strtol(text, nullptr, 10));
+}
+
 // Elements of a head's row: metadata if the file says so, else an equal share of the embedding.
 int32_t head_dim(const llama_model *model, const char *key) {
-  char architecture[128], text[32];
-  if (llama_model_meta_val_str(model, "general.architecture", architecture, sizeof(architecture)) >
-      0) {
-    const std::string name = std::string(architecture) + ".attention." + key;
-    if (llama_model_meta_val_str(model, name.c_str(), text, sizeof(text)) > 0)
-      return std::stoi(text);
-  }
-  return llama_model_n_embd(model) / std::max(1, llama_model_n_head(model));
+  const int32_t dim = metadata(model, (std::string("attention.") + key).c_str());
+  return dim > 0 ? dim : llama_model_n_embd(model) / std::max(1, llama_model_n_head(model));
+}
+
+// The CPU backend multiplies quantised weights with 8-bit copies of the inputs, in a buffer of its
+// own that is made when a graph is run: at most the widest layer's, for each token of a ubatch.
+size_t input_copies(const llama_model *model, uint32_t n_ubatch) {
+  const int64_t widest =
+      std::max(llama_model_n_embd(model), metadata(model, "feed_forward_length"));
+  const int64_t block = ggml_blck_size(GGML_TYPE_Q8_1);
+  return n_ubatch * ggml_row_size(GGML_TYPE_Q8_1, (widest + block - 1) / block * block);
 }
 
 size_t row_bytes(ggml_type type, int32_t dim) {
@@ -293,10 +309,11 @@ struct MemoryPlanner::State {
       const size_t width = vocab + 8 * static_cast<size_t>(llama_model_n_embd(model.get()));
       plan.compute = shape.params.n_ubatch * width * sizeof(float);
     }
+    const double share = share_on_gpus(model.get(), model_params);
+    if (share < 1) plan.compute += input_copies(model.get(), shape.params.n_ubatch);
     const size_t taps = shape.evicts ? tap_bytes(model.get(), heads, options, bounded_layers) : 0;
     if (shape.evicts)
       plan.queries = eviction_bytes(model.get(), heads, options, cells, bounded_layers) + taps;
-    const double share = share_on_gpus(model.get(), model_params);
     plan.on_gpus += share_of(plan.weights - header.host_weights + plan.adapters, share);
     if (shape.params.offload_kqv) plan.on_gpus += share_of(plan.kv, share);
 #ifdef VASE_CUDA
