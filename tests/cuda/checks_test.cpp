@@ -185,6 +185,8 @@ TEST_F(CudaItemsTest, AreReadFromProgramsOfOtherVersions) {
   items[1].new_position = 6;
   items[1].layer.n_rows = 66;
   items[1].layer.layer = 3;
+  const float measured = 1;
+  items[1].layer.calibration = &measured;  // the last field
   const auto status_of = [&](ptrdiff_t layer_more, ptrdiff_t item_more, int filler) {
     const std::vector<std::byte> given =
         of_another_version(items, layer_more, item_more, static_cast<std::byte>(filler));
@@ -201,7 +203,8 @@ TEST_F(CudaItemsTest, AreReadFromProgramsOfOtherVersions) {
     EXPECT_EQ(read[1].size, sizeof(vase_cuda_item));
   }
   ASSERT_EQ(status_of(-8, 0, 0), VASE_OK) << vase_last_error();
-  EXPECT_EQ(read[1].layer.layer, 0U) << "its program did not know that field";
+  EXPECT_EQ(read[1].layer.calibration, nullptr) << "its program did not know that field";
+  EXPECT_EQ(read[1].layer.layer, 3U);
   EXPECT_EQ(read[1].new_position, 6);
   for (const auto& [layer_more, item_more] : {std::pair(16, 0), std::pair(0, 8)}) {
     EXPECT_EQ(status_of(layer_more, item_more, 1), VASE_INVALID_ARGUMENT);

@@ -7,6 +7,7 @@ right rule they are equal. What does not pass this test is not taken.
 
 from __future__ import annotations
 
+import inspect
 import sys
 from typing import Any, NoReturn
 
@@ -113,6 +114,8 @@ class _KeyCatcher:
 
 def _keys(attention: Any, states: torch.Tensor, angles: Any) -> torch.Tensor:
     """[1, KV heads, tokens, dim]: what ``attention`` would put into the cache."""
+    # Newer releases of transformers call it cache, and warn of the older name, which is the only one that the others know.
+    name = "cache" if "cache" in inspect.signature(attention.forward).parameters else "past_key_values"
     try:
         # forward itself: hooks are for what the user runs.
         _asked(
@@ -120,7 +123,7 @@ def _keys(attention: Any, states: torch.Tensor, angles: Any) -> torch.Tensor:
             hidden_states=states,
             position_embeddings=angles,
             attention_mask=None,
-            past_key_values=_KeyCatcher(),
+            **{name: _KeyCatcher()},
         )
     except _KeysSeen as seen:
         return seen.keys

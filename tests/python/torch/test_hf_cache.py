@@ -6,22 +6,15 @@ import gguf
 import numpy as np
 import pytest
 import torch
-from tiny_models import generate, padded_prompts, tiny_model
+from tiny_models import SMALL, generate, padded_prompts, small, taking, tiny_model
 
-from vase import parameters, read_calibration
+from vase import read_calibration
 from vase.hf import VaseCache
-
-SMALL = {"budget": 24, "recency": 8, "interval": 8}
-
-
-def small(policy):
-    """Options of a small cache, those that the policy looks at."""
-    return {**SMALL, "window": 8} if parameters(policy, budget=SMALL["budget"], recency=8)["needs_queries"] else SMALL
 
 
 def filled(policy="vase", lengths=(60,), tokens=30, **options):
     model = tiny_model("Llama")
-    cache = VaseCache(model.config, policy=policy, **{**small(policy), **options})
+    cache = VaseCache(model.config, **{**small(policy), **options})
     generate(model, padded_prompts(list(lengths)), cache, tokens=tokens)
     return cache
 
@@ -85,7 +78,7 @@ def test_the_seed_decides():
 def test_a_text_longer_than_the_model_was_trained_on_is_said_once():
     model = tiny_model("Llama")
     model.config.max_position_embeddings = 80
-    cache = VaseCache(model.config, policy="vase", **small("vase"))
+    cache = VaseCache(model.config, **small("vase"))
     with pytest.warns(RuntimeWarning, match="trained on texts of 80 tokens") as warned:
         generate(model, padded_prompts([60]), cache, tokens=40)
     assert len([w for w in warned if "trained on" in str(w.message)]) == 1
@@ -122,7 +115,7 @@ def test_vase_plus_pins_the_prompt_unless_told_not_to():
 def test_a_prompt_in_chunks_is_the_same_prompt(policy, lengths):
     model = tiny_model("Llama")
     prompts = padded_prompts(list(lengths))
-    caches = [VaseCache(model.config, policy=policy, pin_prompt=0.5, **small(policy)) for _ in range(2)]
+    caches = [VaseCache(model.config, pin_prompt=0.5, **small(policy)) for _ in range(2)]
     whole = generate(model, prompts, caches[0], tokens=40)
     chunked = generate(model, prompts, caches[1], tokens=40, prefill_chunk_size=7)
     assert (whole == chunked).all()
@@ -137,12 +130,12 @@ def test_set_prompt_end():
     cache = VaseCache(model.config, policy="random", pin_prompt=0.5, **SMALL)
     ids = padded_prompts([12])["input_ids"]
     with torch.inference_mode():
-        model(ids[:, :5], past_key_values=cache)
-        model(ids[:, 5:6], past_key_values=cache)
-        model(ids[:, 6:], past_key_values=cache)
+        model(ids[:, :5], **taking(cache))
+        model(ids[:, 5:6], **taking(cache))
+        model(ids[:, 6:], **taking(cache))
         cache.set_prompt_end()
         for token in padded_prompts([60], seed=1)["input_ids"].split(1, dim=1):
-            model(token, past_key_values=cache)
+            model(token, **taking(cache))
     assert all(set(range(12)) <= set(positions) for positions in cache.positions(0))
 
 
@@ -186,7 +179,7 @@ def test_padding_between_turns():
     cache = VaseCache(model.config, budget=512)
     positions = (mask.cumsum(1) - 1).clamp(min=0)
     with torch.inference_mode():
-        found = model(ids, attention_mask=mask, position_ids=positions, past_key_values=cache).logits[0, -1]
+        found = model(ids, attention_mask=mask, position_ids=positions, **taking(cache)).logits[0, -1]
         expected = model(ids[:1, mask[0].bool()]).logits[0, -1]
     assert cache.statistics(0).rows == 24 and cache.statistics(1).rows == 30
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
@@ -260,11 +253,11 @@ def test_a_copy_goes_its_own_way():
     prefix = VaseCache(model.config, **SMALL)
     first, *rest = padded_prompts([50, 30])["input_ids"].split(1)
     with torch.inference_mode():
-        model(first, past_key_values=prefix)
+        model(first, **taking(prefix))
     before = [prefix.positions(layer) for layer in range(3)]
     copies = [copy.deepcopy(prefix) for _ in range(2)]
     with torch.inference_mode():
-        found = [model(rest[0], past_key_values=cache).logits for cache in copies]
+        found = [model(rest[0], **taking(cache)).logits for cache in copies]
     assert (found[0] == found[1]).all()
     assert copies[0].statistics().evictions > prefix.statistics().evictions
     assert all((prefix.positions(layer) == before[layer]).all() for layer in range(3))
@@ -280,14 +273,14 @@ def test_another_batch_is_refused():
     cache = VaseCache(model.config, **SMALL)
     generate(model, padded_prompts([20]), cache, tokens=2)
     with pytest.raises(ValueError, match="1 sequences and 2 are to continue"), torch.inference_mode():
-        model(padded_prompts([4, 4])["input_ids"], past_key_values=cache)
+        model(padded_prompts([4, 4])["input_ids"], **taking(cache))
 
 
 def test_masks_of_other_shapes_are_refused():
     model = tiny_model("Llama")
     mask = torch.ones(1, 1, 6, 6, dtype=torch.bool)
     with pytest.raises(ValueError, match="attention_mask has 4 axes"), torch.inference_mode():
-        model(padded_prompts([6])["input_ids"], attention_mask=mask, past_key_values=VaseCache(model.config, **SMALL))
+        model(padded_prompts([6])["input_ids"], attention_mask=mask, **taking(VaseCache(model.config, **SMALL)))
 
 
 def test_cropping_is_refused():

@@ -6,11 +6,9 @@ import types
 
 import pytest
 import torch
-from tiny_models import generate, padded_prompts, tiny_model
+from tiny_models import SMALL, generate, padded_prompts, small, taking, tiny_model
 
 from vase.hf import VaseCache
-
-SMALL = {"budget": 24, "recency": 8, "interval": 8, "window": 8}
 
 
 def flash_attn_with_kvcache(q, k_cache, v_cache, cache_seqlens, softmax_scale, causal):
@@ -39,7 +37,7 @@ def flash_attn(monkeypatch):
 
 
 @pytest.mark.parametrize("lengths", [[40], [12, 40, 25]])
-@pytest.mark.parametrize("options", [{"budget": 512}, SMALL], ids=["without evictions", "with evictions"])
+@pytest.mark.parametrize("options", [{"budget": 512}, small("vase"), small("vase-plus")], ids=["without evictions", "vase", "vase-plus"])
 def test_output_and_rows_are_those_of_sdpa(flash_attn, lengths, options):
     prompts = padded_prompts(lengths)
     model = tiny_model("Llama")
@@ -58,7 +56,7 @@ def test_padding_behind_tokens_is_refused(flash_attn):
     mask = torch.ones_like(ids)
     mask[0, -2:] = 0
     with pytest.raises(ValueError, match="attention_mask has padding behind tokens"), torch.inference_mode():
-        model(ids, attention_mask=mask, past_key_values=VaseCache(model.config, **SMALL))
+        model(ids, attention_mask=mask, **taking(VaseCache(model.config, **SMALL)))
 
 
 def test_without_the_library_the_message_names_what_to_do(monkeypatch):

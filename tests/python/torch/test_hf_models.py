@@ -3,11 +3,10 @@ sequence alone."""
 
 import pytest
 import torch
-from tiny_models import ARCHITECTURES, generate, padded_prompts, tiny_model
+from tiny_models import ARCHITECTURES, SMALL, generate, padded_prompts, small, taking, tiny_model
 
 from vase.hf import VaseCache
 
-SMALL = {"budget": 24, "recency": 8, "interval": 8, "window": 8}
 LENGTHS = [33, 40, 20]
 
 architectures = pytest.mark.parametrize("name", ARCHITECTURES)
@@ -43,10 +42,10 @@ def test_a_batch_is_treated_as_its_sequences_alone(name, policy):
     lengths = [12, 40, 100]
     model = tiny_model(name)
     prompts = padded_prompts(lengths)
-    cache = VaseCache(model.config, policy=policy, **SMALL)
+    cache = VaseCache(model.config, **small(policy))
     together = generate(model, prompts, cache)
     for b, length in enumerate(lengths):
-        alone = VaseCache(model.config, policy=policy, draw_streams=[b], **SMALL)
+        alone = VaseCache(model.config, draw_streams=[b], **small(policy))
         found = generate(model, {"input_ids": prompts["input_ids"][b : b + 1, -length:]}, alone)
         assert (found[0, -40:] == together[b, -40:]).all()
         assert alone.statistics() == cache.statistics(b)
@@ -61,13 +60,13 @@ def test_a_long_prompt_in_parts_is_the_same_whoever_cuts_it(name):
     model = tiny_model(name)
     ids = padded_prompts([100])["input_ids"]
     # A policy that pins no prompt: what the prompt is depends on the first forward.
-    caches = [VaseCache(model.config, policy="vase", **SMALL) for _ in range(3)]
+    caches = [VaseCache(model.config, **small("vase")) for _ in range(3)]
     with torch.inference_mode():
-        whole = model(ids, past_key_values=caches[0]).logits[:, -1]
+        whole = model(ids, **taking(caches[0])).logits[:, -1]
         for chunk in ids.split(17, dim=1):
-            chunked = model(chunk, past_key_values=caches[1]).logits[:, -1]
+            chunked = model(chunk, **taking(caches[1])).logits[:, -1]
         for token in ids.split(1, dim=1):
-            stepped = model(token, past_key_values=caches[2]).logits[:, -1]
+            stepped = model(token, **taking(caches[2])).logits[:, -1]
     torch.testing.assert_close(chunked, whole, rtol=0, atol=1e-4)
     torch.testing.assert_close(stepped, whole, rtol=0, atol=1e-4)
     for layer in range(3):
@@ -94,7 +93,7 @@ def test_streaming_equals_a_mask_over_sinks_and_window():
     ids = padded_prompts([90])["input_ids"]
     options = {"budget": 24, "recency": 16, "interval": 8, "sinks": 4}
     with torch.inference_mode():
-        found = model(ids, past_key_values=VaseCache(model.config, policy="streaming", **options)).logits
+        found = model(ids, **taking(VaseCache(model.config, policy="streaming", **options))).logits
     model.set_attn_implementation("sdpa")
     rows: list[int] = []
     mask = torch.zeros(90, 90, dtype=torch.bool)

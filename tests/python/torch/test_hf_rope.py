@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 from rotation import rotated
-from tiny_models import generate, padded_prompts, tiny_model
+from tiny_models import generate, padded_prompts, small, taking, tiny_model
 
 import vase
 from vase.hf import VaseCache
 
-SMALL = {"budget": 24, "recency": 8, "interval": 8, "window": 8, "policy": "vase-plus"}
+SMALL = small("vase-plus")
 MIXED = {"num_hidden_layers": 4, "sliding_window": 16, "layer_types": ["full_attention", "sliding_attention"] * 2}
 FREQUENCIES = 10000.0 ** (-np.arange(8) / 8)
 
@@ -24,7 +24,7 @@ def scaled(kind, **parameters):
 def first_keys(model, cache):
     """Keys of layer 0 for one token at the positions 0 to 299: [KV heads, 300, dim]."""
     with torch.inference_mode():
-        model(torch.full((1, 300), 7), past_key_values=cache)
+        model(torch.full((1, 300), 7), **taking(cache))
     return cache.bounded_layers[0].keys[0, :, :300].double().numpy()
 
 
@@ -129,7 +129,7 @@ def test_evictions_go_by_it():
 @pytest.mark.filterwarnings("error")
 def test_other_policies_ask_nothing():
     model = tiny_model("Llama", **scaled("dynamic"))
-    cache = VaseCache(model.config, **{**SMALL, "policy": "vase"})
+    cache = VaseCache(model.config, **small("vase"))
     generate(model, padded_prompts([40]), cache, tokens=20)
     assert cache.bounded_layers[0].rope is None
 
@@ -142,7 +142,7 @@ def test_looking_for_it_changes_nothing():
     before = torch.random.get_rng_state()
     cache = VaseCache(model.config, **SMALL)
     with torch.inference_mode():
-        model(padded_prompts([12])["input_ids"], past_key_values=cache)
+        model(padded_prompts([12])["input_ids"], **taking(cache))
     assert calls == [1] and (torch.random.get_rng_state() == before).all()
     for other in copy.deepcopy(cache), cache:
         other.reset()

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from tiny_models import taking
 
 from vase.hf import VaseCache
 
@@ -24,7 +25,7 @@ gguf = pytest.importorskip("gguf")
 PROGRAM = os.environ.get("VASE_PROGRAM", "")
 CACHE = Path(os.environ.get("VASE_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vase")
 MODEL = CACHE / "models/SmolLM2-135M-Instruct.Q4_1.gguf"
-TEXT = Path(__file__).resolve().parents[3] / "docs/algorithm.md"
+TEXT = Path(__file__).parent / "prompt.txt"  # a file of its own, so that its number of tokens stays
 LAYERS = int(os.environ.get("VASE_SAME_ROWS_LAYERS", "4"))
 BUDGET, SEED, GENERATED = 192, 7, 70  # budget + interval = 256 cells, llama.cpp's padding
 # Characters of the text that make the prompt, and the evictions that prompt and answer then bring, the last of them in the answer.
@@ -89,7 +90,7 @@ def rows_in_transformers(model, policy, tokens, pin_prompt):
     prompt = len(tokens) - (GENERATED - 1)  # the last one is printed, but not decoded any more
     with torch.inference_mode():
         for part in [ids[:, :prompt], *ids[:, prompt:].split(1, dim=1)]:
-            model(part, past_key_values=cache, logits_to_keep=1)
+            model(part, **taking(cache), logits_to_keep=1)
     return [np.sort(cache.positions(layer)).tolist() for layer in range(len(cache.bounded_layers))], cache.statistics()
 
 

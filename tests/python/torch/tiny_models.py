@@ -1,7 +1,11 @@
 """Random models of a few thousand parameters, one for each attention that VaseCache is made for."""
 
+import inspect
+
 import torch
 import transformers
+
+import vase
 
 SHAPE = {
     "vocab_size": 256,
@@ -25,6 +29,16 @@ ARCHITECTURES = {
     "Mistral": {"sliding_window": None},
 }
 CONFIGURATIONS = {"Gemma3": "Gemma3TextConfig"}
+CACHE_ARGUMENT = (
+    "cache" if "cache" in inspect.signature(transformers.LlamaForCausalLM.forward).parameters else "past_key_values"
+)
+SMALL = {"budget": 24, "recency": 8, "interval": 8}
+
+
+def small(policy):
+    """Options of a small cache under this policy; a short window where the policy looks at one."""
+    looks_at_queries = vase.parameters(policy, **SMALL)["needs_queries"]
+    return {**SMALL, "policy": policy, **({"window": 8} if looks_at_queries else {})}
 
 
 def tiny_model(name, attention="vase_sdpa", **changes):
@@ -45,5 +59,10 @@ def padded_prompts(lengths, seed=0):
     return {"input_ids": ids * mask, "attention_mask": mask.long()}
 
 
+def taking(cache):
+    """The argument that gives a transformers model its cache: past_key_values, which newer releases call cache."""
+    return {CACHE_ARGUMENT: cache}
+
+
 def generate(model, prompts, cache=None, tokens=40, **options):
-    return model.generate(**prompts, past_key_values=cache, max_new_tokens=tokens, do_sample=False, **options)
+    return model.generate(**prompts, **taking(cache), max_new_tokens=tokens, do_sample=False, **options)
