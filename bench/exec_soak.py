@@ -34,7 +34,7 @@ class Clients:
             if self.begun >= self.requests:
                 return None
             self.begun += 1
-            if self.begun % (self.requests // 10) == 0:
+            if not self.stopping and self.begun % (self.requests // 10) == 0:
                 self.sizes.append(self.server.resident())
                 print(f"{self.begun:6} requests, {self.sizes[-1] / 2**20:7.1f} MiB", flush=True)
             return self.begun
