@@ -13,6 +13,9 @@ install(
   INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 if(TARGET vase_cli)
   install(TARGETS vase_cli)
+  if(TARGET vase_exec)
+    install(TARGETS vase_exec LIBRARY)  # vase exec looks for it beside the program's folder
+  endif()
   install(FILES "${PROJECT_SOURCE_DIR}/models/vase-reasoner-lora.gguf"
           DESTINATION "${CMAKE_INSTALL_DATADIR}/vase")
   install(

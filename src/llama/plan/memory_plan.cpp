@@ -127,14 +127,6 @@ size_t adapter_compute(const llama_model *model, uint32_t n_ubatch) {
   return size_t{n_ubatch} * static_cast<size_t>(llama_model_n_embd(model)) * sizeof(float);
 }
 
-// What they add to llama.cpp's two graphs, the one that is run again and the one that was reserved:
-// both matrices, two products, a scale and a sum, and of each the node and an entry about as large
-// in the allocator's tables (the places of a node and of all its sources).
-size_t adapter_nodes(size_t adapted) {
-  constexpr size_t kNodes = 6, kGraphs = 2, kRecords = 2;
-  return adapted * kNodes * kGraphs * kRecords * ggml_tensor_overhead();
-}
-
 // What the evictor and the query rings will hold, after their constructors.
 size_t eviction_bytes(const llama_model *model, const HeadCounts &counts,
                       const BoundedOptions &options, size_t cells, size_t layers) {
@@ -272,10 +264,7 @@ struct MemoryPlanner::State {
     const Simulated all = simulate(model.get(), shape.params);
     if (logits == Logits::apart) plan.unused_logits = unused_logits(all, shape.params);
     plan.compute = all.compute - plan.unused_logits;
-    if (header.adapted > 0) {
-      plan.compute += adapter_compute(model.get(), shape.params.n_ubatch);
-      plan.structures += adapter_nodes(header.adapted);
-    }
+    if (header.adapted > 0) plan.compute += adapter_compute(model.get(), shape.params.n_ubatch);
     plan.on_gpus = all.on_gpus;
     plan.structures =
         own + structures
