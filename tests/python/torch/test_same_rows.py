@@ -25,7 +25,7 @@ gguf = pytest.importorskip("gguf")
 PROGRAM = os.environ.get("VASE_PROGRAM", "")
 CACHE = Path(os.environ.get("VASE_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vase")
 MODEL = CACHE / "models/SmolLM2-135M-Instruct.Q4_1.gguf"
-TEXT = Path(__file__).resolve().parents[3] / "docs/algorithm.md"
+TEXT = Path(__file__).parent / "prompt.txt"  # a file of its own, so that its number of tokens stays
 LAYERS = int(os.environ.get("VASE_SAME_ROWS_LAYERS", "4"))
 BUDGET, SEED, GENERATED = 192, 7, 70  # budget + interval = 256 cells, llama.cpp's padding
 # Characters of the text that make the prompt, and the evictions that prompt and answer then bring, the last of them in the answer.
