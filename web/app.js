@@ -30,7 +30,10 @@ total?`,
 ];
 
 setUpTabs();
-const observatory = new Observatory();
+// Inside another program (vase exec) there is a cache to watch, and nobody to talk to.
+const observatory = new Observatory((status) => {
+  document.body.classList.toggle("watch-only", status.chat === false);
+});
 const settings = new Settings(() => observatory.refresh());
 const chat = new Chat(settings, (running) => observatory.expect(running));
 

@@ -34,8 +34,11 @@ export class Observatory {
   #asking = false;
   #again = false;
   #expecting = false;
+  #told;
 
-  constructor() {
+  // `told` gets each status of the server.
+  constructor(told = () => {}) {
+    this.#told = told;
     for (const reason of reasons) this.#addReason(reason);
     this.#colourLegend();
     document.addEventListener("themechange", () => this.#colourLegend());
@@ -87,6 +90,7 @@ export class Observatory {
 
   #take(status) {
     this.#status = status;
+    this.#told(status);
     showServer(status);
     this.#offerSlots(status.slots);
     this.#slot = this.#chosenSlot(status.slots);

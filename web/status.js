@@ -62,9 +62,11 @@ export function showMemory(memory) {
     times > 1
       ? `A full cache would hold ${measure(times)} times as much and keep growing. `
       : "A full cache would be smaller so far, but it grows with the text. This one does not. ";
-  write(
-    "memory-words",
-    `${comparison}With weights ${bytes(memory.weights)} and compute ${bytes(memory.compute)} the ` +
-      `plan is ${bytes(memory.total)}; the process holds ${bytes(memory.resident)}.`,
-  );
+  // Another program's memory was not planned by vase.
+  const plan =
+    memory.total === undefined
+      ? `Weights take ${bytes(memory.weights)}`
+      : `With weights ${bytes(memory.weights)} and compute ${bytes(memory.compute)} the plan is ` +
+        bytes(memory.total);
+  write("memory-words", `${comparison}${plan}; the process holds ${bytes(memory.resident)}.`);
 }

@@ -23,6 +23,7 @@
 #include "cli/arguments.hpp"
 #include "cli/default_files.hpp"
 #include "cli/output.hpp"
+#include "interpose/http_listener.hpp"
 #include "interpose/settings.hpp"
 #include "vase/llama.hpp"
 
@@ -37,6 +38,9 @@ struct ExecArguments {
   std::string calibration;
   bool loop_guard = false;
   bool print_env = false;
+  std::uint16_t metrics_port = 0;
+  std::string metrics_host = "127.0.0.1";
+  bool observatory = false;
   std::vector<std::string> command;
 };
 
@@ -182,7 +186,10 @@ std::string settings_of(const ExecArguments &arguments) {
   const interpose::Settings settings{.policy = arguments.policy.params(arguments.seed),
                                      .pin_prompt = arguments.policy.pinned_share(),
                                      .calibration = calibration,
-                                     .libllama = interpose::version_of_libllama()};
+                                     .libllama = interpose::version_of_libllama(),
+                                     .metrics_port = arguments.metrics_port,
+                                     .metrics_host = arguments.metrics_host,
+                                     .observatory = arguments.observatory ? 1 : 0};
   return fmt::format("{}={}", interpose::kVariable, interpose::to_text(settings));
 }
 
@@ -196,6 +203,9 @@ void start(const ExecArguments &arguments) {
   const fs::path program = find_program(arguments.command.front());
   check_program(program);
   check_version(program, preload);
+  // Closed again: the program listens. Who takes it in between is found out by then, too.
+  if (arguments.metrics_port != 0)
+    close(interpose::listen_at(arguments.metrics_host, arguments.metrics_port));
   const vase_params params = arguments.policy.params(arguments.seed);
   fmt::print(stderr, "vase exec: {} under {}, {} rows a sequence\n", program.filename().string(),
              arguments.policy.policy, params.budget);
@@ -221,6 +231,20 @@ void add_exec_command(CLI::App &app) {
   command->add_option("--calibration", arguments->calibration,
                       "file of `vase calibrate`, for policies that need one");
   command->add_flag("--loop-guard", arguments->loop_guard)->group("");
+  CLI::Option *port =
+      command
+          ->add_option("--metrics-port", arguments->metrics_port,
+                       "serve metrics for Prometheus at this port, from inside the program")
+          ->check(CLI::Range(1, 65535));
+  command
+      ->add_option("--metrics-host", arguments->metrics_host,
+                   "at this IPv4 address; 0.0.0.0: all of this machine")
+      ->needs(port)
+      ->capture_default_str();
+  command
+      ->add_flag("--observatory", arguments->observatory,
+                 "serve the page, too, that shows which rows each head holds")
+      ->needs(port);
   command->add_flag("--print-env", arguments->print_env,
                     "print the variables that do it, for a service or a container, and start "
                     "nothing");

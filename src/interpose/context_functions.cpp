@@ -3,6 +3,7 @@
 #include <string>
 
 #include "interpose/guests.hpp"
+#include "interpose/observer.hpp"
 #include "interpose/real.hpp"
 #include "interpose/report.hpp"
 #include "vase/llama.hpp"
@@ -40,6 +41,7 @@ VASE_IN_FRONT llama_context *llama_init_from_model(llama_model *model,
     auto guest = std::make_unique<Guest>(model, params, *settings(), is_weightless(model));
     llama_context *context = guest->context();
     add_guest(std::move(guest));
+    begin_to_show(*settings());
     return context;
   } catch (const std::exception &error) {
     say(std::string(error.what()) + "; no context was made, start the program without vase exec");

@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <mutex>
+#include <string>
 
 #include "interpose/real.hpp"
 #include "interpose/report.hpp"
@@ -112,26 +115,28 @@ void Guest::make(llama_model *model, const llama_context_params &asked, bool mea
   keeper_.emplace(kept, std::make_unique<LlamaLabels>(context()), &*watcher_,
                   make_evictor(settings_.policy, watcher_->layers(), cells_, n_sequences,
                                llama_n_threads(context())));
+  paces_.resize(static_cast<size_t>(n_sequences));
   say_hello(params);
-  ++counts().contexts;
+  number_ = counts().contexts++;
 }
 
-void Guest::say_hello(const llama_context_params &params) const {
-  double row_bytes = 0;  // of a token in all bounded layers
+void Guest::say_hello(const llama_context_params &params) {
   for (const CacheLayer &layer : watcher_->layers()) {
-    row_bytes += static_cast<double>(layer.keys.rows.row_stride);
+    row_bytes_ += static_cast<double>(layer.keys.rows.row_stride);
     if (layer.values.tensor != layer.keys.tensor)
-      row_bytes += static_cast<double>(layer.values.rows.row_stride);
+      row_bytes_ += static_cast<double>(layer.values.rows.row_stride);
   }
   const auto bytes = static_cast<double>(watcher_->cache_bytes());
-  const double bounded = row_bytes * cells_ * params.n_seq_max;
+  const double bounded = row_bytes_ * cells_ * params.n_seq_max;
+  const double asked = bytes - bounded + row_bytes_ * n_ctx_;
+  asked_bytes_ = static_cast<uint64_t>(asked);
   say(
       fmt::format("{} {} of up to {} tokens in {} rows each ({}; {} cells): KV cache {} instead "
                   "of {}",
                   params.n_seq_max, params.n_seq_max == 1 ? "sequence" : "sequences", n_ctx_seq_,
                   settings_.policy.budget, vase_policy_name(settings_.policy.policy), cells_,
-                  mib(bytes), mib(bytes - bounded + row_bytes * n_ctx_)));
-  const double batch = row_bytes * params.n_batch * params.n_seq_max;
+                  mib(bytes), mib(asked)));
+  const double batch = row_bytes_ * params.n_batch * params.n_seq_max;
   if (2 * batch > bounded)
     say(fmt::format("{} of it hold batches of {} tokens: with a smaller one (-b 512) it takes less",
                     mib(batch), params.n_batch));
@@ -155,6 +160,7 @@ bool Guest::is_there(llama_seq_id sequence) const {
 int32_t Guest::decode(const BatchNotes &notes, const std::function<int32_t()> &run) {
   const Aside aside;
   if (!keeper_) return run();
+  const std::lock_guard lock(mutex_);
   const auto start = std::chrono::steady_clock::now();
   const std::vector<int32_t> sequences = distinct(notes, n_sequences());
   std::vector<llama_seq_id> of_each;
@@ -186,9 +192,13 @@ int32_t Guest::decode(const BatchNotes &notes, const std::function<int32_t()> &r
     return kEvictionFailed;
   }
   if (status == 0) {
-    for (const int32_t sequence : sequences)
-      if (keeper_->ledger().prompt_end(sequence) == 0 || extends_prompt(notes, sequence))
-        keeper_->set_prompt_end(sequence, keeper_->ledger().tokens(sequence));
+    for (const int32_t sequence : sequences) {
+      const bool reads =
+          keeper_->ledger().prompt_end(sequence) == 0 || extends_prompt(notes, sequence);
+      if (reads) keeper_->set_prompt_end(sequence, keeper_->ledger().tokens(sequence));
+      paces_[static_cast<size_t>(sequence)].step(
+          std::ranges::count(notes, sequence, &TokenNote::sequence), reads);
+    }
     counts().tokens += static_cast<int64_t>(notes.size());
   }
   counts().decode_microseconds += microseconds(std::chrono::steady_clock::now() - start);
@@ -232,6 +242,7 @@ void Guest::check_positions(const std::vector<int32_t> &sequences) {
 bool Guest::seq_rm(llama_seq_id sequence, llama_pos first, llama_pos end) {
   const Aside aside;
   if (!keeper_) return true;
+  const std::lock_guard lock(mutex_);
   try {
     if (sequence >= 0) return is_there(sequence) && keeper_->seq_rm(sequence, first, end);
     bool all = true;
@@ -247,6 +258,7 @@ bool Guest::seq_cp(llama_seq_id from, llama_seq_id to, llama_pos first, llama_po
   const Aside aside;
   if (!keeper_ || from == to) return true;
   if (!is_there(from) || !is_there(to)) return false;
+  const std::lock_guard lock(mutex_);
   if (first > 0 || (end >= 0 && end < keeper_->ledger().tokens(from))) return false;
   try {
     keeper_->seq_cp(from, to);
@@ -264,6 +276,7 @@ void Guest::seq_keep(llama_seq_id sequence) {
 
 void Guest::clear(bool data) {
   const Aside aside;
+  const std::lock_guard lock(mutex_);
   if (keeper_) keeper_->clear_all(data);
 }
 
@@ -301,6 +314,7 @@ size_t Guest::state_get(llama_seq_id sequence, std::span<std::byte> bytes) const
 size_t Guest::state_set(llama_seq_id sequence, std::span<const std::byte> bytes) {
   const Aside aside;
   if (!is_there(sequence)) return 0;
+  const std::lock_guard lock(mutex_);
   try {
     const size_t size = snapshot_bytes(bytes);
     restore_snapshot(context(), *keeper_, sequence, bytes.first(size));
@@ -310,6 +324,58 @@ size_t Guest::state_set(llama_seq_id sequence, std::span<const std::byte> bytes)
     say(error.what());
     return 0;
   }
+}
+
+GuestView Guest::view() const {
+  const Aside aside;
+  const std::lock_guard lock(mutex_);
+  const llama_model *model = llama_get_model(context());
+  std::array<char, 128> name{};
+  if (llama_model_meta_val_str(model, "general.name", name.data(), name.size()) <= 0)
+    llama_model_desc(model, name.data(), name.size());
+  GuestView view{.number = number_,
+                 .model = name.data(),
+                 .layers = static_cast<int32_t>(keeper_->layers().size()),
+                 .heads = keeper_->layers().front().n_heads,
+                 .cells = cells_,
+                 .row_bytes = row_bytes_,
+                 .model_bytes = llama_model_size(model),
+                 .cache_bytes = watcher_->cache_bytes(),
+                 .asked_bytes = asked_bytes_,
+                 .slots = {}};
+  const Ledger &ledger = keeper_->ledger();
+  for (int32_t sequence = 0; sequence < n_sequences(); ++sequence) {
+    const Pace &pace = paces_[static_cast<size_t>(sequence)];
+    view.slots.push_back(
+        {.state = pace.state(),
+         .tokens = ledger.tokens(sequence),
+         .generated = ledger.tokens(sequence) -
+                      std::min(ledger.tokens(sequence), ledger.prompt_end(sequence)),
+         .rows = ledger.rows(sequence).rows(),
+         .budget = settings_.policy.budget,
+         .evictions = ledger.evictions(sequence),
+         .tokens_per_second = pace.tokens_per_second(),
+         .policy = vase_policy_name(settings_.policy.policy)});
+  }
+  return view;
+}
+
+observe::HeadView Guest::look_at(int32_t sequence, int32_t layer, int32_t head) const {
+  const Aside aside;
+  const std::lock_guard lock(mutex_);
+  const std::span<const CacheLayer> layers = keeper_->layers();
+  if (!is_there(sequence) || layer < 0 || layer >= std::ssize(layers) || head < 0 ||
+      head >= layers[static_cast<size_t>(layer)].n_heads)
+    throw Error(fmt::format("there is no slot {}, layer {}, head {}: of {} slots and {} layers",
+                            sequence, layer, head, n_sequences(), layers.size()));
+  const Ledger &ledger = keeper_->ledger();
+  return {.slot = sequence,
+          .layer = layer,
+          .head = head,
+          .rows = keeper_->look_at(sequence, layer, head),
+          .statistics = {ledger.tokens(sequence), ledger.rows(sequence).rows(),
+                         ledger.evictions(sequence), ledger.rows_moved(sequence)},
+          .policy = keeper_->params(sequence)};
 }
 
 }  // namespace vase::interpose

@@ -7,19 +7,34 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "interpose/batch_notes.hpp"
+#include "interpose/fair_mutex.hpp"
+#include "interpose/pace.hpp"
 #include "interpose/settings.hpp"
 #include "llama.h"
 #include "llama/graph/watcher.hpp"
 #include "llama/keeper/keeper.hpp"
+#include "observe/cache_view.hpp"
 
 namespace vase::interpose {
 
+/// A context as it is between two batches.
+struct GuestView {
+  int64_t number = 0;  ///< contexts were made before it
+  std::string model;
+  int32_t layers = 0, heads = 0;  ///< bounded; of the first
+  int32_t cells = 0;              ///< of a sequence
+  double row_bytes = 0;           ///< of a token in all bounded layers
+  uint64_t model_bytes = 0, cache_bytes = 0, asked_bytes = 0;
+  std::vector<observe::SlotStatus> slots;
+};
+
 /// The program sees a context as long as it asked for, that can take back its newest tokens and put
 /// sequences aside; llama.cpp holds one of a few cells. Used by one thread at a time, as contexts
-/// are.
+/// are, and looked at by another.
 class Guest {
  public:
   /// Makes the context, smaller than `asked`. Throws Error, in one line, if it cannot be bounded or
@@ -33,6 +48,7 @@ class Guest {
   /// Ends this guest, but not its context: that goes to the caller, who frees it.
   llama_context *release() { return context_.release(); }
   llama_memory_t memory() const { return llama_get_memory(context()); }
+  int64_t number() const { return number_; }
 
   /// Tokens, as the program asked.
   uint32_t n_ctx() const { return n_ctx_; }
@@ -60,9 +76,14 @@ class Guest {
   /// Bytes read; 0 if it failed, and a line is said then.
   size_t state_set(llama_seq_id sequence, std::span<const std::byte> bytes);
 
+  /// From any thread; waits for the batch that runs.
+  GuestView view() const;
+  /// Likewise. Throws Error if there is no such head.
+  observe::HeadView look_at(int32_t sequence, int32_t layer, int32_t head) const;
+
  private:
   void make(llama_model *model, const llama_context_params &asked, bool measured);
-  void say_hello(const llama_context_params &params) const;
+  void say_hello(const llama_context_params &params);
   void count_since(int64_t evictions, int64_t rows_moved, double seconds) const;
   bool is_there(llama_seq_id sequence) const;
   bool extends_prompt(const BatchNotes &notes, int32_t sequence) const;
@@ -74,6 +95,11 @@ class Guest {
   };
 
   Settings settings_;
+  mutable FairMutex mutex_;
+  int64_t number_ = 0;
+  double row_bytes_ = 0;
+  uint64_t asked_bytes_ = 0;
+  std::vector<Pace> paces_;  // of the sequences
   uint32_t n_ctx_ = 0, n_ctx_seq_ = 0, rollback_ = 0;
   int32_t cells_ = 0;
   std::optional<Watcher> watcher_;

@@ -1,5 +1,6 @@
 #include "interpose/guests.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <mutex>
 #include <shared_mutex>
@@ -60,6 +61,24 @@ bool remove_guest(llama_context *context) {
     std::erase_if(known().memories, [&](const auto &entry) { return entry.second == guest.get(); });
   }
   return true;
+}
+
+// Freeing a context waits for who looks at it.
+std::vector<GuestView> guest_views() {
+  std::vector<GuestView> views;
+  const std::shared_lock lock(known().mutex);
+  for (const auto &[context, guest] : known().guests)
+    if (guest->n_sequences() > 0) views.push_back(guest->view());
+  std::ranges::sort(views, {}, &GuestView::number);
+  return views;
+}
+
+observe::HeadView look_at_guest(int64_t number, int32_t sequence, int32_t layer, int32_t head) {
+  const std::shared_lock lock(known().mutex);
+  for (const auto &[context, guest] : known().guests)
+    if (guest->n_sequences() > 0 && guest->number() == number)
+      return guest->look_at(sequence, layer, head);
+  throw Error("the context is gone");
 }
 
 void note_weightless(const llama_model *model) {

@@ -1,7 +1,9 @@
 // Which contexts and memories of the process are bounded.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "interpose/guest.hpp"
 #include "llama.h"
@@ -16,6 +18,11 @@ void add_guest(std::unique_ptr<Guest> guest);
 /// Ends the guest of a context that the program frees: true if there was one, and then the context
 /// is free.
 bool remove_guest(llama_context *context);
+
+/// All that are there, in the order in which they were made.
+std::vector<GuestView> guest_views();
+/// A head of the guest of that number. Throws Error if there is none.
+observe::HeadView look_at_guest(int64_t number, int32_t sequence, int32_t layer, int32_t head);
 
 /// A model without weights, loaded to see what it would take.
 void note_weightless(const llama_model *model);

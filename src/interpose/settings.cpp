@@ -29,6 +29,8 @@ void each_number(P &settings, const Visit &visit) {
   visit("lambda", policy.lambda);
   visit("seed", policy.seed);
   visit("pin_prompt", settings.pin_prompt);
+  visit("metrics_port", settings.metrics_port);
+  visit("observatory", settings.observatory);
 }
 
 std::map<std::string, std::string> split(const std::string &text) {
@@ -54,7 +56,8 @@ std::string to_text(const Settings &settings) {
   each_number(settings, [&](const char *name, const auto &value) {
     text += fmt::format(",{}={}", name, value);
   });
-  return text + fmt::format(",calibration={},libllama={}", settings.calibration, settings.libllama);
+  return text + fmt::format(",metrics_host={},calibration={},libllama={}", settings.metrics_host,
+                            settings.calibration, settings.libllama);
 }
 
 Settings settings_from(const std::string &text) {
@@ -71,6 +74,7 @@ Settings settings_from(const std::string &text) {
   settings.policy.policy = vase_policy_find(policy.c_str());
   if (settings.policy.policy == nullptr)
     throw Error(fmt::format("{}: no policy is called \"{}\"", kVariable, policy));
+  settings.metrics_host = take("metrics_host");
   settings.calibration = take("calibration");
   settings.libllama = take("libllama");
   each_number(settings, [&](const char *name, auto &number) {

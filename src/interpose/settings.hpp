@@ -1,6 +1,7 @@
 // What `vase exec` tells the library that it puts in front of libllama.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "vase/vase.h"
@@ -13,10 +14,13 @@ inline constexpr const char *kVariable = "VASE_EXEC";
 inline constexpr const char *kProbeVariable = "VASE_EXEC_PROBE";
 
 struct Settings {
-  vase_params policy{};     ///< of every sequence of every context
-  float pin_prompt = 0.0f;  ///< share of the budget
-  std::string calibration;  ///< file of `vase calibrate`; "": none
-  std::string libllama;     ///< its version, as version_of_libllama() says it
+  vase_params policy{};                    ///< of every sequence of every context
+  float pin_prompt = 0.0f;                 ///< share of the budget
+  std::string calibration;                 ///< file of `vase calibrate`; "": none
+  std::string libllama;                    ///< its version, as version_of_libllama() says it
+  std::uint16_t metrics_port = 0;          ///< 0: nothing is served
+  std::string metrics_host = "127.0.0.1";  ///< an IPv4 address
+  int observatory = 0;                     ///< 1: the web page, too
 };
 
 /// llama.cpp's and ggml's version in one word. A library built against one of them must not run in

@@ -5,19 +5,12 @@
 #include <algorithm>
 #include <iterator>
 
+#include "observe/prometheus.hpp"
+
 namespace vase::server {
-namespace {
 
-std::string head(const std::string &name, const char *type, const std::string &help) {
-  return fmt::format("# HELP {0} {2}\n# TYPE {0} {1}\n", name, type, help);
-}
-
-template <typename Number>
-std::string single(const char *name, const char *type, const char *help, Number value) {
-  return head(name, type, help) + fmt::format("{} {}\n", name, value);
-}
-
-}  // namespace
+using observe::metric;
+using observe::metric_head;
 
 void Histogram::observe(double seconds) {
   const auto bucket = std::lower_bound(kBounds.begin(), kBounds.end(), seconds);
@@ -26,7 +19,7 @@ void Histogram::observe(double seconds) {
 }
 
 std::string Histogram::text(const std::string &name, const std::string &help) const {
-  std::string text = head(name, "histogram", help);
+  std::string text = metric_head(name, "histogram", help);
   std::int64_t count = 0;
   for (std::size_t i = 0; i < kBounds.size(); ++i) {
     count += buckets_[i];
@@ -42,38 +35,39 @@ std::string Metrics::text(const Gauges &gauges) const {
   constexpr std::array<const char *, kRejections> kReasons = {
       "invalid", "unauthorized", "unknown_host", "queue_full", "draining"};
   std::string text =
-      single("vase_requests_accepted_total", "counter",
+      metric("vase_requests_accepted_total", "counter",
              "Requests for text that were accepted; each ends in one outcome.", accepted_.load());
-  text += head("vase_requests_total", "counter", "Accepted requests that have ended, by outcome.");
+  text += metric_head("vase_requests_total", "counter",
+                      "Accepted requests that have ended, by outcome.");
   for (int i = 0; i < kOutcomes; ++i) {
     text += fmt::format("vase_requests_total{{outcome=\"{}\"}} {}\n",
                         to_string(static_cast<Outcome>(i)),
                         outcomes_.at(static_cast<std::size_t>(i)).load());
   }
-  text += head("vase_requests_rejected_total", "counter",
-               "Requests for text that were not accepted, by reason.");
+  text += metric_head("vase_requests_rejected_total", "counter",
+                      "Requests for text that were not accepted, by reason.");
   for (std::size_t i = 0; i < kReasons.size(); ++i) {
     text += fmt::format("vase_requests_rejected_total{{reason=\"{}\"}} {}\n", kReasons[i],
                         rejections_[i].load());
   }
-  text += single("vase_prompt_tokens_total", "counter", "Tokens of prompts that were read.",
+  text += metric("vase_prompt_tokens_total", "counter", "Tokens of prompts that were read.",
                  prompt_tokens_.load());
-  text += single("vase_generated_tokens_total", "counter", "Tokens that were generated.",
+  text += metric("vase_generated_tokens_total", "counter", "Tokens that were generated.",
                  generated_tokens_.load());
-  text += single("vase_evictions_total", "counter", "Evictions, each over all layers of a slot.",
+  text += metric("vase_evictions_total", "counter", "Evictions, each over all layers of a slot.",
                  evictions_.load());
-  text += single("vase_loop_alarms_total", "counter", "Times that the loop guard acted.",
+  text += metric("vase_loop_alarms_total", "counter", "Times that the loop guard acted.",
                  loop_alarms_.load());
-  text += single("vase_queue_length", "gauge", "Answers that wait for a slot.", gauges.queue);
-  text += single("vase_slots", "gauge", "Slots there are.", gauges.slots);
-  text += single("vase_slots_busy", "gauge", "Slots in use.", gauges.slots_busy);
-  text += head("vase_memory_bytes", "gauge", "Memory as planned at the start, by kind.");
+  text += metric("vase_queue_length", "gauge", "Answers that wait for a slot.", gauges.queue);
+  text += metric("vase_slots", "gauge", "Slots there are.", gauges.slots);
+  text += metric("vase_slots_busy", "gauge", "Slots in use.", gauges.slots_busy);
+  text += metric_head("vase_memory_bytes", "gauge", "Memory as planned at the start, by kind.");
   for (const auto &[kind, bytes] :
        {std::pair{"weights", gauges.weights_bytes}, std::pair{"kv", gauges.kv_bytes},
         std::pair{"queries", gauges.queries_bytes}, std::pair{"compute", gauges.compute_bytes}}) {
     text += fmt::format("vase_memory_bytes{{kind=\"{}\"}} {}\n", kind, bytes);
   }
-  text += single("process_resident_memory_bytes", "gauge", "Memory of this process.",
+  text += metric("process_resident_memory_bytes", "gauge", "Memory of this process.",
                  gauges.resident_bytes);
   text += first_token_.text("vase_time_to_first_token_seconds",
                             "From accepting a request to its first token.");

@@ -7,9 +7,9 @@
 #include <utility>
 
 #include "engine/machine.hpp"
+#include "observe/cache_view.hpp"
 #include "server/error.hpp"
 #include "server/json.hpp"
-#include "server/row_reasons.hpp"
 
 namespace vase::server {
 namespace {
@@ -23,20 +23,6 @@ std::int32_t index_of(const std::string &text, const char *name, std::int32_t co
     throw invalid_field(name, fmt::format("must be a number from 0 to {}", count - 1));
   }
   return value;
-}
-
-OrderedJson as_json(const SlotStatus &slot, std::size_t id, std::int32_t capacity) {
-  return {{"id", id},
-          {"busy", slot.busy()},
-          {"state", slot.state},
-          {"tokens", slot.tokens},
-          {"generated", slot.generated},
-          {"rows", slot.rows},
-          {"budget", slot.budget},
-          {"capacity", capacity},
-          {"evictions", slot.evictions},
-          {"tokens_per_second", slot.tokens_per_second},
-          {"policy", slot.policy}};
 }
 
 // What llama.cpp computes in and keeps beside weights and cache.
@@ -60,7 +46,7 @@ std::string Observatory::status() const {
   OrderedJson slots = OrderedJson::array();
   std::uint64_t full_cache = 0;
   for (std::size_t i = 0; i < statuses.size(); ++i) {
-    slots.push_back(as_json(statuses[i], i, capacity_));
+    slots.push_back(observe::as_json(statuses[i], i, capacity_));
     full_cache += model_.full_cache_bytes(statuses[i].tokens);
   }
   const MemoryPlan &plan = model_.memory;
@@ -95,32 +81,13 @@ std::string Observatory::cache(const std::string &slot_text, const std::string &
   const std::int32_t layer = index_of(layer_text, "layer", n_layers_);
   const std::int32_t head = index_of(head_text, "head", heads_[static_cast<std::size_t>(layer)]);
 
-  HeadRows rows;
-  SequenceStatistics statistics;
-  vase_params policy{};
+  observe::HeadView view{.slot = slot, .layer = layer, .head = head};
   scheduler_.between_steps([&](const BoundedContext &context) {
-    rows = context.inspect(slot, layer, head);
-    statistics = context.statistics(slot);
-    policy = context.params(slot);
+    view.rows = context.inspect(slot, layer, head);
+    view.statistics = context.statistics(slot);
+    view.policy = context.params(slot);
   });
-
-  OrderedJson positions = OrderedJson::array();
-  OrderedJson ranges = OrderedJson::array();
-  OrderedJson reasons = OrderedJson::array();
-  for (const ExplainedRow &row : explain_rows(rows, policy, statistics.evictions)) {
-    positions.push_back(row.position);
-    ranges.push_back(row.value_range);
-    reasons.push_back(to_string(row.reason));
-  }
-  return dump({{"slot", slot},
-               {"layer", layer},
-               {"head", head},
-               {"tokens", statistics.tokens},
-               {"evictions", statistics.evictions},
-               {"rows", statistics.rows},
-               {"positions", std::move(positions)},
-               {"ranges", std::move(ranges)},
-               {"reasons", std::move(reasons)}});
+  return dump(observe::as_json(view));
 }
 
 Gauges Observatory::gauges() const {

@@ -10,7 +10,7 @@
 #include <tuple>
 #include <utility>
 
-#include "server/assets.hpp"
+#include "observe/assets.hpp"
 #include "server/connection.hpp"
 #include "server/delivery.hpp"
 #include "server/error.hpp"
@@ -78,14 +78,15 @@ void guarded(httplib::Response &response, Handle handle) {
   }
 }
 
-void send_asset(const Asset &asset, const httplib::Request &request, httplib::Response &response) {
+void send_asset(const observe::Asset &asset, const httplib::Request &request,
+                httplib::Response &response) {
   response.set_header("ETag", std::string(asset.etag));
   response.set_header("Cache-Control", "no-cache");  // ask again, and mostly hear "not modified"
   if (request.get_header_value("If-None-Match") == asset.etag) {
     response.status = 304;
     return;
   }
-  response.set_content(std::string(asset.content), content_type(asset.path));
+  response.set_content(std::string(asset.content), observe::content_type(asset.path));
 }
 
 }  // namespace
@@ -330,14 +331,14 @@ void Routes::add_observatory(httplib::Server &server) {
 }
 
 void Routes::add_assets(httplib::Server &server) {
-  const auto add = [&](const std::string &path, const Asset &asset) {
+  const auto add = [&](const std::string &path, const observe::Asset &asset) {
     server.Get(path, [&asset](const httplib::Request &request, httplib::Response &response) {
       send_asset(asset, request, response);
     });
   };
-  for (const Asset &asset : api_documents()) add(std::string(asset.path), asset);
+  for (const observe::Asset &asset : observe::api_documents()) add(std::string(asset.path), asset);
   if (!options_.web_page) return;
-  for (const Asset &asset : web_page()) {
+  for (const observe::Asset &asset : observe::web_page()) {
     add(std::string(asset.path), asset);
     if (asset.path == "/index.html") add("/", asset);
   }

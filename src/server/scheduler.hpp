@@ -15,24 +15,13 @@
 #include <vector>
 
 #include "engine/generator.hpp"
+#include "observe/cache_view.hpp"
 #include "server/metrics.hpp"
 #include "server/task.hpp"
 
 namespace vase::server {
 
-/// A slot as it was after the last step.
-struct SlotStatus {
-  const char *state = "idle";  ///< "idle", "prompt", "generating" or "rereading"
-  std::int64_t tokens = 0;
-  std::int64_t generated = 0;
-  std::int32_t rows = 0;
-  std::int32_t budget = 0;
-  std::int64_t evictions = 0;
-  double tokens_per_second = 0;
-  std::string policy = {};
-
-  bool busy() const { return state[0] != 'i'; }
-};
+using observe::SlotStatus;
 
 class Scheduler {
  public:

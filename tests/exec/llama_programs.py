@@ -38,6 +38,13 @@ def run(name, *arguments, vase=BUDGET, **options):
                           env=ENVIRONMENT, stdin=subprocess.DEVNULL, errors="replace", **options)
 
 
+def vase(*arguments, **options):
+    """A command of vase's, to its end."""
+    options.setdefault("timeout", 300)
+    return subprocess.run([VASE, *map(str, arguments)], capture_output=True, text=True, env=ENVIRONMENT,
+                          errors="replace", **options)
+
+
 def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -46,6 +53,8 @@ def free_port():
 
 class Server:
     """A llama-server; with `with` it is shut down in good order."""
+
+    patience = 300  # seconds that a client waits for something to arrive
 
     def __init__(self, model, *arguments, vase=BUDGET, threads=1):
         self.port = free_port()
@@ -73,19 +82,19 @@ class Server:
         """What vase exec said."""
         return [line for line in self.said().splitlines() if line.startswith("vase exec: ")]
 
-    def request(self, method, path, body=None, timeout=300):
+    def request(self, method, path, body=None):
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"},
                                          method=method)
         try:
-            with urllib.request.urlopen(request, timeout=timeout) as response:
+            with urllib.request.urlopen(request, timeout=self.patience) as response:
                 return response.status, response.read().decode()
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, error.read().decode()
 
-    def post(self, path, body, **options):
-        status, text = self.request("POST", path, body, **options)
+    def post(self, path, body):
+        status, text = self.request("POST", path, body)
         assert status == 200, text
         return json.loads(text)
 
@@ -102,7 +111,7 @@ class Server:
         """The data of each event of a stream."""
         request = urllib.request.Request(self.url + path, json.dumps({**body, "stream": True}).encode(),
                                          {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=300) as response:
+        with urllib.request.urlopen(request, timeout=self.patience) as response:
             for line in response:
                 line = line.decode().strip()
                 if line.startswith("data: ") and line != "data: [DONE]":

@@ -8,13 +8,7 @@ import subprocess
 
 import pytest
 
-from llama_programs import BUDGET, ENVIRONMENT, VASE, Server, counts, program, run
-
-
-def vase(*arguments, **options):
-    options.setdefault("timeout", 300)
-    return subprocess.run([VASE, *map(str, arguments)], capture_output=True, text=True, env=ENVIRONMENT,
-                          errors="replace", **options)
+from llama_programs import BUDGET, ENVIRONMENT, Server, counts, program, run, vase
 
 
 def lines_of(result):

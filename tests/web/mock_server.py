@@ -91,6 +91,7 @@ class Mock(ThreadingHTTPServer):
         self.requests = []  # bodies of the chat requests
         self.cancelled = 0
         self.layers = LAYERS
+        self.watch_only = False  # as inside another program
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
 
     @property
@@ -102,6 +103,7 @@ class Mock(ThreadingHTTPServer):
             for slot in self.slots:
                 slot.reset()
         self.key, self.delay, self.cancelled, self.layers = "", 0.002, 0, LAYERS
+        self.watch_only = False
         self.requests.clear()
 
     def fill(self, tokens, slot=0):
@@ -226,7 +228,7 @@ class Handler(BaseHTTPRequestHandler):
         with self.server.lock:
             slots = [slot.status() for slot in self.server.slots]
         tokens = max(slot["tokens"] for slot in slots)
-        return {
+        status = {
             "model": "mock-135M.Q4_1.gguf",
             "policy": "vase",
             "layers": self.server.layers,
@@ -244,6 +246,11 @@ class Handler(BaseHTTPRequestHandler):
             "uptime": 754.0,
             "queue": 0,
         }
+        if self.server.watch_only:
+            status["chat"] = False
+            for planned in ("compute", "total"):
+                del status["memory"][planned]
+        return status
 
     def send_file(self, name):
         path = WEB / name

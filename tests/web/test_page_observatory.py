@@ -227,3 +227,16 @@ def test_the_tab_may_be_hidden_while_rows_go(page, mock):
     page.ask("Think long.")
     page.wait_for_end()
     assert page.text("#server").startswith("mock")
+
+
+@pytest.mark.parametrize("width", [1200, 420])
+def test_inside_another_program_there_is_only_the_cache(page, mock, width):
+    mock.watch_only = True
+    mock.fill(500)
+    page.size(width, 900)
+    page.open()
+    page.wait("document.querySelector('#n-tokens').textContent === '500'")
+    shown = "(id) => document.querySelector(id).checkVisibility()"
+    assert page.value(f"['#observatory', '#grid', '#theme'].every({shown})")
+    assert not page.value(f"['#chat', '#composer', '.tabs', '#open-settings'].some({shown})")
+    assert "plan" not in page.value("document.querySelector('#memory-words').textContent")

@@ -6,7 +6,7 @@
 
 #include "vase/llama.hpp"
 
-namespace vase::server {
+namespace vase::observe {
 
 enum class Reason {
   sink,
@@ -27,4 +27,4 @@ struct ExplainedRow {
 std::vector<ExplainedRow> explain_rows(const HeadRows &rows, const vase_params &policy,
                                        std::int64_t evictions);
 
-}  // namespace vase::server
+}  // namespace vase::observe

@@ -1,9 +1,9 @@
-#include "server/assets.hpp"
+#include "observe/assets.hpp"
 
 #include <array>
 #include <utility>
 
-namespace vase::server {
+namespace vase::observe {
 
 std::string content_type(std::string_view path) {
   constexpr std::array<std::pair<std::string_view, std::string_view>, 9> kTypes = {
@@ -22,4 +22,4 @@ std::string content_type(std::string_view path) {
   return "application/octet-stream";
 }
 
-}  // namespace vase::server
+}  // namespace vase::observe

@@ -1,8 +1,8 @@
-#include "server/row_reasons.hpp"
+#include "observe/row_reasons.hpp"
 
 #include <algorithm>
 
-namespace vase::server {
+namespace vase::observe {
 namespace {
 
 // Rows that came after the last eviction, and its recency window.
@@ -70,4 +70,4 @@ std::vector<ExplainedRow> explain_rows(const HeadRows &rows, const vase_params &
   return explained;
 }
 
-}  // namespace vase::server
+}  // namespace vase::observe

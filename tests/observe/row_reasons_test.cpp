@@ -1,9 +1,9 @@
-#include "server/row_reasons.hpp"
+#include "observe/row_reasons.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace vase::server {
+namespace vase::observe {
 namespace {
 
 using testing::ElementsAre;
@@ -69,4 +69,4 @@ TEST(ExplainRows, AnEmptyHeadHasNothingToExplain) {
 }
 
 }  // namespace
-}  // namespace vase::server
+}  // namespace vase::observe

@@ -1,11 +1,11 @@
-// Files that were put into the program when it was built: the web page and the OpenAPI document.
+// Files that were put into the program when it was built.
 #pragma once
 
 #include <span>
 #include <string>
 #include <string_view>
 
-namespace vase::server {
+namespace vase::observe {
 
 struct Asset {
   std::string_view path;  ///< "/index.html"
@@ -14,9 +14,10 @@ struct Asset {
 };
 
 std::span<const Asset> web_page();
+/// The OpenAPI document; in vase serve alone.
 std::span<const Asset> api_documents();
 
 /// By the file's ending.
 std::string content_type(std::string_view path);
 
-}  // namespace vase::server
+}  // namespace vase::observe

@@ -21,9 +21,9 @@ endforeach()
 file(WRITE "${OUTPUT}" "// Written by embed.cmake.
 #include <array>
 
-#include \"server/assets.hpp\"
+#include \"observe/assets.hpp\"
 
-namespace vase::server {
+namespace vase::observe {
 namespace {
 
 ${data}
@@ -34,5 +34,5 @@ ${table}};
 
 std::span<const Asset> ${FUNCTION}() { return kFiles; }
 
-}  // namespace vase::server
+}  // namespace vase::observe
 ")
