@@ -2,13 +2,14 @@
 
 import json
 import re
+import subprocess
 import threading
 import time
 
 import pytest
 
 from conftest import real_model
-from llama_programs import BUDGET, FOLDER, Server, counts
+from llama_programs import BUDGET, FOLDER, Server, counts, program
 
 LONG = "Some words that come again. " * 40  # 1,120 tokens of the tiny model: more than the budget
 
@@ -296,3 +297,26 @@ def test_many_clients_at_once(server):
     timer.start()
     assert min(server.together(*[lambda n=n: client(n) for n in range(8)])) > 0
     assert not any("cleared" in line or "fail" in line for line in server.lines()), server.lines()
+
+
+# Their recurrent state, or their indexer's keys, go with the rows into checkpoints and back.
+@pytest.mark.parametrize("name", ["qwen35-dense", "nemotron_h-dense", "lfm2moe-moe", "deepseek32-moe"])
+def test_hybrids_and_indexers_reuse_their_prompts(name, tmp_path):
+    architecture = name.rsplit("-", 1)[0]
+    subprocess.run([program("test-llama-archs"), "--arch", f"^{name}$", "--seed", "1", "--out", tmp_path], check=True,
+                   capture_output=True, timeout=60)
+    path = tmp_path / f"{name}.gguf"
+    with Server(path, "--override-kv", f"{architecture}.context_length=int:65536", "-c", 8192, "-np", 2, "-b", 256,
+                "--chat-template", "chatml", "--cache-ram", 16) as server:
+        messages = [{"role": "user", "content": "abc def " * 300}]
+        reused = []
+        for _ in range(3):
+            answer = server.chat(messages, 100)
+            assert answer["usage"]["completion_tokens"] == 100
+            reused.append((answer["usage"]["prompt_tokens_details"]["cached_tokens"], answer["usage"]["prompt_tokens"]))
+            messages += [answer["choices"][0]["message"], {"role": "user", "content": "go on"}]
+        # The end of the prompt before, or of the answer.
+        assert all(now[0] > before[1] - 10 for before, now in zip(reused, reused[1:])), reused
+        texts = server.together(*[lambda p=p: server.complete(p, 400) for p in ("abc", "xyz")])
+        assert [text["tokens_predicted"] for text in texts] == [400, 400]
+        assert counts(server.stop())["evictions"] > 20
