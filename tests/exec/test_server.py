@@ -303,7 +303,7 @@ def test_many_clients_at_once(server):
 @pytest.mark.parametrize("name", ["qwen35-dense", "nemotron_h-dense", "lfm2moe-moe", "deepseek32-moe"])
 def test_hybrids_and_indexers_reuse_their_prompts(name, tmp_path):
     architecture = name.rsplit("-", 1)[0]
-    subprocess.run([program("test-llama-archs"), "--arch", f"^{name}$", "--seed", "1", "--out", tmp_path], check=True,
+    subprocess.run([program("test-llama-archs"), "--arch", f"^{architecture}$", "--seed", "1", "--out", tmp_path], check=True,
                    capture_output=True, timeout=60)
     path = tmp_path / f"{name}.gguf"
     with Server(path, "--override-kv", f"{architecture}.context_length=int:65536", "-c", 8192, "-np", 2, "-b", 256,
