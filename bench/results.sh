@@ -30,6 +30,7 @@ out=$root/build/results/$split
 mkdir -p "$out"
 
 if [[ $split == published ]]; then
+  rm -f "$out"/*.jsonl # of runs that are not there any more
   for run in "$root"/docs/results/*.jsonl.gz; do
     name=$(basename "$run" .gz)
     gunzip -c "$run" >"$out/$name"
@@ -42,11 +43,23 @@ if [[ $split == published ]]; then
     sets+=("$1=$out/$1-tables.json")
   }
   for run in "$out"/*-turns8.jsonl; do compare "$(basename "$run" -turns8.jsonl)" "$run"; done
-  compare all "$out"/*-turns8.jsonl
+  compare "all six" "$out"/*-turns8.jsonl
   echo "== public sets in turns of eight"
   shown=full,vase-plus,vase+prompt,snapkv+prompt,rkv+prompt,random+prompt,rkv
   python3 "$root/bench/conversation_table.py" --policies "$shown" --budgets 8x "${sets[@]}"
   python3 "$root/bench/look_backs_by_question.py" --policies "$shown" --budget 8x "$out"/*-turns8.jsonl
+  # AQuA's and BIG-Bench-Hard's look-backs were asked in other words than in the runs above.
+  echo "== the same, rivals that came later"
+  sets=()
+  alike=()
+  for set in gsm8k asdiv mawps math500; do
+    compare "$set" "$out/$set-turns8.jsonl" "$out/$set-turns8-rivals.jsonl"
+    alike+=("$out/$set-turns8.jsonl" "$out/$set-turns8-rivals.jsonl")
+  done
+  compare "all four" "${alike[@]}"
+  shown=full,vase-plus,rkv+prompt,h2o+prompt,triattention,keydiff+prompt
+  python3 "$root/bench/conversation_table.py" --policies "$shown" --budgets 8x "${sets[@]}"
+  python3 "$root/bench/look_backs_by_question.py" --policies "$shown" --budget 8x "${alike[@]}"
   exec "$vase" report "$out"/{2k,4k,8k}.jsonl --out "$out/report" --title "vase.cpp: results (test)"
 fi
 

@@ -17,6 +17,11 @@ VASE = os.environ.get("VASE_PROGRAM", "build/release/bin/vase")
 WRITE_MODEL = os.environ.get("VASE_WRITE_MODEL", "build/release/tests/server/vase_write_model")
 FOLDER = pathlib.Path(os.environ.get("VASE_LLAMA_PROGRAMS", ""))
 ENVIRONMENT = {**os.environ, "OMP_WAIT_POLICY": "passive"}
+SANITIZED = bool(os.environ.get("VASE_SANITIZE"))
+if SANITIZED:  # the programs are not, so the runtime is put in front of them as well, and their own leaks are theirs
+    ENVIRONMENT["LD_PRELOAD"] = ":".join(
+        subprocess.check_output(["gcc", f"-print-file-name={name}.so"], text=True).strip() for name in ("libasan", "libubsan"))
+    ENVIRONMENT["ASAN_OPTIONS"] = "verify_asan_link_order=0:detect_leaks=0:alloc_dealloc_mismatch=0"
 # Small, so that evictions come soon; 256 is what llama.cpp pads cells to.
 BUDGET = ("--budget", 256, "--recency", 32, "--interval", 32)
 
