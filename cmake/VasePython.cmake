@@ -73,6 +73,10 @@ function(vase_place_python_package)
       COMPONENT python
       FILES_MATCHING
       PATTERN "*.py")
+    if(TARGET vase_exec)
+      set_target_properties(vase_exec PROPERTIES INSTALL_RPATH "$ORIGIN" INSTALL_RPATH_USE_LINK_PATH OFF)
+      install(TARGETS vase_exec LIBRARY DESTINATION vase/lib COMPONENT python)
+    endif()
     list(APPEND libraries vase_llama)
     vase_install_llama_libraries()
   endif()

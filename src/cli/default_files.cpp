@@ -72,10 +72,8 @@ std::filesystem::path interposed_library() {
   for (const auto &folder : {beside / "lib", beside / VASE_LIBRARY_FOLDER, program_folder()}) {
     if (std::filesystem::exists(folder / name)) return folder / name;
   }
-  throw Error(
-      fmt::format("{} is not in {}: reinstall vase (there is none outside Linux, nor in "
-                  "builds with BUILD_SHARED_LIBS)",
-                  name, (beside / "lib").string()));
+  throw Error(fmt::format("{} is not in {}: reinstall vase (there is none outside Linux)", name,
+                          (beside / "lib").string()));
 }
 
 }  // namespace vase::cli

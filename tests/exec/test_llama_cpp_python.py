@@ -12,7 +12,9 @@ import urllib.request
 import pytest
 
 from conftest import CACHE
-from llama_programs import ENVIRONMENT, VASE, free_port
+from llama_programs import ENVIRONMENT, SANITIZED, VASE, free_port
+
+pytestmark = pytest.mark.skipif(SANITIZED, reason="Python is not sanitized, and loads the library late")
 
 OURS = os.environ.get("VASE_PYTHON_FOLDER", "build/release/python")
 LIBRARIES = os.environ.get("VASE_LIBLLAMA_FOLDER", "")
