@@ -98,7 +98,7 @@ export class Observatory {
     element("head").max = Math.max(0, status.heads - 1);
     this.#labelSliders();
     if (this.#slot) showSlot(this.#slot);
-    showMemory(status.memory);
+    showMemory(status.memory, status.prompt_cache);
   }
 
   async #takeCache() {

@@ -46,11 +46,12 @@ export function showSlot(slot) {
   write(
     "fill-words",
     `Slot ${slot.id}: ${count(slot.rows)} of ${plural(slot.capacity, "row")} a head, ` +
-      `budget ${count(slot.budget)}, policy ${slot.policy}, ${doing[slot.state] ?? slot.state}`,
+      `budget ${count(slot.budget)}, policy ${slot.policy}, ${doing[slot.state] ?? slot.state}` +
+      (slot.cached > 0 ? `, ${plural(slot.cached, "token")} of the prompt not read again` : ""),
   );
 }
 
-export function showMemory(memory) {
+export function showMemory(memory, aside) {
   const now = memory.kv + memory.queries;
   const most = Math.max(now, memory.full_cache);
   element("memory-now").style.width = percent(now, most);
@@ -68,5 +69,17 @@ export function showMemory(memory) {
       ? `Weights take ${bytes(memory.weights)}`
       : `With weights ${bytes(memory.weights)} and compute ${bytes(memory.compute)} the plan is ` +
         bytes(memory.total);
-  write("memory-words", `${comparison}${plan}; the process holds ${bytes(memory.resident)}.`);
+  write(
+    "memory-words",
+    `${comparison}${plan}; the process holds ${bytes(memory.resident)}.${asideWords(aside)}`,
+  );
+}
+
+// Another program, or a server that puts nothing aside, has nothing to say.
+function asideWords(aside) {
+  if (!aside || aside.limit === 0) return "";
+  return (
+    ` ${plural(aside.entries, "prompt")} put aside take ${bytes(aside.bytes)} ` +
+    `of at most ${bytes(aside.limit)}.`
+  );
 }

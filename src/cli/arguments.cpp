@@ -151,10 +151,8 @@ std::filesystem::path ModelArguments::file() const {
 }
 
 engine::ModelOptions ModelArguments::options() const {
-  engine::ModelOptions options{.path = file(),
-                               .n_gpu_layers = n_gpu_layers,
-                               .checked = checked,
-                               .calibration = calibration};
+  engine::ModelOptions options{
+      .path = file(), .n_gpu_layers = n_gpu_layers, .checked = checked, .calibration = calibration};
   options.progress = [](float) { return !interrupted(); };
   // Adapters that the user names stand in place of the default one.
   if (path.empty() && !no_reasoner && loras.empty())
@@ -360,6 +358,34 @@ void SamplingArguments::add_to(CLI::App &app) {
       ->check(between(0, 1));
   option("-s,--seed", seed, "of all that is drawn, tokens and evictions; -1: a new one")
       ->check(at_least(-1, std::numeric_limits<std::uint32_t>::max()));
+}
+
+void ThinkingArguments::add_to(CLI::App &app) {
+  app.add_option("--reasoning-budget", options.budget,
+                 "tokens of a thought; then it is ended and the answer written; 0: it is ended at "
+                 "once, -1: it may be of any length")
+      ->check(at_least(-1))
+      ->group(kSamplingGroup)
+      ->capture_default_str();
+  app.add_option("--reasoning-budget-message", options.message,
+                 "what to write where --reasoning-budget ends a thought (default: nothing)")
+      ->group(kSamplingGroup);
+}
+
+void ThinkingArguments::check_room(std::int64_t n_predict) const {
+  if (n_predict < 0 || options.budget < n_predict) return;
+  throw Error(
+      fmt::format("--reasoning-budget {} leaves nothing of -n {} for the answer: give a "
+                  "smaller budget or a larger -n",
+                  options.budget, n_predict));
+}
+
+void ThinkingArguments::check(std::int64_t n_predict) const {
+  check_room(n_predict);
+  if (options.budget >= 0 || options.message.empty()) return;
+  throw Error(
+      "--reasoning-budget-message is said where --reasoning-budget N ends a thought: give that, "
+      "too");
 }
 
 engine::SamplingOptions SamplingArguments::resolved() {

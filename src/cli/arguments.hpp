@@ -11,6 +11,7 @@
 
 #include "engine/model.hpp"
 #include "engine/sampler.hpp"
+#include "engine/thinking_budget.hpp"
 #include "llama/plan/memory_plan.hpp"
 #include "vase/llama.hpp"
 #include "vase/vase.h"
@@ -101,6 +102,18 @@ struct SamplingArguments {
   void add_to(CLI::App &app);
   /// The options with a seed that is drawn once if none was given.
   engine::SamplingOptions resolved();
+};
+
+/// How long a model may think before it answers.
+struct ThinkingArguments {
+  engine::ThinkingOptions options;
+
+  void add_to(CLI::App &app);
+  /// Throws Error if an answer of `n_predict` tokens (negative: any number) has no room for what
+  /// comes behind the thought.
+  void check_room(std::int64_t n_predict) const;
+  /// The same, or if there is a message and nothing after which to say it.
+  void check(std::int64_t n_predict) const;
 };
 
 /// The name of a policy.

@@ -20,8 +20,10 @@ namespace {
 constexpr const char *kQuestionGroup = "Questions";
 constexpr std::uint64_t kPublicSeed = 2606;  // of eval/problems
 
-void add_asking(CLI::App &app, SamplingArguments &sampling, int &samples, std::int64_t &n_predict) {
+void add_asking(CLI::App &app, SamplingArguments &sampling, ThinkingArguments &thinking,
+                int &samples, std::int64_t &n_predict) {
   sampling.add_to(app);
+  thinking.add_to(app);
   app.add_option("--samples", samples, "answers to each question; accuracy is pass@1 over them")
       ->check(at_least(1, 10000))
       ->capture_default_str();
@@ -31,20 +33,24 @@ void add_asking(CLI::App &app, SamplingArguments &sampling, int &samples, std::i
       ->check(at_least(1));
 }
 
-eval::Asking asking_of(const SamplingArguments &sampling, int samples, std::int64_t n_predict) {
-  eval::Asking asking{.sampling = sampling.options, .samples = samples};
+eval::Asking asking_of(const SamplingArguments &sampling, const ThinkingArguments &thinking,
+                       int samples, std::int64_t n_predict) {
+  thinking.check(n_predict > 0 ? n_predict : -1);
+  eval::Asking asking{
+      .sampling = sampling.options, .samples = samples, .thinking = thinking.options};
   if (n_predict > 0) asking.limit = n_predict;
   return asking;
 }
 
 // "aime:temp=0.6:samples=8" -> the task, and how it is asked.
 std::pair<std::string, eval::Asking> parse_ask(const std::string &text, SamplingArguments sampling,
-                                               int samples, std::int64_t n_predict) {
+                                               ThinkingArguments thinking, int samples,
+                                               std::int64_t n_predict) {
   const NamedSettings settings = split_settings(text);
   CLI::App parser;
-  add_asking(parser, sampling, samples, n_predict);
+  add_asking(parser, sampling, thinking, samples, n_predict);
   parse_settings(parser, settings, text);
-  return {settings.name, asking_of(sampling, samples, n_predict)};
+  return {settings.name, asking_of(sampling, thinking, samples, n_predict)};
 }
 
 std::string named_file(const std::filesystem::path &path) {
@@ -122,7 +128,7 @@ void EvalArguments::add_to(CLI::App &app) {
        "prompt");
   option("--lengths", lengths, "take full-cache lengths from this run, instead of running full")
       ->type_name("FILE");
-  add_asking(app, sampling, samples, n_predict);
+  add_asking(app, sampling, thinking, samples, n_predict);
   app.add_flag("--greedy", greedy, "the likeliest token always (as --temp 0)");
   option("--ask", ask, "how one task is asked: aime:temp=0.6:top-p=0.95:samples=8:n-predict=32768")
       ->type_name("TASK:NAME=VALUE...");
@@ -156,9 +162,9 @@ eval::EvaluationPlan EvalArguments::plan() const {
   if (greedy) common.options.temperature = 0.0f;
   eval::EvaluationPlan plan;
   plan.seed = static_cast<std::uint64_t>(sampling.seed < 0 ? 1 : sampling.seed);
-  plan.asking = asking_of(common, samples, n_predict);
+  plan.asking = asking_of(common, thinking, samples, n_predict);
   for (const std::string &text : ask) {
-    plan.asking_by_task.insert(parse_ask(text, common, samples, n_predict));
+    plan.asking_by_task.insert(parse_ask(text, common, thinking, samples, n_predict));
   }
   plan.variants = parse_variants(policies, policy, plan.seed);
   for (const eval::Variant &variant : plan.variants) model.check_calibration(variant.policy);
@@ -255,6 +261,10 @@ nlohmann::ordered_json EvalArguments::settings() const {
   if (pack > 0) settings["pack"] = pack;
   if (turns > 0) settings["turns"] = turns;
   if (instruction) settings["instruction"] = *instruction;
+  if (thinking.options.budget >= 0) {
+    settings["reasoning_budget"] = thinking.options.budget;
+    settings["reasoning_budget_message"] = thinking.options.message;
+  }
   return settings;
 }
 

@@ -20,6 +20,7 @@ struct EvalArguments {
   ContextArguments context;
   PolicyArguments policy;  // parameters of all policies
   SamplingArguments sampling;
+  ThinkingArguments thinking;
   eval::TaskSelection selection;
   std::vector<std::string> problems;
   int pack = 0;   // questions in one prompt; 0: one

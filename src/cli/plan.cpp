@@ -9,12 +9,14 @@
 #include <string>
 
 #include "cli/arguments.hpp"
+#include "cli/memory.hpp"
 #include "cli/output.hpp"
 #include "cli/table.hpp"
 #include "cli/training_length.hpp"
 #include "cli/units.hpp"
 #include "engine/log.hpp"
 #include "engine/machine.hpp"
+#include "engine/thinking_budget.hpp"
 #include "llama/plan/memory_plan.hpp"
 
 namespace vase::cli {
@@ -27,6 +29,8 @@ struct PlanArguments {
   std::optional<std::int32_t> sequences;
   std::int32_t n_ctx = 32768;
   std::string fit;
+  ThinkingArguments thinking;
+  std::int64_t n_predict = -1;
   bool json = false;
 };
 
@@ -39,11 +43,20 @@ std::string check_size(const std::string &text) {
   }
 }
 
+// How long an answer can become, known beforehand.
+struct LongestAnswer {
+  std::int64_t thought = 0;            // tokens, of each thought
+  std::int64_t ending = 0;             // that end it, whichever marks the model uses
+  std::int64_t tokens = -1;            // of thought and answer together; negative: no limit
+  std::uint64_t full_cache_bytes = 0;  // for the thought and its ending
+};
+
 // The two columns of the table.
 struct Plans {
   MemoryPlan bounded;
   MemoryPlan full;
-  std::size_t program = 0;  // code and libraries
+  std::size_t program = 0;                   // code and libraries
+  std::optional<LongestAnswer> answer = {};  // with --reasoning-budget
 };
 
 BoundedOptions options_of(const PlanArguments &arguments) {
@@ -67,6 +80,21 @@ MemoryPlan bounded_plan(const MemoryPlanner &planner, const PlanArguments &argum
   return planner.fit(limit - std::min<std::uint64_t>(limit, program), options);
 }
 
+LongestAnswer longest_answer(const llama_vocab *vocab, const PlanArguments &arguments,
+                             const MemoryPlan &plan) {
+  const engine::ThinkingOptions &thinking = arguments.thinking.options;
+  LongestAnswer answer{.thought = thinking.budget, .tokens = arguments.n_predict};
+  for (const engine::ThoughtMarks &marks : engine::kThoughtMarks) {
+    answer.ending = std::max<std::int64_t>(
+        answer.ending, std::ssize(engine::end_of_thought(vocab, marks, thinking.message)));
+  }
+  // A thought may be ended later than its budget by as much as the model takes to end it itself.
+  answer.ending += engine::ThinkingBudget::kPatience;
+  const FullCacheCost cost(plan);
+  answer.full_cache_bytes = cost.at(answer.thought + answer.ending) - cost.at(0);
+  return answer;
+}
+
 Plans make_plans(const PlanArguments &arguments) {
   const std::size_t program = engine::resident_memory() + engine::code_not_read_yet();
   const MemoryPlanner planner = arguments.model.planner();
@@ -75,6 +103,9 @@ Plans make_plans(const PlanArguments &arguments) {
   full.policy = vase_params_default(vase_policy_full(), arguments.n_ctx);
   full.n_sequences = plans.bounded.n_sequences;
   plans.full = planner.plan(full);
+  if (arguments.thinking.options.budget >= 0) {
+    plans.answer = longest_answer(llama_model_get_vocab(planner.model()), arguments, plans.full);
+  }
   TrainingLength().check("the full cache is planned for", arguments.n_ctx,
                          llama_model_n_ctx_train(planner.model()));
   return plans;
@@ -84,6 +115,19 @@ std::string heading(const MemoryPlan &plan, const std::string &policy) {
   const auto rows = plan.budget > 0 ? plan.budget : plan.cells;
   return fmt::format("{}, {} {} x {}", plan.budget > 0 ? policy : "full cache", plan.n_sequences,
                      plan.n_sequences == 1 ? "sequence" : "sequences", with_commas(rows));
+}
+
+std::string in_words(const LongestAnswer &answer, const MemoryPlan &plan) {
+  std::string text =
+      fmt::format("a thought has at most {} tokens and {} to end it: in a full cache these take {}",
+                  with_commas(answer.thought), with_commas(answer.ending),
+                  format_bytes(answer.full_cache_bytes));
+  if (plan.budget > 0) text += ", here nothing beside the KV cache above";
+  if (answer.tokens >= 0) {
+    text += fmt::format("\nan answer has at most {} tokens, its thought among them",
+                        with_commas(answer.tokens));
+  }
+  return text + "\n";
 }
 
 std::string as_table(const Plans &plans, const PlanArguments &arguments) {
@@ -110,6 +154,7 @@ std::string as_table(const Plans &plans, const PlanArguments &arguments) {
   if (!plans.bounded.exact || !plans.full.exact) {
     text += "llama.cpp did not say its sizes: KV cache and compute are estimates\n";
   }
+  if (plans.answer) text += in_words(*plans.answer, plans.bounded);
   return text;
 }
 
@@ -133,13 +178,20 @@ nlohmann::ordered_json as_json(const MemoryPlan &plan, std::size_t program) {
 }
 
 void plan(const PlanArguments &arguments) {
+  arguments.thinking.check(arguments.n_predict);
   engine::init_llama(arguments.model.verbose);
   const Plans plans = make_plans(arguments);
   if (!arguments.json) return write_output(as_table(plans, arguments));
-  const nlohmann::ordered_json json = {{"model", arguments.model.file().string()},
-                                       {"policy", arguments.policy.policy},
-                                       {"bounded", as_json(plans.bounded, plans.program)},
-                                       {"full", as_json(plans.full, plans.program)}};
+  nlohmann::ordered_json json = {{"model", arguments.model.file().string()},
+                                 {"policy", arguments.policy.policy},
+                                 {"bounded", as_json(plans.bounded, plans.program)},
+                                 {"full", as_json(plans.full, plans.program)}};
+  if (plans.answer) {
+    json["answer"] = {{"thought_tokens", plans.answer->thought},
+                      {"ending_tokens", plans.answer->ending},
+                      {"full_cache_bytes", plans.answer->full_cache_bytes}};
+    if (plans.answer->tokens >= 0) json["answer"]["tokens"] = plans.answer->tokens;
+  }
   write_output(json.dump(2) + "\n");
 }
 
@@ -162,6 +214,14 @@ void add_plan_command(CLI::App &app) {
       ->add_option("--fit", arguments->fit,
                    "choose budget and sequences that fit into this, for example 8GiB")
       ->check(CLI::Validator(check_size, ""));
+  arguments->thinking.add_to(*command);
+  command
+      ->add_option("-n,--n-predict", arguments->n_predict,
+                   "with --reasoning-budget: tokens of an answer, its thought among them; -1: any "
+                   "number")
+      ->check(at_least(-1))
+      ->capture_default_str()
+      ->group("Sampling");
   command->add_flag("--json", arguments->json, "print JSON");
   arguments->context.add_to(*command);
   command->footer(

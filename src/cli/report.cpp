@@ -72,6 +72,10 @@ std::string summary_text(const Report &report) {
   line("cache", fmt::format("{} of {} tokens in each head", with_commas(report.rows),
                             with_commas(report.tokens)));
   line("evictions", evictions_line(report));
+  if (report.thoughts_cut > 0) {
+    line("thoughts",
+         fmt::format("{} ended by --reasoning-budget", with_commas(report.thoughts_cut)));
+  }
   if (report.loop_alarms > 0) {
     line("loop guard", fmt::format("went back {} {}", with_commas(report.loop_alarms),
                                    report.loop_alarms == 1 ? "time" : "times"));

@@ -18,8 +18,9 @@ struct Report {
   std::int32_t rows = 0;        ///< each head holds now
   std::int32_t most_rows = 0;   ///< each head holds at most: budget and interval, or the context
   std::int64_t evictions = 0;
-  std::int64_t loop_alarms = 0;  ///< times that the loop guard went back
-  std::int64_t to_reread = 0;    ///< tokens of the text that is being read again, 0: none is
+  std::int64_t loop_alarms = 0;   ///< times that the loop guard went back
+  std::int64_t thoughts_cut = 0;  ///< thoughts that were ended because their budget was spent
+  std::int64_t to_reread = 0;     ///< tokens of the text that is being read again, 0: none is
   std::uint64_t kv_bytes = 0;
   std::uint64_t full_kv_bytes = 0;  ///< what a full cache of this many tokens takes
   std::int32_t n_ctx_train = 0;     // 0: nothing is to be said about it

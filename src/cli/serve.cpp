@@ -20,7 +20,10 @@
 #include "engine/chat.hpp"
 #include "engine/cuda_graphs.hpp"
 #include "engine/log.hpp"
+#include "engine/machine.hpp"
 #include "engine/model.hpp"
+#include "eval/cache_rows.hpp"
+#include "eval/fingerprint.hpp"
 #include "eval/text_file.hpp"
 #include "server/host_names.hpp"
 #include "server/server.hpp"
@@ -33,6 +36,7 @@ struct ServeArguments {
   ContextArguments context;
   PolicyArguments policy;
   SamplingArguments sampling;
+  ThinkingArguments thinking;
   std::optional<std::int32_t> n_ctx;
   std::int32_t slots = 4;
   std::string chat_template;
@@ -46,6 +50,8 @@ struct ServeArguments {
   bool no_webui = false;
   std::int32_t queue = 64;
   std::int32_t prompt_chunk = 128;
+  std::optional<std::int64_t> cache_ram;  // MiB
+  std::string cache_dir;
   std::int64_t max_tokens = 32768;
   std::int64_t max_prompt = 131072;
   std::string max_body = "4MiB";
@@ -91,6 +97,43 @@ BoundedOptions bounded_options(const ServeArguments &arguments, const MemoryPlan
   return options;
 }
 
+// Bytes for prompts that are put aside. As many as two sequences for each slot take, if nothing
+// else was said: a system message and a turn.
+std::size_t bytes_for_prompts(const ServeArguments &arguments, const MemoryPlan &memory) {
+  if (!arguments.policy.evicts()) {
+    if (arguments.cache_ram.value_or(0) == 0 && arguments.cache_dir.empty()) return 0;
+    throw Error(
+        fmt::format("--cache-ram and --cache-dir are for policies that evict: sequences of {} are "
+                    "as long as their texts, and are not put aside",
+                    arguments.policy.policy));
+  }
+  if (!arguments.cache_ram) return 2 * memory.kv;
+  const auto bytes = static_cast<std::uint64_t>(*arguments.cache_ram) << 20U;
+  const std::optional<std::uint64_t> available = engine::available_memory();
+  if (available && bytes > *available) {
+    throw Error(
+        fmt::format("--cache-ram {} is {}, and this machine has {} to give: make it smaller",
+                    *arguments.cache_ram, format_bytes(bytes), format_bytes(*available)));
+  }
+  if (bytes == 0 && !arguments.cache_dir.empty()) {
+    throw Error("--cache-dir keeps what --cache-ram holds, and that is 0: give one of them up");
+  }
+  return bytes;
+}
+
+// All that a prompt which was put aside depends on, beside what its request says.
+std::string identity_of(const ServeArguments &arguments) {
+  if (arguments.cache_dir.empty()) return {};
+  const engine::ModelOptions model = arguments.model.options();
+  std::string identity = eval::fingerprint(model.path);
+  for (const engine::LoraFile &lora : model.loras) {
+    identity += fmt::format(" lora {} {}", eval::fingerprint(lora.path), lora.scale);
+  }
+  if (!model.calibration.empty())
+    identity += " calibration " + eval::fingerprint(model.calibration);
+  return identity + " " + eval::cache_types(arguments.context.params());
+}
+
 server::ServerOptions server_options(ServeArguments &arguments, std::vector<std::string> keys,
                                      const engine::Model &model, const MemoryPlan &memory) {
   server::ServerOptions options;
@@ -99,9 +142,13 @@ server::ServerOptions server_options(ServeArguments &arguments, std::vector<std:
       arguments.alias.empty() ? arguments.model.file().stem().string() : arguments.alias;
   options.chat_template = chat_template_of(arguments, model);
   options.sampling = arguments.sampling.options;
+  options.thinking = arguments.thinking.options;
   if (arguments.sampling.seed >= 0) options.seed = arguments.sampling.resolved().seed;
-  options.queue = static_cast<std::size_t>(arguments.queue);
-  options.prompt_chunk = arguments.prompt_chunk;
+  options.schedule = {.prompt_chunk = arguments.prompt_chunk,
+                      .queue = static_cast<std::size_t>(arguments.queue),
+                      .prompt_cache = memory.snapshots,
+                      .cache_folder = arguments.cache_dir,
+                      .identity = identity_of(arguments)};
   options.recency = arguments.policy.recency;
   options.interval = arguments.policy.interval;
   options.loop_guard = arguments.policy.loop_guard;
@@ -126,9 +173,12 @@ server::ServerOptions server_options(ServeArguments &arguments, std::vector<std:
 // ---- running ------------------------------------------------------------------------------------
 
 void print_memory(const MemoryPlan &memory, const ServeArguments &arguments) {
-  fmt::print(stderr, "vase: weights {} + KV cache {} + evictions {} + compute {} = {} in all\n",
+  fmt::print(stderr,
+             "vase: weights {} + KV cache {} + evictions {} + compute {} + prompts put aside {} = "
+             "{} in all\n",
              format_bytes(memory.loaded()), format_bytes(memory.kv), format_bytes(memory.queries),
-             format_bytes(memory.compute + memory.structures), format_bytes(memory.total()));
+             format_bytes(memory.compute + memory.structures), format_bytes(memory.snapshots),
+             format_bytes(memory.total()));
   fmt::print(stderr, "vase: {} slots of {} rows, policy {}\n", memory.n_sequences,
              with_commas(memory.budget > 0 ? memory.budget : memory.cells),
              arguments.policy.policy);
@@ -166,6 +216,7 @@ void answer_until_signalled(server::Server &server, const ServeArguments &argume
 }
 
 void serve(ServeArguments arguments) {
+  arguments.thinking.check_room(arguments.max_tokens);
   server::return_freed_memory();
   install_interrupt_handlers();
   engine::avoid_cuda_graphs(1, arguments.slots);
@@ -183,10 +234,12 @@ void serve(ServeArguments arguments) {
     const MemoryPlanner planner = arguments.model.planner();
     options = bounded_options(arguments, planner);
     memory = planner.plan_total(options);
+    memory.snapshots = bytes_for_prompts(arguments, memory);
   }
   print_memory(memory, arguments);
   if (!arguments.force) {
-    check_memory(memory, memory_for_model(arguments.model.n_gpu_layers), "--budget or --parallel");
+    check_memory(memory, memory_for_model(arguments.model.n_gpu_layers),
+                 "--budget, --parallel or --cache-ram");
   }
   const engine::Model model = load(arguments);
   BoundedContext context = make_context(model, options);
@@ -250,6 +303,15 @@ void add_serving_options(CLI::App &app, ServeArguments &arguments) {
   option("--prompt-chunk", arguments.prompt_chunk,
          "tokens of prompts that are read between two tokens of the other slots")
       ->check(at_least(1));
+  app.add_option("--cache-ram", arguments.cache_ram,
+                 "MiB for prompts that are put aside, so that the next turn of a conversation does "
+                 "not read them again; 0: all is read again (default: twice the KV cache)")
+      ->check(at_least(0))
+      ->group("Requests");
+  app.add_option("--cache-dir", arguments.cache_dir,
+                 "folder in which they outlive the server: written when it ends, read when it "
+                 "starts")
+      ->group("Requests");
   option("--timeout", arguments.timeout, "seconds that a request may take, waiting included")
       ->check(between(0.1, 1e6));
   option("--write-timeout", arguments.write_timeout,
@@ -281,6 +343,7 @@ void add_serve_command(CLI::App &app) {
   add_serving_options(*command, *arguments);
   add_network_options(*command, *arguments);
   arguments->sampling.add_to(*command);
+  arguments->thinking.add_to(*command);
   arguments->context.add_to(*command);
   command->add_flag("--force", arguments->force,
                     "start even if the memory does not seem to suffice");

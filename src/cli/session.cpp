@@ -34,6 +34,7 @@ const char *in_words(engine::Finish finish) {
 }
 
 SessionArguments prepared(SessionArguments arguments) {
+  arguments.thinking.check(arguments.n_predict);
   engine::init_llama(arguments.model.verbose);
   if (arguments.n_ctx && arguments.policy.evicts()) {
     throw Error(
@@ -59,6 +60,7 @@ void SessionArguments::add_to(CLI::App &app) {
       ->check(at_least(1))
       ->group("Cache");
   sampling.add_to(app);
+  thinking.add_to(app);
   context.add_to(app);
   app.add_option("--chat-template", chat_template,
                  "llama.cpp's name of a chat template (default: the model's own)");
@@ -138,7 +140,8 @@ void Session::take_turn(const std::string &prompt, Turn &turn) {
   generator_.start(0, {.prompt = std::move(tokens),
                        .sampling = sampling_,
                        .n_predict = arguments_.n_predict,
-                       .loop_guard = arguments_.policy.loop_guard});
+                       .loop_guard = arguments_.policy.loop_guard,
+                       .thinking = arguments_.thinking.options});
   answering_ = true;
   stream(turn);
 }
@@ -192,6 +195,7 @@ Report Session::report() const {
     report.prompt_done += turn.prompt_done;
     report.generated += turn.generated;
     report.loop_alarms += turn.loop_alarms;
+    report.thoughts_cut += turn.thoughts_cut;
     report.prompt_seconds += turn.prompt_seconds;
     report.generate_seconds += turn.generate_seconds;
   }

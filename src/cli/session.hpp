@@ -24,6 +24,7 @@ struct SessionArguments {
   ContextArguments context;
   PolicyArguments policy;
   SamplingArguments sampling;
+  ThinkingArguments thinking;
   std::optional<std::int32_t> n_ctx;
   std::int64_t n_predict = -1;
   std::string chat_template;

@@ -65,6 +65,8 @@ void Generator::start(std::int32_t sequence, Request request) {
   s.tokens.insert(s.tokens.end(), request.prompt.begin(), request.prompt.end());
   s.n_unread += request.prompt.size();
   s.prompt_end = s.tokens.size();
+  s.boundaries = std::move(request.boundaries);
+  for (std::size_t &boundary : s.boundaries) boundary += s.prompt_begin;
   s.busy = true;
   s.in_prompt = true;
   if (request.pins) s.pin_end = s.prompt_end;
@@ -74,6 +76,10 @@ void Generator::start(std::int32_t sequence, Request request) {
   s.sampler.emplace(model_.vocab(), request.sampling);
   s.utf8 = {};
   s.stop = StopStrings(std::move(request.stop));
+  s.thinking.reset();
+  if (request.thinking.budget >= 0) {
+    s.thinking.emplace(model_, std::move(request.thinking), std::span(s.tokens));
+  }
   s.statistics = {.prompt_tokens = static_cast<std::int64_t>(s.n_unread)};
   s.started = Clock::now();
 }
@@ -101,6 +107,13 @@ PromptRead Generator::drop_unread_prompt(std::int32_t sequence) {
   return any ? PromptRead::part : PromptRead::none;
 }
 
+void Generator::take_over(std::int32_t sequence, std::vector<llama_token> tokens) {
+  Slot &s = slot(sequence);
+  if (s.busy) throw Error("the sequence is busy");
+  s = {};
+  s.tokens = std::move(tokens);
+}
+
 void Generator::clear(std::int32_t sequence) {
   const std::optional<OwnParams> own = slot(sequence).own_params;
   slot(sequence) = {};
@@ -126,8 +139,15 @@ std::span<const llama_token> Generator::tokens(std::int32_t sequence) const {
   return slot(sequence).tokens;
 }
 
+std::span<const llama_token> Generator::read_tokens(std::int32_t sequence) const {
+  const Slot &s = slot(sequence);
+  if (s.own_params) return {};
+  return std::span(s.tokens).first(s.tokens.size() - s.n_unread);
+}
+
 std::span<const Event> Generator::step() {
   events_.clear();
+  at_boundary_.clear();
   const std::vector<SequenceInput> batch = plan_batch();
   if (batch.empty()) return events_;
   context_.decode(batch);
@@ -173,9 +193,10 @@ bool Generator::add_input(std::int32_t sequence, std::int32_t share,
   const std::size_t done = s.tokens.size() - s.n_unread;
   // A piece ends where the prompt does, also of a text that is read again, so that it can be
   // pinned.
-  const std::size_t end = done < s.pin_end      ? s.pin_end
-                          : done < s.prompt_end ? s.prompt_end
-                                                : s.tokens.size();
+  std::size_t end = done < s.pin_end      ? s.pin_end
+                    : done < s.prompt_end ? s.prompt_end
+                                          : s.tokens.size();
+  if (!s.boundaries.empty()) end = std::min(end, s.boundaries.front());
   const auto unread = static_cast<std::int32_t>(end - done);
   const std::int32_t room = fill ? context_.prompt_room(sequence) : context_.room(sequence);
   if (room <= 0) {
@@ -205,6 +226,10 @@ void Generator::after_decode(std::int32_t sequence, Clock::time_point now) {
   }
   // What was read of the prompt can be pinned from here on.
   if (s.tokens.size() - s.n_unread <= s.pin_end) context_.set_prompt_end(sequence);
+  if (!s.boundaries.empty() && s.boundaries.front() == s.tokens.size() - s.n_unread) {
+    s.boundaries.erase(s.boundaries.begin());
+    at_boundary_.push_back(sequence);
+  }
   if (s.n_unread > 0) return;
   s.rereads = false;
   ready_.push_back(sequence);
@@ -217,7 +242,9 @@ void Generator::pick_tokens() {
   const auto pick = [&](int index, int) {
     const auto i = static_cast<std::size_t>(index);
     Slot &s = slot(ready_[i]);
-    if (s.n_predict != 0) s.picked = s.sampler->sample({logits[i], n_vocab});
+    if (s.n_predict == 0) return;
+    const std::optional<llama_token> due = s.thinking ? s.thinking->due() : std::nullopt;
+    s.picked = due ? *due : s.sampler->sample({logits[i], n_vocab});
   };
   const auto count = static_cast<int>(ready_.size());
   if (pickers_) {
@@ -246,10 +273,16 @@ void Generator::emit(std::int32_t sequence, Clock::time_point now) {
   s.tokens.push_back(event.token);
   s.n_unread = 1;
   ++s.statistics.generated;
+  const bool was_due = s.thinking && s.thinking->due();
+  if (s.thinking) {
+    s.thinking->push(event.token);
+    s.statistics.thoughts_cut = s.thinking->cuts();
+  }
   if (s.text) event.text = s.stop.push(s.utf8.push(model_.piece(event.token)));
   if (s.stop.matched()) return finish(sequence, Finish::stop_string, event);
   if (s.statistics.generated == s.n_predict) return finish(sequence, Finish::length, event);
-  const std::int64_t to_forget = s.guard ? s.guard->push(event.token) : 0;
+  // What the budget writes is no sign of a loop.
+  const std::int64_t to_forget = s.guard && !was_due ? s.guard->push(event.token) : 0;
   if (to_forget > 0) go_back(sequence, to_forget);
 }
 
@@ -268,6 +301,10 @@ void Generator::go_back(std::int32_t sequence, std::int64_t n_tokens) {
   context_.set_params(sequence, params, std::max(before.pin_prompt, wanted));
   const std::size_t answer = s.tokens.size() - s.prompt_end;
   s.tokens.resize(s.tokens.size() - std::min(static_cast<std::size_t>(n_tokens), answer));
+  if (s.thinking) {
+    s.thinking->go_back(std::span<const llama_token>(s.tokens).subspan(s.prompt_end));
+    s.statistics.thoughts_cut = s.thinking->cuts();
+  }
   s.n_unread = s.tokens.size();
   s.rereads = true;
 }

@@ -23,6 +23,7 @@
 #include "engine/model.hpp"
 #include "engine/sampler.hpp"
 #include "engine/stop_strings.hpp"
+#include "engine/thinking_budget.hpp"
 #include "engine/utf8.hpp"
 #include "vase/llama.hpp"
 
@@ -41,6 +42,10 @@ struct Request {
   /// The prompt may be pinned (BoundedContext::set_prompt_end). False: what was pinned before stays
   /// so, as for a turn of a conversation whose first one is to be kept.
   bool pins = true;
+  ThinkingOptions thinking = {};
+  /// Of the prompt: tokens after which a step ends and at_boundary() tells, rising, each below the
+  /// prompt's length.
+  std::vector<std::size_t> boundaries = {};
 };
 
 /// A token and the logarithm of its probability before any sampling option applies.
@@ -80,9 +85,10 @@ struct GenerationStatistics {
   std::int64_t prompt_tokens = 0;
   std::int64_t prompt_done = 0;
   std::int64_t generated = 0;
-  std::int64_t loop_alarms = 0;  ///< times that the loop guard went back
-  double prompt_seconds = 0;     ///< until the first token was sampled
-  double generate_seconds = 0;   ///< from the first token to the last
+  std::int64_t loop_alarms = 0;   ///< times that the loop guard went back
+  std::int64_t thoughts_cut = 0;  ///< thoughts that were ended because their budget was spent
+  double prompt_seconds = 0;      ///< until the first token was sampled
+  double generate_seconds = 0;    ///< from the first token to the last
 };
 
 class Generator {
@@ -101,6 +107,9 @@ class Generator {
   /// After a cancel() in the middle of a prompt: how much of the prompt was read. What was not is
   /// forgotten, so that the next start() does not read it; what was read stays in the cache.
   PromptRead drop_unread_prompt(std::int32_t sequence);
+  /// Says that the cache of a sequence that is not busy holds `tokens`: it has been restored, or is
+  /// gone on from with what it has read. What it was given before and did not read is forgotten.
+  void take_over(std::int32_t sequence, std::vector<llama_token> tokens);
   /// Forgets everything about a sequence, also what the loop guard made of its parameters.
   void clear(std::int32_t sequence);
 
@@ -109,6 +118,9 @@ class Generator {
   /// Decodes one batch. If that throws, every sequence is as it was before the step. Returns what
   /// came out of it: at most one event a sequence. Valid until the next step().
   std::span<const Event> step();
+
+  /// Sequences that have read their prompt up to one of its boundaries in the last step().
+  std::span<const std::int32_t> at_boundary() const { return at_boundary_; }
 
   const GenerationStatistics &statistics(std::int32_t sequence) const;
   /// True until the first token after a start().
@@ -120,6 +132,8 @@ class Generator {
   /// What a sequence was given and said since it was cleared, without what the loop guard dropped:
   /// the tokens of its positions, and those that are still to be read. Valid until the next step().
   std::span<const llama_token> tokens(std::int32_t sequence) const;
+  /// Of these, what is in the cache. Nothing if the loop guard has read it by another policy.
+  std::span<const llama_token> read_tokens(std::int32_t sequence) const;
   const BoundedContext &context() const { return context_; }
 
  private:
@@ -139,8 +153,9 @@ class Generator {
     std::size_t prompt_begin = 0;     // of `tokens`: where the last prompt begins
     std::size_t prompt_end = 0;       // of `tokens`
     bool in_prompt = false;
-    std::size_t pin_end = 0;  // of `tokens`: what is pinned ends here
-    bool rereads = false;     // what was read before; no token comes of it until all is read
+    std::vector<std::size_t> boundaries;  // of `tokens`: those that are still to come
+    std::size_t pin_end = 0;              // of `tokens`: what is pinned ends here
+    bool rereads = false;  // what was read before; no token comes of it until all is read
     std::int64_t evictions_undone = 0;  // evictions of what was read before
     std::int64_t n_predict = -1;
     std::int32_t n_logprobs = -1;
@@ -150,7 +165,8 @@ class Generator {
     Utf8Assembler utf8;
     StopStrings stop;
     std::optional<LoopGuard> guard;
-    std::optional<OwnParams> own_params;  // given back by clear()
+    std::optional<ThinkingBudget> thinking;  // where it has a limit
+    std::optional<OwnParams> own_params;     // given back by clear()
     GenerationStatistics statistics;
     Clock::time_point started;
     Clock::time_point first_token;
@@ -171,6 +187,7 @@ class Generator {
   BoundedContext &context_;
   std::int32_t prompt_chunk_;
   std::vector<Slot> slots_;
+  std::vector<std::int32_t> at_boundary_;
   std::vector<std::int32_t> ready_;  // sequences that get a token in this step
   std::vector<Event> events_;
   std::unique_ptr<ThreadPool> pickers_;  // null: one thread

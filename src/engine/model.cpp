@@ -100,11 +100,11 @@ Calibration Model::calibrate(const llama_context_params &params,
       get(), params, tokens, [this](llama_context *context) { apply_adapters(context); }, progress);
 }
 
-std::vector<llama_token> Model::tokenize(std::string_view text, bool at_start) const {
+std::vector<llama_token> tokenize(const llama_vocab *vocab, std::string_view text, bool at_start) {
   const auto length = static_cast<std::int32_t>(text.size());
   std::vector<llama_token> tokens(text.size() + 2);  // a token has a byte at least, but BOS and EOS
   const auto tokenize_into = [&] {
-    return llama_tokenize(vocab(), text.data(), length, tokens.data(),
+    return llama_tokenize(vocab, text.data(), length, tokens.data(),
                           static_cast<std::int32_t>(tokens.size()), at_start, true);
   };
   std::int32_t count = tokenize_into();

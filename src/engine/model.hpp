@@ -37,6 +37,10 @@ struct ModelOptions {
 /// missing, damaged, not what it is given as, or does not belong to the others.
 ModelHeader read_headers(const ModelOptions &options);
 
+/// The tokens of a text. `at_start`: add what the model wants at the start of a text (BOS).
+/// "<|im_start|>" and the like are read as the tokens they name. Throws Error if it is too long.
+std::vector<llama_token> tokenize(const llama_vocab *vocab, std::string_view text, bool at_start);
+
 /// Thrown by Model if ModelOptions::progress returned false.
 class LoadStopped : public Error {
  public:
@@ -57,9 +61,9 @@ class Model {
   Calibration calibrate(const llama_context_params &params, std::span<const llama_token> tokens,
                         const Progress &progress) const;
 
-  /// `at_start`: add what the model wants at the start of a text (BOS). "<|im_start|>" and the like
-  /// are read as the tokens they name.
-  std::vector<llama_token> tokenize(std::string_view text, bool at_start = true) const;
+  std::vector<llama_token> tokenize(std::string_view text, bool at_start = true) const {
+    return engine::tokenize(vocab(), text, at_start);
+  }
   /// The bytes of a token, which may be part of a character. Control tokens have none, unless
   /// `control` is set: then their name.
   std::string piece(llama_token token, bool control = false) const;

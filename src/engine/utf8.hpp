@@ -19,6 +19,8 @@ class Utf8Assembler {
   std::string push(std::string_view piece);
   /// Ends the text: an unfinished character becomes U+FFFD.
   std::string finish();
+  /// No character is unfinished.
+  bool between_characters() const { return pending_.empty(); }
 
  private:
   std::string pending_;  // at most three bytes: the start of a character

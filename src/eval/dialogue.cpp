@@ -1,5 +1,6 @@
 #include "eval/dialogue.hpp"
 
+#include "engine/thought_marks.hpp"
 #include "engine/utf8.hpp"
 #include "eval/thought.hpp"
 
@@ -25,7 +26,8 @@ Dialogue::Dialogue(const engine::Model &model, const engine::ChatTemplate &chat_
 
 std::vector<llama_token> Dialogue::ask() {
   const std::string text = conversation_.ask(turns_[next_].text);
-  opened_thought_ = thought_opened_by(text);
+  const engine::ThoughtMarks *opened = engine::thought_opened_by(text);
+  opened_thought_ = opened == nullptr ? "" : opened->open;
   return model_->tokenize(text, next_++ == 0);
 }
 

@@ -130,7 +130,8 @@ engine::Request Evaluation::request_for(const Job &job, const Question &turn) co
   return {.sampling = sampling,
           .n_predict = job.question->turns.empty() ? job.limit : limit_of_turn(turn, asking),
           .text = false,
-          .loop_guard = job.variant->loop_guard};
+          .loop_guard = job.variant->loop_guard,
+          .thinking = asking.thinking};
 }
 
 // In a thread of its own: nothing is thrown.

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/sampler.hpp"
+#include "engine/thinking_budget.hpp"
 #include "eval/budget.hpp"
 #include "eval/question.hpp"
 #include "vase/vase.h"
@@ -32,6 +33,7 @@ struct Asking {
   engine::SamplingOptions sampling = {};
   int samples = 1;                         ///< of each question
   std::optional<std::int64_t> limit = {};  ///< tokens; else the question's own
+  engine::ThinkingOptions thinking = {};
 };
 
 struct EvaluationPlan {

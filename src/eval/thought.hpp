@@ -11,10 +11,6 @@ namespace vase::eval {
 /// and never closed: what was cut off while it was thinking holds no answer.
 std::string_view after_thinking(std::string_view reply);
 
-/// The mark by which the end of a prompt opens a thought, as some chat templates do; "" if it opens
-/// none. A reply to such a prompt is to be read with the mark before it.
-std::string_view thought_opened_by(std::string_view prompt);
-
 /// Whether `text` is part of a mark. Some models have control tokens for marks, which are no text
 /// for a reader.
 bool is_thought_mark(std::string_view text);

@@ -14,6 +14,7 @@ Json as_json(const SlotStatus &slot, std::size_t id, std::int32_t capacity) {
           {"state", slot.state},
           {"tokens", slot.tokens},
           {"generated", slot.generated},
+          {"cached", slot.cached},
           {"rows", slot.rows},
           {"budget", slot.budget},
           {"capacity", capacity},

@@ -14,6 +14,7 @@ struct SlotStatus {
   const char *state = "idle";  ///< "idle", "prompt", "generating" or "rereading"
   std::int64_t tokens = 0;
   std::int64_t generated = 0;
+  std::int64_t cached = 0;  ///< tokens of the prompt that were not read again
   std::int32_t rows = 0;    ///< of a head
   std::int32_t budget = 0;  ///< rows
   std::int64_t evictions = 0;

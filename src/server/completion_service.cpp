@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <random>
 #include <utility>
 
+#include "engine/prompt_cache.hpp"
 #include "server/request_parser.hpp"
 
 namespace vase::server {
@@ -26,17 +28,22 @@ ReasoningSplitter::Start start_of(const CompletionRequest &request, std::string_
 }
 
 // The i-th answer of a request draws from its own numbers, wherever it runs.
-Answer make_answer(const CompletionRequest &request, const std::vector<llama_token> &prompt,
+Answer make_answer(const CompletionRequest &request, const TokenisedPrompt &prompt,
                    std::size_t index) {
-  Answer answer{.request = {.prompt = prompt,
+  Answer answer{.request = {.prompt = prompt.tokens,
                             .sampling = request.sampling,
                             .n_predict = request.max_tokens,
                             .stop = request.stop,
                             .n_logprobs = request.logprobs,
-                            .loop_guard = request.loop_guard},
+                            .loop_guard = request.loop_guard,
+                            .thinking = request.thinking,
+                            .boundaries = prompt.boundaries},
                 .policy = request.policy,
                 .pin_prompt = request.pin_prompt,
-                .draw_stream = static_cast<std::uint32_t>(index)};
+                .draw_stream = static_cast<std::uint32_t>(index),
+                .any_draws = request.any_draws,
+                .reuses = request.reuses,
+                .ends_unread = request.api == Api::chat && request.split_reasoning};
   answer.request.sampling.seed += static_cast<std::uint32_t>(index);
   return answer;
 }
@@ -72,19 +79,46 @@ void CompletionService::check_length(const std::vector<llama_token> &prompt,
                       "context_length_exceeded");
 }
 
-std::vector<std::vector<llama_token>> CompletionService::tokenize(
-    const CompletionRequest &request, const std::string &chat_text) const {
-  std::vector<std::vector<llama_token>> prompts;
+// Where another prompt may go on: behind the system message, and behind the last message, before
+// what opens the answer, for a template may write that otherwise once the answer is there.
+std::vector<std::size_t> CompletionService::turns_of(
+    const std::vector<engine::ChatMessage> &messages,
+    const std::vector<llama_token> &prompt) const {
+  std::vector<std::size_t> turns;
+  const auto add = [&](const std::vector<engine::ChatMessage> &beginning) {
+    try {
+      const auto tokens = model_.tokenize(chat_template_->format(beginning, false));
+      const auto differ = std::ranges::mismatch(tokens, prompt);
+      const auto shared = static_cast<std::size_t>(differ.in2 - prompt.begin());
+      if (shared >= engine::PromptCache::kLeastTokens && shared < prompt.size() &&
+          (turns.empty() || shared > turns.back())) {
+        turns.push_back(shared);
+      }
+    } catch (const Error &) {
+      // A template that cannot write the beginning alone: there is no turn to go on from.
+    }
+  };
+  if (messages.size() > 1 && messages.front().role == "system") add({messages.front()});
+  add(messages);
+  return turns;
+}
+
+std::vector<TokenisedPrompt> CompletionService::tokenize(const CompletionRequest &request,
+                                                         const std::string &chat_text) const {
+  std::vector<TokenisedPrompt> prompts;
   if (request.api == Api::chat) {
-    prompts.push_back(model_.tokenize(chat_text));
-    check_length(prompts.back(), "messages");
+    prompts.push_back({.tokens = model_.tokenize(chat_text)});
+    check_length(prompts.back().tokens, "messages");
+    prompts.back().boundaries = turns_of(request.messages, prompts.back().tokens);
     return prompts;
   }
   for (const Prompt &prompt : request.prompts) {
     const auto *text = std::get_if<std::string>(&prompt);
-    prompts.push_back(text != nullptr ? model_.tokenize(*text)
-                                      : std::get<std::vector<llama_token>>(prompt));
-    check_length(prompts.back(), "prompt");
+    prompts.push_back({.tokens = text != nullptr ? model_.tokenize(*text)
+                                                 : std::get<std::vector<llama_token>>(prompt)});
+    check_length(prompts.back().tokens, "prompt");
+    const std::size_t length = prompts.back().tokens.size();
+    if (length > engine::PromptCache::kLeastTokens) prompts.back().boundaries = {length - 1};
   }
   return prompts;
 }

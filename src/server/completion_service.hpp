@@ -31,6 +31,11 @@ struct Completion {
   std::unique_ptr<ResponseWriter> writer;
 };
 
+struct TokenisedPrompt {
+  std::vector<llama_token> tokens = {};
+  std::vector<std::size_t> boundaries = {};  ///< engine::Request::boundaries
+};
+
 class CompletionService {
  public:
   /// References must outlive this. `chat_template`: nullopt if the model has none.
@@ -50,8 +55,10 @@ class CompletionService {
 
  private:
   CompletionRequest parse(Api api, std::string_view body);
-  std::vector<std::vector<llama_token>> tokenize(const CompletionRequest &request,
-                                                 const std::string &chat_text) const;
+  std::vector<TokenisedPrompt> tokenize(const CompletionRequest &request,
+                                        const std::string &chat_text) const;
+  std::vector<std::size_t> turns_of(const std::vector<engine::ChatMessage> &messages,
+                                    const std::vector<llama_token> &prompt) const;
   void check_length(const std::vector<llama_token> &prompt, const char *field) const;
   std::string new_id(Api api);
 

@@ -52,6 +52,8 @@ std::string Metrics::text(const Gauges &gauges) const {
   }
   text += metric("vase_prompt_tokens_total", "counter", "Tokens of prompts that were read.",
                  prompt_tokens_.load());
+  text += metric("vase_prompt_tokens_cached_total", "counter",
+                 "Tokens of prompts that were not read again.", cached_tokens_.load());
   text += metric("vase_generated_tokens_total", "counter", "Tokens that were generated.",
                  generated_tokens_.load());
   text += metric("vase_evictions_total", "counter", "Evictions, each over all layers of a slot.",
@@ -64,9 +66,14 @@ std::string Metrics::text(const Gauges &gauges) const {
   text += metric_head("vase_memory_bytes", "gauge", "Memory as planned at the start, by kind.");
   for (const auto &[kind, bytes] :
        {std::pair{"weights", gauges.weights_bytes}, std::pair{"kv", gauges.kv_bytes},
-        std::pair{"queries", gauges.queries_bytes}, std::pair{"compute", gauges.compute_bytes}}) {
+        std::pair{"queries", gauges.queries_bytes}, std::pair{"compute", gauges.compute_bytes},
+        std::pair{"snapshots", gauges.snapshots_bytes}}) {
     text += fmt::format("vase_memory_bytes{{kind=\"{}\"}} {}\n", kind, bytes);
   }
+  text += metric("vase_prompt_cache_bytes", "gauge", "Memory of prompts that are put aside.",
+                 gauges.put_aside_bytes);
+  text +=
+      metric("vase_prompt_cache_entries", "gauge", "Prompts that are put aside.", gauges.put_aside);
   text += metric("process_resident_memory_bytes", "gauge", "Memory of this process.",
                  gauges.resident_bytes);
   text += first_token_.text("vase_time_to_first_token_seconds",

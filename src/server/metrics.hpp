@@ -36,6 +36,9 @@ struct Gauges {
   std::uint64_t kv_bytes = 0;
   std::uint64_t queries_bytes = 0;
   std::uint64_t compute_bytes = 0;
+  std::uint64_t snapshots_bytes = 0;
+  std::uint64_t put_aside_bytes = 0;
+  std::uint64_t put_aside = 0;
   std::uint64_t resident_bytes = 0;
 };
 
@@ -50,6 +53,7 @@ class Metrics {
   }
   void count_rejection(Rejection why) { ++rejections_.at(static_cast<std::size_t>(why)); }
   void count_prompt_tokens(std::int64_t n) { prompt_tokens_ += n; }
+  void count_cached_tokens(std::int64_t n) { cached_tokens_ += n; }
   void count_generated_tokens(std::int64_t n) { generated_tokens_ += n; }
   void count_evictions(std::int64_t n) { evictions_ += n; }
   void count_loop_alarms(std::int64_t n) { loop_alarms_ += n; }
@@ -63,6 +67,7 @@ class Metrics {
   std::array<Counter, kOutcomes> outcomes_{};
   std::array<Counter, kRejections> rejections_{};
   Counter prompt_tokens_ = 0;
+  Counter cached_tokens_ = 0;
   Counter generated_tokens_ = 0;
   Counter evictions_ = 0;
   Counter loop_alarms_ = 0;

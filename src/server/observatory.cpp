@@ -50,6 +50,7 @@ std::string Observatory::status() const {
     full_cache += model_.full_cache_bytes(statuses[i].tokens);
   }
   const MemoryPlan &plan = model_.memory;
+  const PromptCacheStatus aside = scheduler_.prompt_cache();
   const std::chrono::duration<double> uptime = std::chrono::steady_clock::now() - started_;
   return dump({{"model", model_.name},
                {"policy", model_.policy},
@@ -61,9 +62,12 @@ std::string Observatory::status() const {
                  {"kv", plan.kv},
                  {"queries", plan.queries},
                  {"compute", beside_the_cache(plan)},
+                 {"snapshots", plan.snapshots},
                  {"total", plan.total()},
                  {"resident", engine::resident_memory()},
                  {"full_cache", full_cache}}},
+               {"prompt_cache",
+                {{"bytes", aside.bytes}, {"limit", aside.limit}, {"entries", aside.entries}}},
                {"uptime", uptime.count()},
                {"queue", scheduler_.queue_length()}});
 }
@@ -92,6 +96,7 @@ std::string Observatory::cache(const std::string &slot_text, const std::string &
 
 Gauges Observatory::gauges() const {
   const std::vector<SlotStatus> slots = scheduler_.slots();
+  const PromptCacheStatus aside = scheduler_.prompt_cache();
   return {.queue = static_cast<std::int64_t>(scheduler_.queue_length()),
           .slots = n_slots_,
           .slots_busy = std::ranges::count_if(slots, &SlotStatus::busy),
@@ -99,6 +104,9 @@ Gauges Observatory::gauges() const {
           .kv_bytes = model_.memory.kv,
           .queries_bytes = model_.memory.queries,
           .compute_bytes = beside_the_cache(model_.memory),
+          .snapshots_bytes = model_.memory.snapshots,
+          .put_aside_bytes = aside.bytes,
+          .put_aside = aside.entries,
           .resident_bytes = engine::resident_memory()};
 }
 

@@ -10,6 +10,7 @@
 
 #include "engine/chat.hpp"
 #include "engine/sampler.hpp"
+#include "engine/thinking_budget.hpp"
 #include "vase/vase.h"
 
 namespace vase::server {
@@ -32,8 +33,11 @@ struct CompletionRequest {
   bool include_usage = false;   ///< stream: a last chunk with the usage
   bool split_reasoning = true;  ///< chat: <think> goes to reasoning_content
   vase_params policy = {};      ///< with the seed of the draws
+  bool any_draws = false;       ///< nobody said a seed
+  bool reuses = true;           ///< may go on from what was read before
   float pin_prompt = 0.0f;
   bool loop_guard = false;
+  engine::ThinkingOptions thinking = {};
 };
 
 /// What a server allows and what it takes where a request is silent.
@@ -49,6 +53,7 @@ struct RequestRules {
   std::optional<float> pin_prompt = {};
   std::optional<std::int32_t> recency = {}, interval = {};
   bool loop_guard = false;
+  engine::ThinkingOptions thinking = {};
   bool keeps_queries = false;     ///< policies that score by attention can be asked for
   bool calibrated = false;        ///< policies that need a calibration can be asked for
   std::int32_t least_budget = 1;  ///< that the model allows

@@ -124,11 +124,15 @@ std::uint32_t fold(std::int64_t seed) {
   return static_cast<std::uint32_t>(bits ^ (bits >> 32U));
 }
 
-std::uint32_t seed_of(const Fields &body, const RequestRules &rules) {
+// What the request says; nullopt: a new one.
+std::optional<std::int64_t> own_seed_of(const Fields &body) {
   constexpr std::int64_t kNewEachTime = -1;
-  const std::int64_t seed = body.integer("seed", std::numeric_limits<std::int64_t>::min(), kMaxSeed)
-                                .value_or(kNewEachTime);
-  if (seed != kNewEachTime) return fold(seed);
+  const auto seed = body.integer("seed", std::numeric_limits<std::int64_t>::min(), kMaxSeed);
+  return seed == kNewEachTime ? std::nullopt : seed;
+}
+
+std::uint32_t seed_of(const Fields &body, const RequestRules &rules) {
+  if (const auto seed = own_seed_of(body)) return fold(*seed);
   return rules.seed ? *rules.seed : std::random_device{}();
 }
 
@@ -149,13 +153,18 @@ engine::SamplingOptions sampling_of(const Fields &body, const RequestRules &rule
   return sampling;
 }
 
-// Newest name first; the last is llama.cpp's.
-std::int64_t max_tokens_of(const Fields &body, const RequestRules &rules) {
+// What the request says, nullopt if nothing. Newest name first; the last is llama.cpp's.
+std::optional<std::int64_t> own_max_tokens_of(const Fields &body) {
   std::optional<std::int64_t> limit;
   for (const char *name : {"max_completion_tokens", "max_tokens", "n_predict"}) {
     const auto given = body.integer(name, -1, kMaxSafeInteger);
     if (!limit) limit = given;
   }
+  return limit;
+}
+
+std::int64_t max_tokens_of(const Fields &body, const RequestRules &rules) {
+  const std::optional<std::int64_t> limit = own_max_tokens_of(body);
   if (!limit || *limit < 0) return rules.max_tokens;
   return std::min(*limit, rules.max_tokens);
 }
@@ -188,6 +197,26 @@ bool split_reasoning_of(const Fields &body) {
     throw invalid_field("reasoning_format", "must be \"none\", \"auto\" or \"deepseek\"");
   }
   return format != "none";
+}
+
+// The names are llama-server's.
+engine::ThinkingOptions thinking_of(const Fields &body, const RequestRules &rules) {
+  engine::ThinkingOptions thinking = rules.thinking;
+  const char *name = "";
+  for (const char *known : {"thinking_budget_tokens", "reasoning_budget_tokens"}) {
+    const auto budget = body.integer(known, -1, kMaxSafeInteger);
+    if (!budget || *budget < 0) continue;  // -1: the server's
+    thinking.budget = *budget;
+    name = known;
+  }
+  if (const auto message = body.text("reasoning_budget_message")) thinking.message = *message;
+  const auto limit = own_max_tokens_of(body);
+  if (*name != '\0' && limit && *limit >= 0 && thinking.budget >= *limit) {
+    throw invalid_field(name,
+                        fmt::format("is {}, and leaves nothing of the {} tokens of the answer",
+                                    thinking.budget, *limit));
+  }
+  return thinking;
 }
 
 // ---- the cache ----------------------------------------------------------------------------------
@@ -249,6 +278,7 @@ void set_pace(const RequestRules &rules, vase_params &policy) {
 void read_cache(const Fields &body, const RequestRules &rules, CompletionRequest &request) {
   request.policy = rules.policy;
   request.policy.seed = request.sampling.seed;
+  request.any_draws = !own_seed_of(body) && !rules.seed;
   request.loop_guard = rules.loop_guard;
   const std::optional<Fields> fields = body.object("vase");
   if (const auto name = fields ? fields->text("policy") : std::nullopt) {
@@ -262,6 +292,7 @@ void read_cache(const Fields &body, const RequestRules &rules, CompletionRequest
   if (!fields) return;
   if (const auto seed = fields->integer("seed", 0, kMaxSeed)) {
     request.policy.seed = static_cast<std::uint64_t>(*seed);
+    request.any_draws = false;
   }
   if (const auto share = fields->number("pin_prompt", 0, kMaxPin)) {
     request.pin_prompt = std::min(static_cast<float>(*share), kMaxPin);
@@ -293,6 +324,7 @@ CompletionRequest parse_request(Api api, std::string_view text, const RequestRul
       body.integer("n", 1, std::max<std::int64_t>(rules.max_answers / n_prompts, 1)).value_or(1));
   request.sampling = sampling_of(body, rules);
   request.max_tokens = max_tokens_of(body, rules);
+  request.thinking = thinking_of(body, rules);
   request.stop = stops_of(body);
   request.logprobs = logprobs_of(api, body);
   request.stream = body.flag("stream").value_or(false);
@@ -301,6 +333,9 @@ CompletionRequest parse_request(Api api, std::string_view text, const RequestRul
     request.include_usage = options->flag("include_usage").value_or(false);
   }
   read_cache(body, rules, request);
+  // llama-server's name. Who says a seed wants to be told the same again, and sums over rows that
+  // were taken back may differ in their last digits.
+  request.reuses = body.flag("cache_prompt").value_or(request.any_draws);
   refuse_unsupported(api, body);
   return request;
 }

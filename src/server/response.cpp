@@ -139,17 +139,22 @@ OrderedJson ResponseWriter::head(const char *object) const {
 
 OrderedJson ResponseWriter::usage() const {
   std::int64_t prompt = 0;
+  std::int64_t cached = 0;
   std::int64_t completion = 0;
   std::int64_t reasoning = 0;
   for (std::size_t i = 0; i < answers_.size(); ++i) {
     // The answers to one prompt share it.
-    if (i % static_cast<std::size_t>(n_) == 0) prompt += answers_[i].statistics.prompt_tokens;
+    if (i % static_cast<std::size_t>(n_) == 0) {
+      prompt += answers_[i].statistics.prompt_tokens;
+      cached += answers_[i].statistics.cached_tokens;
+    }
     completion += answers_[i].statistics.generated;
     reasoning += answers_[i].reasoning_tokens;
   }
   return {{"prompt_tokens", prompt},
           {"completion_tokens", completion},
           {"total_tokens", prompt + completion},
+          {"prompt_tokens_details", {{"cached_tokens", cached}}},
           {"completion_tokens_details", {{"reasoning_tokens", reasoning}}}};
 }
 
@@ -162,6 +167,7 @@ OrderedJson ResponseWriter::cache_report() const {
     choices.push_back({{"index", i},
                        {"evictions", s.evictions},
                        {"loop_alarms", s.loop_alarms},
+                       {"thoughts_cut", s.thoughts_cut},
                        {"rows_moved", s.rows_moved},
                        {"tokens", s.tokens},
                        {"rows", s.rows},

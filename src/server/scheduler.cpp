@@ -9,12 +9,16 @@
 #include <utility>
 
 #include "core/training_length.hpp"
+#include "engine/prompt_cache_files.hpp"
+#include "engine/thinking_budget.hpp"
 #include "server/error.hpp"
 
 namespace vase::server {
 namespace {
 
 constexpr std::int64_t kSecondsToRestart = 5;
+
+void say(const std::string &line) { fmt::print(stderr, "vase: {}\n", line); }
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -27,14 +31,19 @@ struct Scheduler::Look {
   std::promise<void> done = {};
 };
 
-Scheduler::Scheduler(const engine::Model &model, BoundedContext &context, std::int32_t prompt_chunk,
-                     std::size_t queue_limit, Metrics &metrics)
+Scheduler::Scheduler(const engine::Model &model, BoundedContext &context,
+                     const ScheduleOptions &options, Metrics &metrics)
     : context_(context),
-      generator_(model, context, prompt_chunk),
+      generator_(model, context, options.prompt_chunk),
+      model_(model),
+      options_(options),
+      prompt_cache_(options.prompt_cache),
       n_ctx_train_(model.n_ctx_train()),
-      queue_limit_(queue_limit),
       metrics_(metrics),
       slots_(static_cast<std::size_t>(context.options().n_sequences)) {
+  if (!options_.cache_folder.empty()) {
+    engine::read_prompt_cache(prompt_cache_, options_.cache_folder, options_.identity, say);
+  }
   publish();
   thread_ = std::thread([this] { run(); });
 }
@@ -52,7 +61,7 @@ void Scheduler::submit(const std::shared_ptr<Task> &task) {
           .retry_after(kSecondsToRestart);
     }
     const std::size_t n = task->answers().size();
-    const std::size_t places = queue_limit_ + slots_.size() - n_busy_;
+    const std::size_t places = options_.queue + slots_.size() - n_busy_;
     if (queue_.size() + n > places) {
       metrics_.count_rejection(Rejection::queue_full);
       throw ApiError(429,
@@ -95,6 +104,11 @@ std::size_t Scheduler::queue_length() const {
   return queue_.size();
 }
 
+PromptCacheStatus Scheduler::prompt_cache() const {
+  const std::lock_guard lock(mutex_);
+  return prompt_cache_status_;
+}
+
 void Scheduler::begin_drain() {
   const std::lock_guard lock(mutex_);
   draining_ = true;
@@ -111,7 +125,11 @@ void Scheduler::stop() {
     draining_ = stopping_ = true;
   }
   work_.notify_one();
-  if (thread_.joinable()) thread_.join();
+  if (!thread_.joinable()) return;
+  thread_.join();
+  if (options_.cache_folder.empty()) return;
+  for (std::int32_t slot = 0; slot < std::ssize(slots_); ++slot) put_aside_before_it_is_lost(slot);
+  engine::write_prompt_cache(prompt_cache_, options_.cache_folder, options_.identity, say);
 }
 
 // ---- the engine's thread ------------------------------------------------------------------------
@@ -201,8 +219,7 @@ void Scheduler::announce_ends() {
 }
 
 void Scheduler::admit() {
-  for (std::int32_t slot = 0; slot < std::ssize(slots_); ++slot) {
-    if (slots_[static_cast<std::size_t>(slot)].task) continue;
+  while (std::ranges::any_of(slots_, [](const Slot &slot) { return !slot.task; })) {
     Waiting next;
     {
       const std::lock_guard lock(mutex_);
@@ -211,23 +228,152 @@ void Scheduler::admit() {
       queue_.pop_front();
       ++n_busy_;
     }
-    start(slot, next);
+    start(next);
   }
 }
 
-void Scheduler::start(std::int32_t index, const Waiting &waiting) {
-  Slot &slot = slots_[static_cast<std::size_t>(index)];
-  slot = {.task = waiting.task,
-          .answer = waiting.answer,
-          .queue_seconds = seconds_since(waiting.task->accepted())};
-  Answer answer = waiting.task->take_answer(waiting.answer);
-  note_length(std::ssize(answer.request.prompt));
-  try {
-    generator_.clear(index);
-    if (context_.bounded_layers() > 0) {
-      context_.set_params(index, answer.policy, answer.pin_prompt);
-      context_.set_draw_stream(index, answer.draw_stream);
+// ---- going on from what was read before ---------------------------------------------------------
+
+// Tokens of the prompt that a free slot holds, and nothing else.
+std::size_t Scheduler::held_prefix(std::int32_t index, const engine::PrefixWish &wish) const {
+  const Slot &slot = slots_[static_cast<std::size_t>(index)];
+  const std::size_t shared = engine::shared_prefix(generator_.read_tokens(index), wish.tokens);
+  const bool worth_it = shared >= engine::PromptCache::kLeastTokens;
+  return worth_it && wish.allows(slot.rule, generator_.evictions(index)) ? shared : 0;
+}
+
+// The one that holds most of the prompt already, else the one that nobody has used for longest.
+std::int32_t Scheduler::free_slot_for(const engine::PrefixWish &wish) const {
+  std::int32_t best = -1;
+  std::size_t most = 0;
+  for (std::int32_t i = 0; i < std::ssize(slots_); ++i) {
+    const Slot &slot = slots_[static_cast<std::size_t>(i)];
+    if (slot.task) continue;
+    const std::size_t held = held_prefix(i, wish);
+    const bool older = best < 0 || slot.freed < slots_[static_cast<std::size_t>(best)].freed;
+    if (best < 0 || held > most || (held == most && older)) {
+      best = i;
+      most = held;
     }
+  }
+  return best;
+}
+
+// What the rows of a slot are now.
+engine::ReadingRule Scheduler::rule_now(std::int32_t index) const {
+  const Slot &slot = slots_[static_cast<std::size_t>(index)];
+  engine::ReadingRule rule = slot.rule;
+  // Answers are evicted from as soon as it is due, prompts when the cells are full.
+  const std::int64_t of_prompt = slot.evictions_of_prompt;
+  if (of_prompt >= 0 && generator_.evictions(index) > of_prompt) rule.as_read = false;
+  return rule;
+}
+
+void Scheduler::put_aside(std::int32_t index) {
+  const std::span<const llama_token> tokens = generator_.read_tokens(index);
+  const engine::ReadingRule rule = rule_now(index);
+  const std::int64_t evictions = generator_.evictions(index);
+  if (tokens.size() < engine::PromptCache::kLeastTokens || prompt_cache_.limit() == 0 ||
+      context_.bounded_layers() == 0 ||
+      prompt_cache_.holds({.tokens = tokens, .rule = rule, .any_draws = !rule.as_read})) {
+    return;
+  }
+  engine::PutAside one{.tokens = {tokens.begin(), tokens.end()},
+                       .rule = rule,
+                       .evictions = evictions,
+                       .bytes = context_.save(index)};
+  const std::uint64_t size = one.size();
+  if (prompt_cache_.put(std::move(one)) || std::exchange(noted_size_, true)) return;
+  say(fmt::format(
+      "a prompt that is put aside takes {} MiB, more than --cache-ram: it is read again",
+      size >> 20U));
+}
+
+// The end of an answer, of which the next turn may go on. Not of one that thought: its thoughts are
+// not in the next turn.
+void Scheduler::put_aside_before_it_is_lost(std::int32_t index) {
+  const Slot &slot = slots_[static_cast<std::size_t>(index)];
+  if (slot.ends_unread && engine::thinks(model_, generator_.read_tokens(index), slot.prompt_end)) {
+    return;
+  }
+  put_aside(index);
+}
+
+// Makes a free slot hold the longest beginning of the prompt that there is, and sets its policy.
+// Returns the tokens of that.
+std::size_t Scheduler::prepare(std::int32_t index, const Answer &answer,
+                               const engine::PrefixWish &wish) {
+  Slot &slot = slots_[static_cast<std::size_t>(index)];
+  std::size_t held = held_prefix(index, wish);
+  const engine::PutAside *aside = prompt_cache_.find(wish);
+  if (aside != nullptr && aside->tokens.size() > held) held = 0;
+  engine::ReadingRule rule = rule_now(index);
+  if (held == 0) {
+    put_aside_before_it_is_lost(index);
+    generator_.clear(index);
+  }
+  if (context_.bounded_layers() > 0) {
+    context_.set_params(index, answer.policy, answer.pin_prompt);
+    context_.set_draw_stream(index, answer.draw_stream);
+  }
+  if (held == 0) {
+    aside = prompt_cache_.find(wish);  // what was put aside now may have pushed it out
+    if (aside != nullptr && restore(index, *aside)) {
+      held = aside->tokens.size();
+      rule = aside->rule;
+    }
+  }
+  const std::span<const llama_token> tokens = wish.tokens.first(held);
+  if (held > 0) generator_.take_over(index, {tokens.begin(), tokens.end()});
+  const std::int64_t evictions = generator_.evictions(index);
+  engine::PrefixWish strict = wish;
+  strict.any_draws = false;
+  slot.rule = wish.rule;
+  slot.rule.as_read = held == 0 || strict.allows(rule, evictions);
+  slot.evictions_counted = evictions;
+  return held;
+}
+
+bool Scheduler::restore(std::int32_t index, const engine::PutAside &aside) {
+  try {
+    context_.restore(index, aside.bytes);
+    return true;
+  } catch (const Error &error) {
+    say(fmt::format("a prompt that was put aside is read again: {}", error.what()));
+    prompt_cache_.drop(&aside);
+    return false;
+  }
+}
+
+void Scheduler::start(const Waiting &waiting) {
+  Answer answer = waiting.task->take_answer(waiting.answer);
+  std::vector<llama_token> &prompt = answer.request.prompt;
+  std::vector<std::size_t> &boundaries = answer.request.boundaries;
+  note_length(std::ssize(prompt));
+  const bool reuses = answer.reuses && prompt_cache_.limit() > 0;
+  const std::span<const llama_token> tokens(prompt.data(), reuses ? prompt.size() : 0);
+  const engine::PrefixWish wish{
+      .tokens = tokens,
+      .rule = {.policy = engine::policy_text(answer.policy, answer.pin_prompt),
+               .seed = answer.policy.seed,
+               .draw_stream = answer.draw_stream},
+      .any_draws = answer.any_draws};
+  const std::int32_t index = free_slot_for(wish);
+  Slot &slot = slots_[static_cast<std::size_t>(index)];
+  slot.task = waiting.task;
+  slot.answer = waiting.answer;
+  slot.queue_seconds = seconds_since(waiting.task->accepted());
+  slot.alarms_counted = slot.prompt_counted = 0;
+  try {
+    slot.cached = prepare(index, answer, wish);
+    slot.ends_unread = answer.ends_unread;
+    slot.prompt_end = prompt.size();
+    slot.evictions_of_prompt = -1;
+    metrics_.count_cached_tokens(static_cast<std::int64_t>(slot.cached));
+    prompt.erase(prompt.begin(), prompt.begin() + static_cast<std::ptrdiff_t>(slot.cached));
+    if (!reuses) boundaries.clear();
+    std::erase_if(boundaries, [&](std::size_t at) { return at <= slot.cached; });
+    for (std::size_t &at : boundaries) at -= slot.cached;
     generator_.start(index, std::move(answer.request));
   } catch (const std::exception &error) {
     end_task(slot.task, Outcome::failed, error.what());
@@ -238,7 +384,9 @@ void Scheduler::start(std::int32_t index, const Waiting &waiting) {
 void Scheduler::step() {
   if (!generator_.busy()) return;
   try {
-    for (const engine::Event &event : generator_.step()) deliver(event);
+    const std::span<const engine::Event> events = generator_.step();
+    for (const std::int32_t slot : generator_.at_boundary()) put_aside(slot);
+    for (const engine::Event &event : events) deliver(event);
   } catch (const std::exception &error) {
     fail_all(error.what());
   }
@@ -248,6 +396,9 @@ void Scheduler::step() {
 
 void Scheduler::deliver(const engine::Event &event) {
   Slot &slot = slots_[static_cast<std::size_t>(event.sequence)];
+  if (slot.evictions_of_prompt < 0) {
+    slot.evictions_of_prompt = generator_.evictions(event.sequence);
+  }
   const bool has_token = event.finish != engine::Finish::end_of_text &&
                          !engine::is_out_of_room(event.finish) &&
                          generator_.statistics(event.sequence).generated > 0;
@@ -278,7 +429,7 @@ void Scheduler::count_progress(std::int32_t index) {
   const std::int64_t evictions = generator_.evictions(index);
   const std::int64_t alarms = text.loop_alarms;
   const std::int64_t prompt = text.prompt_done;
-  note_length(text.prompt_tokens + text.generated);
+  note_length(static_cast<std::int64_t>(slot.cached) + text.prompt_tokens + text.generated);
   metrics_.count_evictions(evictions - std::exchange(slot.evictions_counted, evictions));
   metrics_.count_loop_alarms(alarms - std::exchange(slot.alarms_counted, alarms));
   metrics_.count_prompt_tokens(prompt - std::exchange(slot.prompt_counted, prompt));
@@ -306,6 +457,7 @@ void Scheduler::free_slot(std::int32_t index) {
   generator_.cancel(index);
   const double seconds = seconds_since(slot.task->accepted()) - slot.queue_seconds;
   slot.task.reset();
+  slot.freed = ++n_freed_;
   const std::lock_guard lock(mutex_);
   typical_seconds_ += 0.1 * (seconds - typical_seconds_);
   --n_busy_;
@@ -322,12 +474,15 @@ void Scheduler::fail_all(const std::string &why) {
 AnswerStatistics Scheduler::statistics(std::int32_t index) const {
   const SequenceStatistics cache = context_.statistics(index);
   const engine::GenerationStatistics &text = generator_.statistics(index);
-  return {.prompt_tokens = text.prompt_tokens,
+  const auto cached = static_cast<std::int64_t>(slots_[static_cast<std::size_t>(index)].cached);
+  return {.prompt_tokens = cached + text.prompt_tokens,
+          .cached_tokens = cached,
           .generated = text.generated,
           .tokens = cache.tokens,
           .rows = cache.rows,
           .evictions = generator_.evictions(index),
           .loop_alarms = text.loop_alarms,
+          .thoughts_cut = text.thoughts_cut,
           .rows_moved = cache.rows_moved,
           .queue_seconds = slots_[static_cast<std::size_t>(index)].queue_seconds,
           .prompt_seconds = text.prompt_seconds,
@@ -338,12 +493,14 @@ SlotStatus Scheduler::status(std::int32_t index) const {
   const SequenceStatistics cache = context_.statistics(index);
   const engine::GenerationStatistics &text = generator_.statistics(index);
   const vase_params &policy = context_.params(index);
-  SlotStatus status{.tokens = cache.tokens,
-                    .generated = text.generated,
-                    .rows = cache.rows,
-                    .budget = policy.budget,
-                    .evictions = generator_.evictions(index),
-                    .policy = vase_policy_name(policy.policy)};
+  SlotStatus status{
+      .tokens = cache.tokens,
+      .generated = text.generated,
+      .cached = static_cast<std::int64_t>(slots_[static_cast<std::size_t>(index)].cached),
+      .rows = cache.rows,
+      .budget = policy.budget,
+      .evictions = generator_.evictions(index),
+      .policy = vase_policy_name(policy.policy)};
   if (text.generate_seconds > 0) {
     status.tokens_per_second = static_cast<double>(text.generated) / text.generate_seconds;
   }
@@ -361,6 +518,9 @@ void Scheduler::publish() {
   for (std::int32_t slot = 0; slot < std::ssize(slots_); ++slot) statuses.push_back(status(slot));
   const std::lock_guard lock(mutex_);
   statuses_ = std::move(statuses);
+  prompt_cache_status_ = {.bytes = prompt_cache_.bytes(),
+                          .limit = prompt_cache_.limit(),
+                          .entries = prompt_cache_.size()};
   if (queue_.empty() && n_busy_ == 0) idle_.notify_all();
 }
 

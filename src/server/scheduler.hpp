@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "engine/generator.hpp"
+#include "engine/prompt_cache.hpp"
 #include "observe/cache_view.hpp"
 #include "server/metrics.hpp"
 #include "server/task.hpp"
@@ -23,11 +25,27 @@ namespace vase::server {
 
 using observe::SlotStatus;
 
+struct ScheduleOptions {
+  std::int32_t prompt_chunk = 128;  ///< tokens of prompts between two tokens of the others
+  std::size_t queue = 64;           ///< answers that may wait while all slots are busy
+  /// Bytes of prompts that are put aside; 0: none, nor is what a slot holds gone on from.
+  std::uint64_t prompt_cache = 0;
+  std::filesystem::path cache_folder = {};  ///< where they outlive the process; empty: nowhere
+  std::string identity = {};                ///< of the model, for those files
+};
+
+/// What of prompts is put aside.
+struct PromptCacheStatus {
+  std::uint64_t bytes = 0;
+  std::uint64_t limit = 0;
+  std::size_t entries = 0;
+};
+
 class Scheduler {
  public:
-  /// All must outlive this. `queue_limit`: answers that may wait while all slots are busy.
-  Scheduler(const engine::Model &model, BoundedContext &context, std::int32_t prompt_chunk,
-            std::size_t queue_limit, Metrics &metrics);
+  /// All must outlive this. Throws Error if the folder for prompts cannot be used.
+  Scheduler(const engine::Model &model, BoundedContext &context, const ScheduleOptions &options,
+            Metrics &metrics);
   ~Scheduler();
 
   /// Takes a task into the queue. Throws ApiError: 429 if the queue is full, 503 while draining.
@@ -38,6 +56,7 @@ class Scheduler {
 
   std::vector<SlotStatus> slots() const;
   std::size_t queue_length() const;
+  PromptCacheStatus prompt_cache() const;
 
   /// Accepts no more tasks.
   void begin_drain();
@@ -55,6 +74,13 @@ class Scheduler {
     std::shared_ptr<Task> task;  // nullptr: free
     std::size_t answer = 0;
     double queue_seconds = 0;
+    // Of the text that the cache holds, also when the slot is free.
+    engine::ReadingRule rule = {};
+    bool ends_unread = false;
+    std::size_t prompt_end = 0;             // tokens of the prompt
+    std::size_t cached = 0;                 // tokens of the prompt that were not read again
+    std::int64_t evictions_of_prompt = -1;  // when the prompt had been read; -1: it has not
+    std::uint64_t freed = 0;                // when, as a count
     std::int64_t evictions_counted = 0;
     std::int64_t alarms_counted = 0;
     std::int64_t prompt_counted = 0;
@@ -70,7 +96,14 @@ class Scheduler {
   void end_task(const std::shared_ptr<Task> &task, Outcome outcome,
                 const std::string &failure = {});
   void admit();
-  void start(std::int32_t slot, const Waiting &waiting);
+  void start(const Waiting &waiting);
+  std::int32_t free_slot_for(const engine::PrefixWish &wish) const;
+  std::size_t held_prefix(std::int32_t slot, const engine::PrefixWish &wish) const;
+  std::size_t prepare(std::int32_t slot, const Answer &answer, const engine::PrefixWish &wish);
+  bool restore(std::int32_t slot, const engine::PutAside &aside);
+  engine::ReadingRule rule_now(std::int32_t slot) const;
+  void put_aside(std::int32_t slot);
+  void put_aside_before_it_is_lost(std::int32_t slot);
   void step();
   void deliver(const engine::Event &event);
   void free_slots_of_ended_tasks();
@@ -88,9 +121,13 @@ class Scheduler {
 
   BoundedContext &context_;
   engine::Generator generator_;
+  const engine::Model &model_;
+  ScheduleOptions options_;
+  engine::PromptCache prompt_cache_;
+  bool noted_size_ = false;
+  std::uint64_t n_freed_ = 0;
   std::int64_t n_ctx_train_;
   bool noted_length_ = false;
-  std::size_t queue_limit_;
   Metrics &metrics_;
   std::vector<Slot> slots_;
   std::vector<std::shared_ptr<Task>> ended_;  // not announced yet
@@ -101,6 +138,7 @@ class Scheduler {
   std::deque<Waiting> queue_;
   std::deque<std::shared_ptr<Look>> looks_;
   std::vector<SlotStatus> statuses_;
+  PromptCacheStatus prompt_cache_status_;
   std::size_t n_busy_ = 0;
   double typical_seconds_ = 1;  // of an answer, moving average
   bool draining_ = false;

@@ -28,7 +28,7 @@ RequestRules rules_for(const engine::Model &model, const BoundedContext &context
           .seed = options.seed,
           .max_tokens = options.max_tokens,
           .max_answers = static_cast<std::int32_t>(std::min<std::size_t>(
-              static_cast<std::size_t>(bound.n_sequences) + options.queue, 128)),
+              static_cast<std::size_t>(bound.n_sequences) + options.schedule.queue, 128)),
           .n_vocab = llama_vocab_n_tokens(model.vocab()),
           .has_chat_template = options.chat_template.has_value(),
           .policy = bound.policy,
@@ -36,6 +36,7 @@ RequestRules rules_for(const engine::Model &model, const BoundedContext &context
           .recency = options.recency,
           .interval = options.interval,
           .loop_guard = options.loop_guard,
+          .thinking = options.thinking,
           .keeps_queries = needs_queries,
           .calibrated = !bound.calibration.empty(),
           .least_budget = std::max(1, llama_model_n_swa(model.get()))};
@@ -84,13 +85,14 @@ struct Server::Parts {
 
   Parts(const engine::Model &model, BoundedContext &context, const ServerOptions &options)
       : rules(rules_for(model, context, options)),
-        scheduler(model, prepared(context), options.prompt_chunk, options.queue, metrics),
+        scheduler(model, prepared(context), options.schedule, metrics),
         completions(model, options.model_name, options.chat_template, rules,
                     limits_for(context, options.limits), context.cells_per_sequence(), scheduler,
                     metrics),
         observatory(observed(rules, options), context, scheduler),
         routes(options.routes, completions, observatory, metrics),
-        http(connections(static_cast<std::size_t>(context.options().n_sequences), options.queue),
+        http(connections(static_cast<std::size_t>(context.options().n_sequences),
+                         options.schedule.queue),
              options.patience) {
     routes.add_to(http);
     port = http.bind(options.routes.access.host, options.port);

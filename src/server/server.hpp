@@ -22,9 +22,9 @@ struct ServerOptions {
   std::string model_name = {};
   std::optional<engine::ChatTemplate> chat_template = {};
   engine::SamplingOptions sampling = {};
+  engine::ThinkingOptions thinking = {};  ///< of requests that do not say otherwise
   std::optional<std::uint32_t> seed = {};
-  std::size_t queue = 64;           ///< answers that may wait
-  std::int32_t prompt_chunk = 128;  ///< tokens of prompts between two tokens of the others
+  ScheduleOptions schedule = {};
   std::int64_t max_tokens = 32768;
   /// Of all requests; nullopt: what goes with their policy and budget.
   std::optional<std::int32_t> recency = {}, interval = {};

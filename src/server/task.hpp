@@ -39,16 +39,21 @@ struct Answer {
   vase_params policy = {};
   float pin_prompt = 0.0f;
   std::uint32_t draw_stream = 0;  ///< not the slot, so that an outcome does not depend on it
+  bool any_draws = false;         ///< nobody said a seed
+  bool reuses = true;             ///< may go on from what was read before
+  bool ends_unread = false;       ///< what comes of it is not read again if the model thinks (chat)
 };
 
 /// What an answer has cost.
 struct AnswerStatistics {
   std::int64_t prompt_tokens = 0;
+  std::int64_t cached_tokens = 0;  ///< of these, those that were not read again
   std::int64_t generated = 0;
   std::int64_t tokens = 0;  ///< in the text, prompt and answer, without what the loop guard dropped
   std::int32_t rows = 0;    ///< that each head held at the end
   std::int64_t evictions = 0;
-  std::int64_t loop_alarms = 0;  ///< times that the loop guard went back
+  std::int64_t loop_alarms = 0;   ///< times that the loop guard went back
+  std::int64_t thoughts_cut = 0;  ///< thoughts that were ended because their budget was spent
   std::int64_t rows_moved = 0;
   double queue_seconds = 0;
   double prompt_seconds = 0;

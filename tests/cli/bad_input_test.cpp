@@ -88,6 +88,35 @@ TEST_F(BadInput, NumbersOutOfRangeOrNone) {
   expect_one_line({"run", "-p", "x", "--seed", "99999999999999999999"}, kWrongUsage, "--seed");
 }
 
+TEST_F(BadInput, ThinkingBudgets) {
+  for (const std::vector<std::string> &command :
+       {std::vector<std::string>{"run", "-p", "x"}, {"chat"}, {"serve"}, {"eval"}, {"plan"}}) {
+    const auto with = [&](const std::vector<std::string> &options) {
+      std::vector<std::string> all = command;
+      all.insert(all.end(), options.begin(), options.end());
+      return all;
+    };
+    expect_one_line(with({"--reasoning-budget", "-2"}), kWrongUsage, "at least -1, not -2");
+    expect_one_line(with({"--reasoning-budget", "100", "-n", "100"}), kFailed,
+                    "--reasoning-budget 100 leaves nothing of -n 100 for the answer");
+    if (command[0] == "serve") continue;  // requests may have budgets of their own
+    expect_one_line(with({"--reasoning-budget-message", "So:"}), kFailed, "--reasoning-budget N");
+  }
+}
+
+TEST_F(BadInput, PromptsThatCannotBePutAside) {
+  expect_one_line({"serve", "--cache-ram", "-1"}, kWrongUsage, "at least 0, not -1");
+  for (const std::vector<std::string> &option :
+       {std::vector<std::string>{"--cache-ram", "64"}, {"--cache-dir", folder_}}) {
+    expect_one_line({"serve", "--policy", "full", option[0], option[1]}, kFailed,
+                    "--cache-ram and --cache-dir are for policies that evict");
+  }
+  expect_one_line({"serve", "--cache-ram", "999999999"}, kFailed,
+                  "--cache-ram 999999999 is 953.7 TiB, and this machine has ");
+  expect_one_line({"serve", "--cache-ram", "0", "--cache-dir", folder_}, kFailed,
+                  "--cache-dir keeps what --cache-ram holds");
+}
+
 TEST_F(BadInput, BudgetTooSmall) {
   expect_one_line({"run", "-p", "x", "--policy", "vase", "--budget", "60"}, kFailed, "60");
   expect_one_line({"run", "-p", "x", "--budget", "4"}, kFailed, "budget 4 is too small");

@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "engine/thought_marks.hpp"
 #include "eval/thought.hpp"
 
 namespace vase::eval {
@@ -48,12 +49,14 @@ TEST(Answer, AThoughtThatIsNeverClosedHoldsNone) {
     EXPECT_EQ(number_in(thought + close + "It is 8."), "8") << open;
     EXPECT_EQ(number_in(thought + close + "It is 8. " + open + "or 9"), std::nullopt) << open;
     const std::string prompt = "<|user|>What?<|assistant|>" + open + "\n";
-    const std::string reply = std::string(thought_opened_by(prompt)) + "it is 7";
+    const engine::ThoughtMarks *opened = engine::thought_opened_by(prompt);
+    ASSERT_NE(opened, nullptr) << open;
+    const std::string reply = std::string(opened->open) + "it is 7";
     EXPECT_EQ(number_in(reply), std::nullopt) << open;
     EXPECT_EQ(number_in(reply + close + "8"), "8") << open;
   }
-  EXPECT_EQ(thought_opened_by("What is <think>? <|assistant|>\n"), "");
-  EXPECT_EQ(thought_opened_by("<|assistant|>\n<think>\n\n</think>\n\n"), "");
+  EXPECT_EQ(engine::thought_opened_by("What is <think>? <|assistant|>\n"), nullptr);
+  EXPECT_EQ(engine::thought_opened_by("<|assistant|>\n<think>\n\n</think>\n\n"), nullptr);
   EXPECT_EQ(number_in("I never think: 7"), "7");
 }
 

@@ -43,7 +43,7 @@ class ConcurrentClients : public testing::Test {
         ServerOptions{.port = 0,
                       .model_name = "tiny",
                       .seed = 1,
-                      .queue = 32,
+                      .schedule = {.queue = 32, .prompt_cache = 1 << 20},
                       .max_tokens = 4096,
                       .recency = 16,
                       .interval = 16,

@@ -135,10 +135,12 @@ def test_web_page(server, start):
 
 
 def test_memory_is_printed(server):
-    sizes = re.search(r"weights (.*) \+ KV cache (.*) \+ evictions (.*) \+ compute (.*) = (.*) in all", server.said())
+    sizes = re.search(r"weights (.*) \+ KV cache (.*) \+ evictions (.*) \+ compute (.*) \+ prompts put aside (.*) = (.*) in all", server.said())
     assert sizes
     memory = server.get("/vase/status")["memory"]
-    assert memory["total"] == memory["weights"] + memory["kv"] + memory["queries"] + memory["compute"]
+    parts = ("weights", "kv", "queries", "compute", "snapshots")
+    assert memory["total"] == sum(memory[part] for part in parts)
+    assert memory["snapshots"] == 2 * memory["kv"]
 
 
 def test_loopback_by_default(server):

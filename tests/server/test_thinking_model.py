@@ -74,3 +74,15 @@ def test_a_thought_that_is_cut_off_is_no_answer(reasoner):
     assert choice.finish_reason == "length"
     assert choice.message.model_extra["reasoning_content"]
     assert not choice.message.content
+
+
+def test_a_budget_ends_the_thought_and_the_answer_is_written(reasoner):
+    budget = {"reasoning_budget_tokens": 40, "reasoning_budget_message": "\nThat is all I know.\n"}
+    answer = ask(reasoner, max_tokens=600, extra_body=budget)
+    message = answer.choices[0].message
+    thought = message.model_extra["reasoning_content"]
+    assert thought.endswith("That is all I know.\n")
+    assert "\\boxed{" in message.content
+    assert answer.choices[0].finish_reason == "stop"
+    assert answer.model_extra["vase"]["choices"][0]["thoughts_cut"] == 1
+    assert 40 <= answer.usage.completion_tokens_details.reasoning_tokens < 70

@@ -111,7 +111,9 @@ class Server:
         return self.process.wait(timeout)
 
     def stop(self):
-        """Shuts down and checks that nothing went wrong inside, leaks included."""
+        """Shuts down, once, and checks that nothing went wrong inside, leaks included."""
+        if self.log.closed:
+            return
         if self.process.poll() is None:
             self.signal(signal.SIGTERM)
         code = self.wait()

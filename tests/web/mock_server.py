@@ -243,11 +243,13 @@ class Handler(BaseHTTPRequestHandler):
                 "resident": 171 * MIB,
                 "full_cache": tokens * LAYERS * HEADS * 64 * 2 * 2,
             },
+            "prompt_cache": {"bytes": 5 * MIB, "limit": 30 * MIB, "entries": 3},
             "uptime": 754.0,
             "queue": 0,
         }
         if self.server.watch_only:
             status["chat"] = False
+            del status["prompt_cache"]
             for planned in ("compute", "total"):
                 del status["memory"][planned]
         return status

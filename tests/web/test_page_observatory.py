@@ -146,6 +146,7 @@ def test_numbers_in_words(page, mock):
     assert page.text("#memory-now-words") == "21.0 MiB"
     page.wait("document.querySelector('#memory-full-words').textContent === '439 MiB'")
     assert "20.9 times as much" in page.text("#memory-words")
+    assert "3 prompts put aside take 5.0 MiB of at most 30.0 MiB." in page.text("#memory-words")
 
 
 @pytest.mark.parametrize("kept", [4096, 100_000])

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include "core/checksum.hpp"
 #include "vase/llama.hpp"
 
 namespace vase {
@@ -27,21 +28,6 @@ struct Header {
   uint64_t checksum;      // of both
 };
 static_assert(std::is_trivially_copyable_v<Header> && sizeof(Header) == 40);
-
-// FNV-1a over words of eight bytes.
-uint64_t hash_of(std::span<const std::byte> bytes) {
-  uint64_t hash = 0xcbf29ce484222325U;
-  const auto add = [&](uint64_t word) { hash = (hash ^ word) * 0x100000001b3U; };
-  size_t at = 0;
-  for (; at + sizeof(uint64_t) <= bytes.size(); at += sizeof(uint64_t)) {
-    uint64_t word = 0;
-    std::memcpy(&word, bytes.data() + at, sizeof(word));
-    add(word);
-    hash ^= hash >> 29U;
-  }
-  for (; at < bytes.size(); ++at) add(static_cast<uint64_t>(bytes[at]));
-  return hash;
-}
 
 class Writer {
  public:
@@ -126,7 +112,7 @@ std::vector<std::byte> pack(const Keeper &keeper, int32_t sequence) {
     std::vector<std::byte> stream;
     keys.read_stream(sequence, stream);
     for (const int32_t cell : part.record.ledger.rows.cells)
-      part.row_hashes.push_back(hash_of(cell_of(keys, stream, cell)));
+      part.row_hashes.push_back(checksum_of(cell_of(keys, stream, cell)));
   }
   Writer writer;
   each_field([&](const auto &field) { writer.add(field); }, part);
@@ -155,7 +141,7 @@ Opened open(std::span<const std::byte> bytes) {
   if (header.record_bytes > body.size() || header.state_bytes != body.size() - header.record_bytes)
     throw Error("a saved sequence is cut off: it has " + std::to_string(body.size()) +
                 " bytes where it says " + std::to_string(header.record_bytes + header.state_bytes));
-  if (hash_of(body) != header.checksum)
+  if (checksum_of(body) != header.checksum)
     throw Error("a saved sequence is damaged: its checksum is wrong");
   return {body.first(header.record_bytes), body.subspan(header.record_bytes)};
 }
@@ -177,7 +163,7 @@ std::vector<int32_t> find_cells(const CacheRows &keys, int32_t sequence, const P
     const auto row = cell_of(keys, stream, cell);
     if (std::ranges::all_of(row, [](std::byte byte) { return byte == kUntouched; })) continue;
     written.push_back(cell);
-    hashes.push_back(hash_of(row));
+    hashes.push_back(checksum_of(row));
   }
   std::vector<size_t> by_old_cell(n);  // rows, in the order in which they were restored
   std::iota(by_old_cell.begin(), by_old_cell.end(), size_t{0});
@@ -230,7 +216,7 @@ void take_snapshot(llama_context *context, const Keeper &keeper, int32_t sequenc
   header.version = kVersion;
   header.record_bytes = record.size();
   header.state_bytes = state.size();
-  header.checksum = hash_of(body);
+  header.checksum = checksum_of(body);
   std::memcpy(bytes.data(), &header, sizeof(header));
 }
 

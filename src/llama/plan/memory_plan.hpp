@@ -26,6 +26,7 @@ struct MemoryPlan {
                           ///< of each sequence at a time
   size_t structures = 0;  ///< what llama.cpp keeps beside these: vocabulary, metadata, graphs,
                           ///< the cells' positions
+  size_t snapshots = 0;   ///< sequences that are put aside, at most; what the program says
   /// Of the compute buffers, what llama.cpp reserves for logits of every token of a batch; nothing
   /// touches it until somebody wants those.
   size_t unused_logits = 0;
@@ -38,7 +39,7 @@ struct MemoryPlan {
   /// Weights of all kinds.
   size_t loaded() const { return weights + repacked + adapters; }
   /// What will be in memory once text was read, the program itself not counted.
-  size_t resident() const { return loaded() + kv + queries + compute + structures; }
+  size_t resident() const { return loaded() + kv + queries + compute + structures + snapshots; }
   /// All that is allocated.
   size_t total() const { return resident() + unused_logits; }
 };

@@ -1,0 +1,64 @@
+#include "engine/prompt_cache.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace vase::engine {
+
+std::string policy_text(const vase_params &params, float pin_prompt) {
+  return fmt::format("{} {} {} {} {} {} {} {} {} {} {} {} pin {}", vase_policy_name(params.policy),
+                     params.budget, params.recency, params.interval, params.window, params.sinks,
+                     params.protect, params.pooling, params.projections, params.resample,
+                     params.temperature, params.lambda, pin_prompt);
+}
+
+bool PrefixWish::allows(const ReadingRule &other, std::int64_t evictions) const {
+  if (rule.policy != other.policy) return false;
+  return evictions == 0 || any_draws || rule == other;
+}
+
+std::size_t shared_prefix(std::span<const llama_token> held, std::span<const llama_token> prompt) {
+  if (held.size() >= prompt.size()) return 0;
+  return std::ranges::equal(held, prompt.first(held.size())) ? held.size() : 0;
+}
+
+const PutAside *PromptCache::find(const PrefixWish &wish) {
+  auto best = all_.end();
+  std::size_t longest = 0;
+  for (auto it = all_.begin(); it != all_.end(); ++it) {
+    if (it->tokens.size() <= longest || !wish.allows(it->rule, it->evictions)) continue;
+    const std::size_t shared = shared_prefix(it->tokens, wish.tokens);
+    if (shared <= longest) continue;
+    longest = shared;
+    best = it;
+  }
+  if (best == all_.end()) return nullptr;
+  all_.splice(all_.begin(), all_, best);
+  return &all_.front();
+}
+
+bool PromptCache::holds(const PrefixWish &wish) const {
+  return std::ranges::any_of(all_, [&](const PutAside &one) {
+    return wish.allows(one.rule, one.evictions) && std::ranges::equal(one.tokens, wish.tokens);
+  });
+}
+
+bool PromptCache::put(PutAside put_aside) {
+  const std::uint64_t size = put_aside.size();
+  if (size > limit_) return false;
+  while (bytes_ + size > limit_) drop(&all_.back());
+  bytes_ += size;
+  all_.push_front(std::move(put_aside));
+  return true;
+}
+
+void PromptCache::drop(const PutAside *put_aside) {
+  const auto it =
+      std::ranges::find_if(all_, [&](const PutAside &one) { return &one == put_aside; });
+  bytes_ -= it->size();
+  all_.erase(it);
+}
+
+}  // namespace vase::engine

@@ -1,0 +1,39 @@
+// The marks between which models think.
+#pragma once
+
+#include <array>
+#include <string_view>
+
+namespace vase::engine {
+
+struct ThoughtMarks {
+  std::string_view open;
+  std::string_view close;
+  /// What to write to end a thought and begin the answer, where that is more than `close`.
+  std::string_view ending = {};
+
+  constexpr std::string_view how_to_end() const { return ending.empty() ? close : ending; }
+};
+
+/// Those of gpt-oss, Magistral, Seed-OSS, Kimi, Command A, OpenThinker, and what most others use.
+inline constexpr std::array<ThoughtMarks, 11> kThoughtMarks = {{
+    {"<think>", "</think>"},
+    {"<thinking>", "</thinking>"},
+    {"<thought>", "</thought>"},
+    {"<reasoning>", "</reasoning>"},
+    {"<|begin_of_thought|>", "<|end_of_thought|>"},
+    {"<|START_THINKING|>", "<|END_THINKING|>"},
+    {"<|channel|>analysis", "<|channel|>final",
+     "<|end|><|start|>assistant<|channel|>final<|message|>"},
+    {"<|channel|>commentary", "<|channel|>final",
+     "<|end|><|start|>assistant<|channel|>final<|message|>"},
+    {"[THINK]", "[/THINK]"},
+    {"<seed:think>", "</seed:think>"},
+    {"\xe2\x97\x81think\xe2\x96\xb7", "\xe2\x97\x81/think\xe2\x96\xb7"},
+}};
+
+/// The marks whose opening one ends a prompt, as some chat templates do; null: it opens no thought.
+/// A reply to such a prompt begins inside the thought.
+const ThoughtMarks *thought_opened_by(std::string_view prompt);
+
+}  // namespace vase::engine
