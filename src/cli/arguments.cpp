@@ -15,6 +15,7 @@
 #include "cli/model_catalogue.hpp"
 #include "cli/policy_list.hpp"
 #include "cli/suggest.hpp"
+#include "core/selection.hpp"
 #include "engine/machine.hpp"
 #include "llama/plan/calibration.hpp"
 
@@ -50,6 +51,7 @@ std::string did_you_mean(const std::string &word, const std::vector<std::string>
 
 std::string check_policy(const std::string &name) {
   if (vase_policy_find(name.c_str()) != nullptr) return {};
+  if (const std::string why = why_not_a_policy(name); !why.empty()) return why;
   return fmt::format("unknown policy \"{}\"{} (`vase policies` lists them)", name,
                      did_you_mean(name, policy_names()));
 }

@@ -171,7 +171,7 @@ eval::EvaluationPlan EvalArguments::plan() const {
   for (const std::string &text : budgets) {
     const eval::Budget budget = eval::parse_budget(text);
     for (const eval::Variant &variant : plan.variants) {
-      if (variant.evicts && budget.rows > 0)
+      if (variant.has_budget() && budget.rows > 0)
         variant.params(budget.rows);  // throws if it is too small
     }
     plan.budgets.push_back(budget);
@@ -180,8 +180,8 @@ eval::EvaluationPlan EvalArguments::plan() const {
 
   plan.questions = questions();
   const bool multiples = std::ranges::any_of(plan.budgets, &eval::Budget::needs_lengths);
-  const bool evicts = std::ranges::any_of(plan.variants, &eval::Variant::evicts);
-  if (evicts && multiples && plan.lengths.empty() && !plan.has_full()) {
+  const bool bounded = std::ranges::any_of(plan.variants, &eval::Variant::has_budget);
+  if (bounded && multiples && plan.lengths.empty() && !plan.has_full()) {
     throw Error(
         "budgets like 4x or prompt are shares of the full cache's mean length: add full to "
         "--policies, name "

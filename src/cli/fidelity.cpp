@@ -79,7 +79,7 @@ std::vector<eval::FidelityEntry> entries_of(const FidelityArguments &arguments,
   const auto seed = static_cast<std::uint64_t>(arguments.seed);
   std::vector<eval::FidelityEntry> entries;
   for (const eval::Variant &variant : parse_variants(arguments.policies, arguments.policy, seed)) {
-    if (!variant.evicts) {
+    if (!variant.has_budget()) {
       const auto rows = static_cast<std::int32_t>(n_tokens);
       entries.push_back({.policy = variant.label,
                          .budget = "full",
@@ -89,10 +89,11 @@ std::vector<eval::FidelityEntry> entries_of(const FidelityArguments &arguments,
     arguments.model.check_calibration(variant.policy);
     for (const std::string &text : arguments.budgets) {
       const eval::Budget budget = eval::parse_budget(text);
-      entries.push_back(
-          {.policy = variant.label,
-           .budget = budget.label,
-           .lane = {variant.params(eval::rows_of(budget, lengths, "text")), variant.pin_prompt}});
+      entries.push_back({.policy = variant.label,
+                         .budget = budget.label,
+                         .lane = {.params = variant.params(eval::rows_of(budget, lengths, "text")),
+                                  .pin_prompt = variant.pin_prompt,
+                                  .selection = variant.selection}});
     }
   }
   return entries;

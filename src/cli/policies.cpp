@@ -12,6 +12,7 @@
 #include "cli/output.hpp"
 #include "cli/policy_list.hpp"
 #include "cli/table.hpp"
+#include "core/selection.hpp"
 #include "vase/vase.h"
 
 namespace vase::cli {
@@ -68,6 +69,8 @@ std::string as_text(const vase_params &defaults) {
     policies.add({vase_policy_name(policy), yes_no(vase_policy_needs_queries(policy)),
                   fmt::format("{}{}", vase_policy_summary(policy), mark)});
   }
+  for (const NamedSelection &selection : kSelections)
+    policies.add({selection.name, yes_no(1), selection.summary});
   Table table({"parameter", "default", "meaning", "looked at by"}, 4);
   for (const Parameter &parameter : parameters(defaults)) {
     const bool settable = parameter.option[0] != '\0';
@@ -98,6 +101,8 @@ std::string as_json(const vase_params &defaults) {
                                 {"looks_at", looks_at},
                                 {"default", policy == vase_policy_default()}});
   }
+  for (const NamedSelection &selection : kSelections)
+    json["selections"].push_back({{"name", selection.name}, {"summary", selection.summary}});
   for (const Parameter &parameter : parameters(defaults)) {
     json["defaults"][parameter.name] = parameter.value;
   }

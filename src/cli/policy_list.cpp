@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "core/selection.hpp"
+
 namespace vase::cli {
 namespace {
 
@@ -24,6 +26,12 @@ std::vector<const vase_policy *> all_policies() {
 
 std::vector<std::string> policy_names() {
   return names_of([](const vase_policy *) { return true; });
+}
+
+std::vector<std::string> selection_names() {
+  std::vector<std::string> names;
+  for (const NamedSelection &selection : kSelections) names.emplace_back(selection.name);
+  return names;
 }
 
 std::vector<std::string> policies_that_look_at(const char *parameter) {

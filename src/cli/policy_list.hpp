@@ -11,6 +11,8 @@ namespace vase::cli {
 /// In the order of the documentation.
 std::vector<const vase_policy *> all_policies();
 std::vector<std::string> policy_names();
+/// Of the rivals that select rows, which are no policies.
+std::vector<std::string> selection_names();
 /// Those that look at the field of vase_params called `parameter`.
 std::vector<std::string> policies_that_look_at(const char *parameter);
 /// Those that are compared where nobody says which: the default one, then all that evict but the

@@ -7,6 +7,7 @@
 
 #include "cli/policy_list.hpp"
 #include "cli/settings_text.hpp"
+#include "core/selection.hpp"
 
 namespace vase::cli {
 namespace {
@@ -32,8 +33,27 @@ std::string policy_of(const std::string &text) {
   return name;
 }
 
+// A selection has nothing to set.
+eval::Variant selecting_variant(const std::string &text, Selection selection) {
+  const std::string name = name_of(selection);
+  if (text != name)
+    throw Error(
+        fmt::format("\"{}\": {} evicts nothing and has no parameters but its budget: take "
+                    "\"{}\"",
+                    text, name, name));
+  return {.label = text,
+          .policy = vase_policy_full(),
+          .evicts = false,
+          .selection = selection,
+          .params = [](std::int32_t budget) {
+            return vase_params_default(vase_policy_full(), budget);
+          }};
+}
+
 eval::Variant parse_variant(const std::string &text, PolicyArguments arguments,
                             std::uint64_t seed) {
+  if (const auto selection = find_selection(policy_of(text)); selection)
+    return selecting_variant(text, *selection);
   NamedSettings settings = split_settings(text);
   arguments.policy = settings.name;
   if (take_suffix(arguments.policy, kGuardSuffix)) arguments.loop_guard = true;
@@ -88,8 +108,9 @@ std::string variant_help() {
       "budget unless --pin-prompt says otherwise), \"+guard\" behind that acts in the cache when "
       "the\n"
       "text begins to repeat itself, and \":name=value\" sets a parameter for it alone:\n"
-      "{0}:protect=50%:recency=128, {1}+prompt, {0}+prompt+guard, {1}:pin-prompt=0.25.",
-      protecting_policy(), policies_to_compare().back());
+      "{0}:protect=50%:recency=128, {1}+prompt, {0}+prompt+guard, {1}:pin-prompt=0.25.\n"
+      "The selections {2} keep the whole cache and bound the rows that a step reads.",
+      protecting_policy(), policies_to_compare().back(), fmt::join(selection_names(), ", "));
 }
 
 std::vector<eval::Variant> parse_variants(const std::vector<std::string> &texts,

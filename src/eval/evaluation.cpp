@@ -13,6 +13,7 @@
 #include "eval/dialogue.hpp"
 #include "eval/packing.hpp"
 #include "eval/repetition.hpp"
+#include "eval/selecting_context.hpp"
 
 namespace vase::eval {
 namespace {
@@ -84,12 +85,12 @@ bool Evaluation::run() {
   std::vector<Job> jobs = full_jobs(plan_, prompt_tokens_, n_ctx_train, done());
   MeanLengths lengths = plan_.lengths;
   if (lengths.empty()) {  // budgets wait for them
-    more_ = std::ranges::any_of(plan_.variants, &Variant::evicts);
+    more_ = std::ranges::any_of(plan_.variants, &Variant::has_budget);
     if (!run_phases(std::exchange(jobs, {}))) return false;
     more_ = false;
     lengths = mean_full_lengths(file_.records());
   }
-  std::ranges::move(evicting_jobs(plan_, lengths, prompt_tokens_, n_ctx_train, done()),
+  std::ranges::move(budget_jobs(plan_, lengths, prompt_tokens_, n_ctx_train, done()),
                     std::back_inserter(jobs));
   return run_phases(std::move(jobs));
 }
@@ -143,18 +144,23 @@ void Evaluation::run_part(const Phase &part) {
         .n_sequences = std::min(host_.parallel, static_cast<std::int32_t>(part.jobs.size())),
         .context = host_.context};
     options.context.n_ctx = static_cast<std::uint32_t>(part.n_ctx);
-    BoundedContext context = host_.make_context(options);
+    const Variant &first = *part.jobs.front().variant;
+    SelectingContext made =
+        make_selecting_context(host_.make_context, options, first.selection.has_value());
+    BoundedContext &context = made.context;
     const double row = bytes_per_row(context);
-    const std::string doing = part.jobs.front().variant->evicts
+    const std::string doing = first.evicts
                                   ? fmt::format("caches of {} cells", context.cells_per_sequence())
-                                  : "full caches";
+                              : first.selection ? "full caches, read in part"
+                                                : "full caches";
     const PhaseRun::DialogueOf dialogue_of = [this](const Job &job) {
       return Dialogue(model_, chat_template_, host_.system, *job.question);
     };
     const PhaseRun::RequestOf request_of = [this](const Job &job, const Question &turn) {
       return request_for(job, turn);
     };
-    PhaseRun run(model_, context, part, dialogue_of, request_of, host_.prompt_chunk);
+    PhaseRun run(model_, context, made.selector.get(), part, dialogue_of, request_of,
+                 host_.prompt_chunk);
     while (run.busy() && !stopped_) {
       const std::int32_t active = run.active();
       active_ += active;
@@ -196,6 +202,7 @@ Record Evaluation::record_of(const Answer &answer, double bytes_per_row) const {
   record.seed = plan_.seed;
   record.temperature = plan_.asking_of(question.task).sampling.temperature;
   record.params = job.params;
+  record.selection = job.variant->selection;
   record.pin_prompt = job.variant->pin_prompt;
   record.prompt_tokens = answer.prompt_tokens;
   record.expected = question.expected;

@@ -4,6 +4,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <span>
+#include <tuple>
 #include <utility>
 
 #include "core/thread_pool.hpp"
@@ -45,20 +46,23 @@ struct Group {
   Lanes lanes;
 };
 
-// Lanes of one context all evict or none does, and agree on the query window; those without queries
-// capture none.
+// Lanes of one context all evict, or all select, or neither, and agree on the query window; those
+// without queries capture none.
 std::vector<Group> make_groups(const FidelityPlan &plan) {
-  std::map<std::pair<bool, std::int32_t>, std::vector<std::size_t>> by_needs;
+  std::map<std::tuple<bool, std::int32_t, bool>, std::vector<std::size_t>> by_needs;
   for (std::size_t i = 0; i < plan.entries.size(); ++i) {
     const vase_params &params = plan.entries[i].lane.params;
     const bool queries = vase_policy_needs_queries(params.policy) != 0;
-    by_needs[{vase_policy_evicts(params.policy) != 0, queries ? params.window : 0}].push_back(i);
+    by_needs[{vase_policy_evicts(params.policy) != 0, queries ? params.window : 0,
+              plan.entries[i].lane.selection.has_value()}]
+        .push_back(i);
   }
   std::vector<Group> groups;
   for (const auto &[needs, entries] : by_needs) {
     std::vector<Lane> lanes;
     for (const std::size_t entry : entries) {
       lanes.push_back(plan.entries[entry].lane);
+      lanes.back().n_prompt = plan.n_prompt;
       if (plan.n_prompt == 0) lanes.back().pin_prompt = 0;  // or the first step would be pinned
     }
     groups.push_back({entries, Lanes(plan.host, lanes)});

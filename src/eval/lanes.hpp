@@ -4,10 +4,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "eval/selecting_context.hpp"
 #include "vase/llama.hpp"
 
 namespace vase::eval {
@@ -15,6 +17,9 @@ namespace vase::eval {
 struct Lane {
   vase_params params{};
   float pin_prompt = 0.0f;
+  /// What steps read of a full cache, as many rows as params.budget.
+  std::optional<Selection> selection = {};
+  std::int64_t n_prompt = 0;  ///< first tokens, which a selection reads in full
 };
 
 /// How contexts are made for lanes.
@@ -28,10 +33,11 @@ struct LaneHost {
 
 class Lanes {
  public:
-  /// All lanes evict, with the same query window if they need one, or none does. Throws Error.
+  /// All lanes evict, with the same query window if they need one, or all select, or none does
+  /// either. Throws Error.
   Lanes(const LaneHost &host, const std::vector<Lane> &lanes);
 
-  std::int32_t size() const { return context_.options().n_sequences; }
+  std::int32_t size() const { return made_.context.options().n_sequences; }
   /// Tokens that can be decoded in one piece, so that every lane evicts exactly where it would if
   /// they came one by one.
   std::int64_t largest_step() const;
@@ -45,7 +51,7 @@ class Lanes {
   std::int64_t peak_kv_bytes(std::int32_t lane) const;
 
  private:
-  BoundedContext context_;
+  SelectingContext made_;
   std::vector<std::int32_t> most_rows_;  // [lanes]
 };
 

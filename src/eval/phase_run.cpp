@@ -13,10 +13,11 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 }  // namespace
 
-PhaseRun::PhaseRun(const engine::Model &model, BoundedContext &context, const Phase &phase,
-                   const DialogueOf &dialogue_of, const RequestOf &request_of,
+PhaseRun::PhaseRun(const engine::Model &model, BoundedContext &context, Selector *selector,
+                   const Phase &phase, const DialogueOf &dialogue_of, const RequestOf &request_of,
                    std::int32_t prompt_chunk)
     : context_(context),
+      selector_(selector),
       phase_(phase),
       dialogue_of_(dialogue_of),
       request_of_(request_of),
@@ -35,6 +36,8 @@ void PhaseRun::start_next(std::int32_t sequence) {
   slot.answer.job = &job;
   slot.started = Clock::now();
   if (job.variant->evicts) context_.set_params(sequence, job.params, job.variant->pin_prompt);
+  if (const std::optional<Selection> &selection = job.variant->selection; selection)
+    selector_->select(sequence, SelectionParams{*selection, job.params.budget});
   context_.set_draw_stream(sequence, stream_of(job.question->id, job.sample, 0));
   slot.dialogue.emplace(dialogue_of_(job));
   ask(sequence);
@@ -52,11 +55,14 @@ void PhaseRun::ask(std::int32_t sequence) {
   slot.answer.prompt_tokens += std::ssize(request.prompt);
   slot.answer.replies.push_back({.turn = &turn});
   generator_.start(sequence, std::move(request));
+  if (selector_ != nullptr)
+    selector_->set_prompt_end(sequence, std::ssize(generator_.tokens(sequence)));
 }
 
 std::vector<Answer> PhaseRun::step() {
   const Clock::time_point before = Clock::now();
   const std::span<const engine::Event> events = generator_.step();
+  if (selector_ != nullptr) selector_->check();
   const double share = seconds_since(before) / active_;
   for (std::int32_t sequence = 0; sequence < std::ssize(slots_); ++sequence) count(sequence, share);
 

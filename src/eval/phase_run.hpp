@@ -12,6 +12,7 @@
 #include "engine/generator.hpp"
 #include "eval/dialogue.hpp"
 #include "eval/schedule.hpp"
+#include "llama/selection/selector.hpp"
 #include "vase/llama.hpp"
 
 namespace vase::eval {
@@ -42,9 +43,11 @@ class PhaseRun {
   /// The conversation of a job, from its beginning.
   using DialogueOf = std::function<Dialogue(const Job &)>;
 
-  /// All references must outlive this. `prompt_chunk`: prompt tokens in one step, at most.
-  PhaseRun(const engine::Model &model, BoundedContext &context, const Phase &phase,
-           const DialogueOf &dialogue_of, const RequestOf &request_of, std::int32_t prompt_chunk);
+  /// All references must outlive this. `selector`: of the context, if the jobs select. Prompts are
+  /// read in full. `prompt_chunk`: prompt tokens in one step, at most.
+  PhaseRun(const engine::Model &model, BoundedContext &context, Selector *selector,
+           const Phase &phase, const DialogueOf &dialogue_of, const RequestOf &request_of,
+           std::int32_t prompt_chunk);
 
   bool busy() const { return generator_.busy(); }
   /// Sequences at work.
@@ -67,6 +70,7 @@ class PhaseRun {
   Answer finish(std::int32_t sequence);
 
   BoundedContext &context_;
+  Selector *selector_;
   const Phase &phase_;
   const DialogueOf &dialogue_of_;
   const RequestOf &request_of_;

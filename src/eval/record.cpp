@@ -25,7 +25,17 @@ ordered_json params_json(const Record &record) {
           {"pin_prompt", record.pin_prompt}};
 }
 
+// A selection keeps all rows, and has nothing to set but how many a step reads.
+ordered_json selection_json(const Record &record) {
+  return {{"selection", name_of(*record.selection)}, {"budget", record.params.budget}};
+}
+
 void read_params(const json &params, Record &record) {
+  if (params.contains("selection")) {
+    record.selection = find_selection(params.at("selection").get<std::string>());
+    record.params.budget = params.at("budget");
+    return;
+  }
   const std::string name = params.at("policy");
   record.params = vase_params_default(vase_policy_find(name.c_str()), params.at("budget"));
   record.params.recency = params.at("recency");
@@ -110,6 +120,7 @@ ordered_json to_json(const Record &record) {
     line["loop"] = {{"period", record.loop->period}, {"tokens", record.loop->tokens}};
   }
   if (vase_policy_evicts(record.params.policy) != 0) line["params"] = params_json(record);
+  if (record.selection) line["params"] = selection_json(record);
   if (!record.items.empty()) line["items"] = items_json(record.items);
   write_replies(record, line);
   return line;

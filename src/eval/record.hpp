@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/selection.hpp"
 #include "eval/question.hpp"
 #include "eval/repetition.hpp"
 #include "vase/vase.h"
@@ -38,6 +39,8 @@ struct Record {
   std::uint64_t seed = 0;
   float temperature = 0;  ///< of the sampling; 0: greedy
   vase_params params{};   ///< what the policy ran with; params.budget is what "4x" came to
+  /// What steps read of the full cache, as many rows as params.budget.
+  std::optional<Selection> selection;
   float pin_prompt = 0;
 
   std::int64_t prompt_tokens = 0;

@@ -18,15 +18,16 @@ std::int64_t round_up(std::int64_t value, std::int64_t step) {
   return (value + step - 1) / step * step;
 }
 
-// Whether it evicts, cells, and the query window if the policy scores by attention. Policies
-// without queries get a context of their own, which captures none.
-using ContextKey = std::tuple<bool, std::int64_t, std::int32_t>;
+// Whether it evicts, cells, the query window if the policy scores by attention, and whether steps
+// select. Policies without queries get a context of their own, which captures none.
+using ContextKey = std::tuple<bool, std::int64_t, std::int32_t, bool>;
 
 ContextKey context_key(const Job &job) {
-  if (!job.variant->evicts) return {false, round_up(job.need, kFullStep), 0};
+  if (!job.variant->evicts)
+    return {false, round_up(job.need, kFullStep), 0, job.variant->selection.has_value()};
   const bool queries = vase_policy_needs_queries(job.params.policy) != 0;
   return {true, round_up(std::int64_t{job.params.budget} + job.params.interval, kCellPadding),
-          queries ? job.params.window : 0};
+          queries ? job.params.window : 0, false};
 }
 
 vase_params context_policy(const std::vector<Job> &jobs) {
@@ -72,7 +73,7 @@ const Asking &EvaluationPlan::asking_of(const std::string &task) const {
 }
 
 bool EvaluationPlan::has_full() const {
-  return std::ranges::any_of(variants, [](const Variant &v) { return !v.evicts; });
+  return std::ranges::any_of(variants, [](const Variant &v) { return !v.has_budget(); });
 }
 
 std::int64_t limit_of(const Question &question, const Asking &asking, std::int64_t prompt_tokens,
@@ -97,7 +98,7 @@ std::vector<Job> full_jobs(const EvaluationPlan &plan,
                            const std::set<std::string> &done) {
   std::vector<Job> jobs;
   for (const Variant &variant : plan.variants) {
-    if (variant.evicts) continue;
+    if (variant.has_budget()) continue;
     for_each_sample(plan, prompt_tokens, n_ctx_train, [&](Job job) {
       job.variant = &variant;
       job.budget = variant.label;
@@ -108,12 +109,12 @@ std::vector<Job> full_jobs(const EvaluationPlan &plan,
   return jobs;
 }
 
-std::vector<Job> evicting_jobs(const EvaluationPlan &plan, const MeanLengths &lengths,
-                               const std::vector<std::int64_t> &prompt_tokens,
-                               std::int64_t n_ctx_train, const std::set<std::string> &done) {
+std::vector<Job> budget_jobs(const EvaluationPlan &plan, const MeanLengths &lengths,
+                             const std::vector<std::int64_t> &prompt_tokens,
+                             std::int64_t n_ctx_train, const std::set<std::string> &done) {
   std::vector<Job> jobs;
   for (const Variant &variant : plan.variants) {
-    if (!variant.evicts) continue;
+    if (!variant.has_budget()) continue;
     for (const Budget &budget : plan.budgets) {
       for_each_sample(plan, prompt_tokens, n_ctx_train, [&](Job job) {
         const std::string group = group_of(job.question->task, job.question->tier);

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "core/selection.hpp"
 #include "engine/sampler.hpp"
 #include "engine/thinking_budget.hpp"
 #include "eval/budget.hpp"
@@ -24,8 +25,13 @@ struct Variant {
   bool evicts = true;       ///< false: the full cache
   float pin_prompt = 0.0f;  ///< share of the budget
   bool loop_guard = false;  ///< act in the cache when an answer begins to repeat itself
+  /// What steps read of a full cache; then `policy` is the full cache's.
+  std::optional<Selection> selection = {};
   /// The parameters at a budget. Throws Error if they do not fit together.
   std::function<vase_params(std::int32_t budget)> params;
+
+  /// Whether it is run at each budget.
+  bool has_budget() const { return evicts || selection; }
 };
 
 /// How the model is asked.
@@ -77,15 +83,15 @@ std::int64_t limit_of(const Question &question, const Asking &asking, std::int64
 /// own limit; a look-back never has more than its own.
 std::int64_t limit_of_turn(const Question &turn, const Asking &asking);
 
-/// The jobs of the full cache, and those of the policies that evict. `prompt_tokens`: of each
-/// question of the plan. `done`: keys of what needs not be done again (key_of).
+/// The jobs of the full cache, and those of the variants that have a budget. `prompt_tokens`: of
+/// each question of the plan. `done`: keys of what needs not be done again (key_of).
 std::vector<Job> full_jobs(const EvaluationPlan &plan,
                            const std::vector<std::int64_t> &prompt_tokens, std::int64_t n_ctx_train,
                            const std::set<std::string> &done);
 /// Throws Error if a budget depends on a length that is not in `lengths`.
-std::vector<Job> evicting_jobs(const EvaluationPlan &plan, const MeanLengths &lengths,
-                               const std::vector<std::int64_t> &prompt_tokens,
-                               std::int64_t n_ctx_train, const std::set<std::string> &done);
+std::vector<Job> budget_jobs(const EvaluationPlan &plan, const MeanLengths &lengths,
+                             const std::vector<std::int64_t> &prompt_tokens,
+                             std::int64_t n_ctx_train, const std::set<std::string> &done);
 
 /// Largest caches first, so that what does not fit fails early.
 std::vector<Phase> phases_of(std::vector<Job> jobs);

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <map>
 
+#include "core/selection.hpp"
 #include "ggml.h"
 #include "llama.h"
 #include "vase/llama.hpp"
@@ -72,6 +73,8 @@ Settings settings_from(const std::string &text) {
   Settings settings;
   const std::string policy = take("policy");
   settings.policy.policy = vase_policy_find(policy.c_str());
+  if (const std::string why = why_not_a_policy(policy); !why.empty())
+    throw Error(fmt::format("{}: {}", kVariable, why));
   if (settings.policy.policy == nullptr)
     throw Error(fmt::format("{}: no policy is called \"{}\"", kVariable, policy));
   settings.metrics_host = take("metrics_host");

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <limits>
 
+#include "core/selection.hpp"
+
 namespace vase::python {
 namespace {
 
@@ -85,6 +87,8 @@ std::string names_of(const Wanted& wanted) {
 
 const vase_policy* find_policy(const std::string& name) {
   if (const vase_policy* policy = vase_policy_find(name.c_str())) return policy;
+  if (const std::string why = why_not_a_policy(name); !why.empty())
+    throw nb::value_error(("policy is '" + name + "'; " + why).c_str());
   const std::string known = names_of([](const vase_policy*) { return true; });
   throw nb::value_error(("policy is '" + name + "'; known are " + known).c_str());
 }

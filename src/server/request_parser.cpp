@@ -7,6 +7,7 @@
 #include <limits>
 #include <random>
 
+#include "core/selection.hpp"
 #include "server/error.hpp"
 #include "server/fields.hpp"
 #include "server/json.hpp"
@@ -224,6 +225,8 @@ engine::ThinkingOptions thinking_of(const Fields &body, const RequestRules &rule
 const vase_policy *policy_named(const std::string &name, const std::string &path,
                                 const RequestRules &rules) {
   const vase_policy *policy = vase_policy_find(name.c_str());
+  if (const std::string why = why_not_a_policy(name); !why.empty())
+    throw invalid_field(path, fmt::format("cannot be that: {}", why), "unknown_policy");
   if (policy == nullptr) {
     std::string known;
     for (std::int32_t i = 0; i < vase_policy_count(); ++i) {

@@ -78,21 +78,21 @@ TEST(Jobs, EveryCombinationOnceAndNothingTwice) {
   plan.asking_by_task["b"].samples = 3;
   EXPECT_EQ(full_jobs(plan, kPrompts, 8192, {}).size(), 2U + 2 + 3);
   const MeanLengths lengths = {{"a/2k", {.all = 2000}}, {"b/2k", {.all = 1000}}};
-  const auto jobs = evicting_jobs(plan, lengths, kPrompts, 8192, {});
+  const auto jobs = budget_jobs(plan, lengths, kPrompts, 8192, {});
   EXPECT_EQ(jobs.size(), 2U * 2 * 7);
   EXPECT_EQ(jobs[0].params.budget, 1024);
   const std::set<std::string> done = {key_of("a-1", "vase", "2x", 0)};
-  const auto rest = evicting_jobs(plan, lengths, kPrompts, 8192, done);
+  const auto rest = budget_jobs(plan, lengths, kPrompts, 8192, done);
   EXPECT_EQ(rest.size(), jobs.size() - 1);
   EXPECT_EQ(rest[0].sample, 1);
-  EXPECT_THROW(evicting_jobs(plan, {}, kPrompts, 8192, {}), Error);
+  EXPECT_THROW(budget_jobs(plan, {}, kPrompts, 8192, {}), Error);
 }
 
 // What a job gets must not depend on what else is evaluated.
 TEST(Phases, JobsOfAPhaseHaveCachesOfOneSize) {
   const EvaluationPlan plan =
       plan_of({"vase", "snapkv", "random", "streaming"}, {"384", "448", "512", "2048"});
-  const auto phases = phases_of(evicting_jobs(plan, {}, kPrompts, 8192, {}));
+  const auto phases = phases_of(budget_jobs(plan, {}, kPrompts, 8192, {}));
   EXPECT_EQ(phases.size(), 6U);  // 512, 768 and 2304 cells, with and without queries
   const auto cells = [](const vase_params &p) { return (p.budget + p.interval + 255) / 256 * 256; };
   for (const Phase &phase : phases) {

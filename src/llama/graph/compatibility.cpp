@@ -49,7 +49,7 @@ bool finds_attention_parameters() {
   ggml_tensor *mask = ggml_new_tensor_4d(context.get(), GGML_TYPE_F16, 256, 64, 1, 1);
   const AttentionParameters found(
       ggml_flash_attn_ext(context.get(), queries, rows, rows, mask, 2, 3, 4));
-  return found.scale == 2 && found.max_alibi_bias == 3;
+  return found.scale == 2 && found.max_alibi_bias == 3 && found.soft_cap == 4;
 }
 
 void add(std::string &why, const std::string &reason) { why += (why.empty() ? "" : "; ") + reason; }

@@ -18,7 +18,7 @@ struct Compatibility {
   /// ggml notes the parameters of RoPE where Rope reads them (tried on a node of our own, with any
   /// version). Else RoPE is unknown.
   bool rope_layout = true;
-  /// The same for scale and ALiBi of flash attention. Else no model can be bounded.
+  /// The same for scale, ALiBi and soft cap of flash attention. Else no model can be bounded.
   bool attention_layout = true;
   /// Why something is off, in one line; empty if nothing is.
   std::string why;

@@ -38,12 +38,14 @@ struct RopeParameters {
         beta_slow(float_parameter(node, 10)) {}
 };
 
-/// What ggml_flash_attn_ext() notes, but for the logit soft cap.
+/// What ggml_flash_attn_ext() notes.
 struct AttentionParameters {
-  float scale, max_alibi_bias;
+  float scale, max_alibi_bias, soft_cap;
 
   explicit AttentionParameters(const ggml_tensor *node)
-      : scale(float_parameter(node, 0)), max_alibi_bias(float_parameter(node, 1)) {}
+      : scale(float_parameter(node, 0)),
+        max_alibi_bias(float_parameter(node, 1)),
+        soft_cap(float_parameter(node, 2)) {}
 };
 
 }  // namespace vase

@@ -81,17 +81,22 @@ void Watcher::end_decode(bool succeeded) {
   if (one_graph) placements_.redirect();
 }
 
-int32_t discover_layers(Watcher &watcher, llama_context *context) {
+int32_t decode_one_token(llama_context *context) {
   const llama_vocab *vocab = llama_model_get_vocab(llama_get_model(context));
   llama_token token = llama_vocab_bos(vocab);
   if (token < 0 || token >= llama_vocab_n_tokens(vocab)) token = 0;
-  watcher.begin_discovery();
   const int32_t status = llama_decode(context, llama_batch_get_one(&token, 1));
   llama_synchronize(context);
   if (status != 0) return status;
-  watcher.end_discovery();
   llama_memory_clear(llama_get_memory(context), true);
   llama_perf_context_reset(context);
+  return 0;
+}
+
+int32_t discover_layers(Watcher &watcher, llama_context *context) {
+  watcher.begin_discovery();
+  if (const int32_t status = decode_one_token(context); status != 0) return status;
+  watcher.end_discovery();
   return 0;
 }
 

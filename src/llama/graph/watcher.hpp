@@ -80,10 +80,13 @@ class Watcher {
   bool asleep_ = false;  // it runs without the callback
 };
 
-/// Runs one token through the model of an empty context to see its layers, so that a model that
-/// cannot be bounded is refused before any text is read; the context is empty again afterwards.
-/// Touches the weights, which the first decode would do anyway. Returns the status of llama_decode,
-/// and unless that is 0 nothing was found. Throws Error as Watcher::end_discovery() does.
+/// Runs one token through the model of an empty context, for the sake of its graph; the context is
+/// empty again afterwards. Touches the weights, which the first decode would do anyway. Returns the
+/// status of llama_decode.
+int32_t decode_one_token(llama_context *context);
+
+/// Does so to see the layers, so that a model that cannot be bounded is refused before any text is
+/// read. Unless the status is 0 nothing was found. Throws Error as Watcher::end_discovery() does.
 int32_t discover_layers(Watcher &watcher, llama_context *context);
 
 }  // namespace vase
