@@ -69,6 +69,18 @@ TEST_F(BadInput, PolicyUnknown) {
                   "`vase policies` lists them");
 }
 
+// Nothing but eval and fidelity runs them; those two say what of them cannot be set.
+TEST_F(BadInput, SelectionsAreNoPolicies) {
+  for (const char *selection : {"oracle", "quest"}) {
+    for (const char *command : {"run", "serve", "chat", "bench", "plan", "exec", "inspect"}) {
+      expect_one_line({command, "--policy", selection}, kWrongUsage,
+                      std::string(selection) + " is a selection, not a policy");
+    }
+    expect_one_line({"eval", "--policies", selection + std::string("+prompt")}, kFailed,
+                    "no parameters but its budget");
+  }
+}
+
 TEST_F(BadInput, CacheTypeUnknown) {
   expect_one_line({"run", "-p", "x", "-ctk", "q5"}, kWrongUsage,
                   "unknown cache type \"q5\" (known: bf16, f16, f32, q4_0, q8_0)");

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <cstdlib>
 #include <fstream>
 #include <map>
 
@@ -32,6 +31,16 @@ Variant variant(const std::string &name, float pin_prompt = 0) {
             params.recency = params.interval = params.window = 32;
             params.seed = 1;
             return params;
+          }};
+}
+
+Variant selecting(Selection selection) {
+  return {.label = name_of(selection),
+          .policy = vase_policy_full(),
+          .evicts = false,
+          .selection = selection,
+          .params = [](std::int32_t budget) {
+            return vase_params_default(vase_policy_full(), budget);
           }};
 }
 
@@ -121,6 +130,30 @@ TEST_F(EvaluationTest, AsksEveryQuestionUnderEveryPolicy) {
   EXPECT_GT(bytes("full"), bytes("vase"));
 }
 
+TEST_F(EvaluationTest, SelectionsKeepAllAndReadLittle) {
+  EvaluationPlan rivals = plan();
+  rivals.variants = {variant("full"), selecting(Selection::kOracle), selecting(Selection::kQuest)};
+  rivals.budgets = {parse_budget("8"), parse_budget("512")};
+  EXPECT_TRUE(run(rivals, "run", 1));
+  const std::vector<Record> records = read_run(folder_ / "run").records;
+  ASSERT_EQ(records.size(), 6U * 5);
+  const auto outcome = outcomes("run");
+  for (const Record &record : records) {
+    EXPECT_EQ(record.evictions, 0);
+    EXPECT_EQ(record.tokens, 200);
+    const Record &full = *std::ranges::find_if(
+        records, [&](const Record &r) { return r.id == record.id && r.policy == "full"; });
+    EXPECT_EQ(record.peak_kv_bytes, full.peak_kv_bytes);
+    EXPECT_EQ(record.selection.has_value(), record.policy != "full");
+    if (!record.selection) continue;
+    EXPECT_EQ(name_of(*record.selection), record.policy);
+    EXPECT_EQ(record.budget, std::to_string(record.params.budget));
+    // Quest reads all in the two layers of this model.
+    const bool same = record.budget == "512" || record.selection == Selection::kQuest;
+    EXPECT_EQ(outcome.at(key_of(record)) == outcome.at(key_of(full)), same) << key_of(record);
+  }
+}
+
 // Three turns, of which the last looks back at the first.
 EvaluationPlan talk() {
   EvaluationPlan plan;
@@ -182,6 +215,19 @@ TEST_F(EvaluationTest, AConversationThatWasStoppedGoesOnWithTheSameReplies) {
     return all;
   };
   EXPECT_EQ(replies("parts"), replies("whole"));
+}
+
+TEST_F(EvaluationTest, SelectionsDoNotDependOnWhatElseIsEvaluated) {
+  EvaluationPlan alone = talk(), beside = talk();
+  alone.variants = {selecting(Selection::kOracle)};
+  alone.budgets = {parse_budget("24")};
+  beside.variants = {selecting(Selection::kQuest), selecting(Selection::kOracle)};
+  beside.budgets = {parse_budget("128"), parse_budget("24")};
+  std::ranges::reverse(beside.questions);
+  run(alone, "alone", 1);
+  run(beside, "beside", 1);
+  const auto all = outcomes("beside");
+  for (const auto &[key, text] : outcomes("alone")) EXPECT_EQ(all.at(key), text) << key;
 }
 
 TEST_F(EvaluationTest, TheSameAgain) {

@@ -97,6 +97,44 @@ TEST_F(FidelityTest, StepsDoNotMatter) {
   }
 }
 
+// The entry of a full cache, read in part.
+FidelityEntry selecting(Selection selection, std::int32_t budget, FidelityEntry entry) {
+  entry.policy = name_of(selection);
+  entry.lane.params = vase_params_default(vase_policy_full(), budget);
+  entry.lane.selection = selection;
+  return entry;
+}
+
+// Like an eviction, a selection is what single tokens would give, from the first token on.
+TEST_F(FidelityTest, SelectionsReadWhatSingleTokensWould) {
+  const std::vector<FidelityEntry> entries = {
+      selecting(Selection::kOracle, 400, entry("full", 400)),
+      selecting(Selection::kOracle, 24, entry("full", 24)),
+      selecting(Selection::kOracle, 6, entry("full", 6)), entry("streaming", 96)};
+  const auto singly = overall(measure_fidelity(plan(entries, 1)));
+  const auto steps = overall(measure_fidelity(plan(entries, 13)));
+  ASSERT_EQ(singly.size(), 4U);
+  ASSERT_EQ(steps.size(), 4U);
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_NEAR(singly[i].kl, steps[i].kl, 0.02 * singly[i].kl + 1e-6) << singly[i].budget;
+  }
+  EXPECT_EQ(steps[0].kl, 0) << "all rows";
+  EXPECT_GT(steps[1].kl, 0);
+  EXPECT_GT(steps[2].kl, steps[1].kl);
+  EXPECT_EQ(steps[2].peak_kv_bytes, steps[0].peak_kv_bytes) << "the cache is full";
+}
+
+TEST_F(FidelityTest, SelectionsReadThePromptInFull) {
+  const auto measure = [](std::int64_t n_prompt) {
+    FidelityPlan prompted = plan({selecting(Selection::kOracle, 8, entry("full", 400))});
+    prompted.n_prompt = n_prompt;
+    return overall(measure_fidelity(prompted));
+  };
+  EXPECT_GT(measure(0)[0].kl, 0);
+  EXPECT_GT(measure(350)[0].kl, 0);
+  EXPECT_EQ(measure(399)[0].kl, 0) << "the prompt's last token alone is measured";
+}
+
 // A prompt is pinned whole however it was cut into steps, and only what follows it is measured.
 TEST_F(FidelityTest, PromptIsPinnedAndNotMeasured) {
   const auto measure = [](std::int64_t n_prompt, float pin, std::int32_t chunk) {

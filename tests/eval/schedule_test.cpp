@@ -88,6 +88,27 @@ TEST(Jobs, EveryCombinationOnceAndNothingTwice) {
   EXPECT_THROW(budget_jobs(plan, {}, kPrompts, 8192, {}), Error);
 }
 
+TEST(Jobs, ASelectionHasBudgetsAndFullCachesOfItsOwn) {
+  EvaluationPlan plan = plan_of({"full", "vase"}, {"512", "1024"});
+  plan.variants.push_back(plan.variants[0]);
+  plan.variants[2].label = "quest";
+  plan.variants[2].selection = Selection::kQuest;
+  EXPECT_TRUE(plan.has_full());
+  auto jobs = full_jobs(plan, kPrompts, 8192, {});
+  EXPECT_EQ(jobs.size(), 3U);
+  const auto budgets = budget_jobs(plan, {}, kPrompts, 8192, {});
+  EXPECT_EQ(budgets.size(), 2U * 2 * 3);
+  jobs.insert(jobs.end(), budgets.begin(), budgets.end());
+  for (const Phase &phase : phases_of(jobs)) {
+    for (const Job &job : phase.jobs) {
+      EXPECT_EQ(job.variant->selection, phase.jobs[0].variant->selection);
+      EXPECT_EQ(job.variant->evicts, phase.jobs[0].variant->evicts);
+    }
+  }
+  plan.variants.erase(plan.variants.begin());
+  EXPECT_FALSE(plan.has_full());
+}
+
 // What a job gets must not depend on what else is evaluated.
 TEST(Phases, JobsOfAPhaseHaveCachesOfOneSize) {
   const EvaluationPlan plan =

@@ -113,6 +113,17 @@ TEST(ParseRequest, KeepsTheBudgetWithinTheServersAndTheModels) {
   EXPECT_EQ(wrong_field(R"(,"vase":{"budget":513})", rules), "vase.budget");
 }
 
+TEST(ParseRequest, RunsNoSelection) {
+  try {
+    parse_chat(R"(,"vase":{"policy":"quest"})");
+    FAIL() << "a selection is no policy";
+  } catch (const ApiError &error) {
+    EXPECT_EQ(error.param(), "vase.policy");
+    EXPECT_NE(std::string(error.what()).find("quest is a selection"), std::string::npos)
+        << error.what();
+  }
+}
+
 TEST(ParseRequest, GivesEachPolicyItsOwnDefaultsUnlessTheServerSetsThem) {
   RequestRules rules = test_rules();
   rules.policy = vase_params_default(vase_policy_find("vase"), 512);

@@ -17,6 +17,7 @@ def changed(**replaced):
 @pytest.mark.parametrize(
     ("error", "message", "arguments"),
     [
+        (ValueError, "quest is a selection, not a policy", changed(policy="quest")),
         (ValueError, "keys has 2 axes", changed(keys=KEYS[0])),
         (TypeError, "keys is a list", changed(keys=[1, 2])),
         (TypeError, "keys is float64", changed(keys=KEYS.astype(float))),
