@@ -22,6 +22,9 @@ extern "C" {
  * thread at a time and streams that wait for each other. */
 typedef struct vase_cuda vase_cuda;
 
+/** Elements of a key's or a value's row, at most. */
+#define VASE_CUDA_MOST_DIM 576
+
 /** The largest call a handle serves. The device memory taken grows with items * heads * rows. */
 typedef struct vase_cuda_limits {
   size_t size VASE_SIZE_OF(vase_cuda_limits); /* sizeof(vase_cuda_limits) */
@@ -33,8 +36,8 @@ typedef struct vase_cuda_limits {
   int32_t n_query_heads;
   int32_t n_rows;
   int32_t n_queries;  /* 0 is enough for policies without queries */
-  int32_t keys_dim;   /* at most 256 */
-  int32_t values_dim; /* at most 256 */
+  int32_t keys_dim;   /* at most VASE_CUDA_MOST_DIM */
+  int32_t values_dim; /* likewise */
 } vase_cuda_limits;
 
 /** 1 if the CUDA kernels know `policy` (all policies of this library's registry; 0 for NULL). */

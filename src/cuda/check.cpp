@@ -4,7 +4,6 @@
 
 #include "capi/check.hpp"
 #include "cuda/recipe.hpp"
-#include "cuda/trigonometric.hpp"
 #include "cuda/vectors.hpp"
 
 #define VASE_TRY(expression) \
@@ -88,9 +87,14 @@ vase_status check_item(const vase_cuda_limits& limits, const vase_cuda_item& ite
   return VASE_OK;
 }
 
+vase_status check_query_heads(const vase_cuda_limits& limits, const vase_cuda_item& item,
+                              int32_t index) {
+  return check_limit("n_query_heads", item.layer.n_query_heads, limits.n_query_heads, index);
+}
+
 vase_status check_queries(const vase_cuda_limits& limits, const vase_cuda_item& item,
                           int32_t index) {
-  VASE_TRY(check_limit("n_query_heads", item.layer.n_query_heads, limits.n_query_heads, index));
+  VASE_TRY(check_query_heads(limits, item, index));
   VASE_TRY(check_limit("n_queries", item.layer.n_queries, limits.n_queries, index));
   if (item.query_head_stride % 4 != 0 || item.query_token_stride % 4 != 0)
     return fail(VASE_INVALID_ARGUMENT, "item %d: query strides must be multiples of 4 bytes",
@@ -135,16 +139,12 @@ vase_status check_policy(const vase_cuda_limits& limits, const vase_params& para
   if (recipe->score == DeviceScore::kLeverage && params.projections > kMostProjections)
     return fail(VASE_INVALID_ARGUMENT, "projections is %d; the CUDA kernels take at most %d",
                 params.projections, kMostProjections);
-  if (recipe->score == DeviceScore::kUsualAttention && !items.empty()) {
-    const vase_layer& layer = items.front().layer;
-    if (layer.n_query_heads / layer.n_heads > kMostGroup)
-      return fail(VASE_INVALID_ARGUMENT,
-                  "a KV head has %d query heads; the CUDA kernels of %s take at most %d",
-                  layer.n_query_heads / layer.n_heads, policy_of(params).name(), kMostGroup);
-  }
   for (size_t i = 0; i < items.size(); ++i) {
     VASE_TRY(check_fit(params, items[i].layer));
-    if (recipe->attends()) VASE_TRY(check_queries(limits, items[i], static_cast<int32_t>(i)));
+    const auto index = static_cast<int32_t>(i);
+    if (recipe->attends()) VASE_TRY(check_queries(limits, items[i], index));
+    if (recipe->score == DeviceScore::kUsualAttention)
+      VASE_TRY(check_query_heads(limits, items[i], index));
   }
   return VASE_OK;
 }

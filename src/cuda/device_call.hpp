@@ -88,6 +88,7 @@ struct DeviceCall {
   int32_t most_rows;     ///< of an item
   int32_t most_freed;    ///< of an item
   int32_t token_bits;    ///< token positions are below 2^token_bits; 32: any int32
+  int32_t shared_bytes;  ///< of memory that a block of threads may share, at most
 
   Recipe recipe;
   int32_t keeps_sums;  ///< 1: what is found of rows is added to their sums, not only looked at
@@ -124,8 +125,9 @@ struct Scratch {
   uint16_t* planes;   ///< packed vectors, see vectors.hpp
   float4* constants;  ///< [units][vector capacity] of each vector: scale, maximum, share
   float2* partials;   ///< [units][splits][vector capacity] maximum and sum of a part of the keys
-  float* row_sums;    ///< [units][splits][kRowSums] sums of unit keys or of values, and their count
-  float* centres;     ///< [units][kMostDim] of some candidates' keys; upright keys are less it
+  float* row_sums;  ///< [units][splits][row_sums()] sums of unit keys or of values and their count,
+                    ///< or of the scores of usual queries
+  float* centres;   ///< [units][kMostDim] of some candidates' keys; upright keys are less it
   KeyScale* key_scales;  ///< [units] the unit of upright keys, core/novelty_rule.hpp
   uint16_t* upright;     ///< [upright_elements] keys before RoPE of some items, see upright.hpp
   int64_t upright_elements;

@@ -4,6 +4,7 @@
 #include "cuda/key_tiles.cuh"
 #include "cuda/launch.hpp"
 #include "cuda/products.cuh"
+#include "cuda/streamed.cuh"
 
 namespace vase::cuda {
 namespace {
@@ -38,8 +39,9 @@ struct Running {
     for (float p : products) sum += exp2_fast(fmaf(p, scale, -next));
     maximum = next;
   }
-  __device__ void merge_lanes() {
-    for (int step = 1; step < 4; step *= 2) {
+  /// Of lanes whose numbers differ in bits from `from` up to below `end`.
+  __device__ void merge_lanes(int from, int end) {
+    for (int step = from; step < end; step *= 2) {
       const float other = __shfl_xor_sync(kFullWarp, maximum, step);
       const float other_sum = __shfl_xor_sync(kFullWarp, sum, step);
       const float next = fmaxf(maximum, other);
@@ -185,11 +187,79 @@ __global__ __launch_bounds__(kThreads,
   for (int t = 0; t < C::kTiles; ++t)
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
-      running[t][r].merge_lanes();
+      running[t][r].merge_lanes(1, 4);
       const int query = first_query + t * 16 + lane / 4 + r * 8;
       if (lane % 4 == 0 && query < vectors.padded)
         scratch.partials[(int64_t{unit} * splits + split) * vectors.padded + query] = {
             running[t][r].maximum, running[t][r].sum};
+    }
+}
+
+/// The same of streamed operands: a warp goes through the rows for kStreamedVectors queries. Grid:
+/// (splits, blocks of queries, units).
+template <vase_type T>
+__global__ __launch_bounds__(kThreads) void streamed_log_sum_exp(DeviceCall call, Vectors vectors,
+                                                                 Scratch scratch) {
+  const int unit = static_cast<int>(blockIdx.z), split = static_cast<int>(blockIdx.x);
+  const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
+  const int warp = static_cast<int>(threadIdx.x) / kWarpLanes;
+  const int first_query = (static_cast<int>(blockIdx.y) * kWarps + warp) * kStreamedVectors;
+  const DeviceItem& item = call.items[unit / call.n_heads];
+  if (item.active == 0 || first_query >= vectors.padded) return;
+  const int32_t* age = scratch.age + int64_t{unit} * call.row_capacity;
+  const int n_attended = attended_rows(call, item);
+  StreamedVectors queries;
+  find_vectors(scratch.planes + int64_t{unit} * vectors.planes * vectors.plane_elements(),
+               vectors.dim, first_query, queries);
+  const auto first_constants = scratch.constants + int64_t{unit} * vectors.padded + first_query;
+  float scale[kStreamedColumns][2];
+#pragma unroll
+  for (int n = 0; n < kStreamedColumns; ++n)
+#pragma unroll
+    for (int i = 0; i < 2; ++i) scale[n][i] = first_constants[n * 8 + lane % 4 * 2 + i].x;
+
+  Running running[kStreamedColumns][2];
+  const int begin = split * kSplitKeys, end = min(item.n_rows, begin + kSplitKeys);
+  for (int first = begin; first < end; first += kStreamedRows) {
+    StreamedRows rows;
+    bool attended[kStreamedTiles][2];
+#pragma unroll
+    for (int t = 0; t < kStreamedTiles; ++t)
+#pragma unroll
+      for (int r = 0; r < 2; ++r) {
+        const int at = first + t * 16 + r * 8 + lane / 4, row = min(at, end - 1);
+        rows[t][r] = row_of(item, item.keys, unit % call.n_heads, row);
+        attended[t][r] = at < end && age[row] < n_attended;
+      }
+    StreamedProducts products = {};
+    unsigned spoilt;
+    multiply_streamed<T, Planes<T>::kVectors, Planes<T>::kVectors>(
+        rows, call.keys, queries, vectors.plane_elements(), products, spoilt);
+#pragma unroll
+    for (int n = 0; n < kStreamedColumns; ++n)
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        float own[kStreamedTiles * 2];
+#pragma unroll
+        for (int t = 0; t < kStreamedTiles; ++t)
+#pragma unroll
+          for (int r = 0; r < 2; ++r) {
+            const bool counts = attended[t][r] && (spoilt >> (2 * t + r) & 1) == 0;
+            own[2 * t + r] = counts ? products[t][n][2 * r + i] : -INFINITY;
+          }
+        running[n][i].take(own, scale[n][i]);
+      }
+  }
+
+#pragma unroll
+  for (int n = 0; n < kStreamedColumns; ++n)
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      running[n][i].merge_lanes(4, kWarpLanes);
+      const int query = first_query + n * 8 + lane % 4 * 2 + i;
+      if (lane / 4 == 0)
+        scratch.partials[(int64_t{unit} * gridDim.x + split) * vectors.padded + query] = {
+            running[n][i].maximum, running[n][i].sum};
     }
 }
 
@@ -209,16 +279,30 @@ __global__ void join_splits(DeviceCall call, Vectors vectors, int splits, Scratc
   constants.z = v < vectors.count ? share / sum : 0.0f;
 }
 
+/// Blocks of threads that have `queries` queries each.
+dim3 grid_of(const DeviceCall& call, const Vectors& vectors, int queries) {
+  return {static_cast<unsigned>(key_splits(call.most_rows)),
+          static_cast<unsigned>(divide_up(vectors.padded, queries)),
+          static_cast<unsigned>(call.units())};
+}
+
+template <vase_type T>
+void launch_streamed(const DeviceCall& call, const Vectors& vectors, const Scratch& scratch,
+                     cudaStream_t stream) {
+  const dim3 grid = grid_of(call, vectors, kWarps * kStreamedVectors);
+  streamed_log_sum_exp<T><<<grid, kThreads, 0, stream>>>(call, vectors, scratch);
+}
+
 template <vase_type T, int kDim, bool kFull>
 void launch(const DeviceCall& call, const Vectors& vectors, const Scratch& scratch,
             cudaStream_t stream) {
   constexpr size_t kBytes = 2 * sizeof(KeyTile<T, kDim>);
+  if (kBytes + sizeof(SplitKeys) > static_cast<size_t>(call.shared_bytes))
+    return launch_streamed<T>(call, vectors, scratch, stream);
   constexpr auto kernel = log_sum_exp_kernel<T, kDim, kFull>;
   cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                        static_cast<int>(kBytes));
-  const dim3 grid(static_cast<unsigned>(key_splits(call.most_rows)),
-                  static_cast<unsigned>(divide_up(vectors.padded, Cut<T, kDim>::kBlockQueries)),
-                  static_cast<unsigned>(call.units()));
+  const dim3 grid = grid_of(call, vectors, Cut<T, kDim>::kBlockQueries);
   kernel<<<grid, kThreads, kBytes, stream>>>(call, vectors, scratch);
 }
 
@@ -228,9 +312,13 @@ int32_t key_splits(int32_t n_rows) { return divide_up(n_rows, kSplitKeys); }
 
 void log_sum_exp(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
   const Vectors vectors = queries_of(call);
-  with_row_shape(call.keys, vectors.dim, [&]<vase_type T, int kDim, bool kFull>() {
-    launch<T, kDim, kFull>(call, vectors, scratch, stream);
-  });
+  if (vectors.dim > kPiece)
+    with_type(call.keys.type,
+              [&]<vase_type T>() { launch_streamed<T>(call, vectors, scratch, stream); });
+  else
+    with_row_shape(call.keys, vectors.dim, [&]<vase_type T, int kDim, bool kFull>() {
+      launch<T, kDim, kFull>(call, vectors, scratch, stream);
+    });
   constexpr unsigned kJoiners = 128;
   const dim3 grid((static_cast<unsigned>(vectors.padded) + kJoiners - 1) / kJoiners,
                   static_cast<unsigned>(call.units()));

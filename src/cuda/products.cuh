@@ -96,6 +96,7 @@ void with_dim(int dim, const Use& use) {
 }
 
 /// Calls use.operator()<T, dim, full>() for rows of `shape` beside vectors of `dim` elements.
+/// Of rows up to kPiece elements, as with_dim().
 template <typename Use>
 void with_row_shape(const RowShape& shape, int dim, const Use& use) {
   with_type(shape.type, [&]<vase_type T>() {

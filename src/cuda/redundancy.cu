@@ -23,7 +23,7 @@ __device__ inline int rows_of_sum(const DeviceCall& call, const DeviceItem& item
 }
 
 /// Norms, and the sum of the unit keys of a split but the spoilt ones. Grid: (splits, units).
-template <vase_type T>
+template <vase_type T, int kPieces>
 __global__ __launch_bounds__(kThreads) void sum_unit_keys(DeviceCall call, Scratch scratch) {
   const int unit = static_cast<int>(blockIdx.y), head = unit % call.n_heads;
   const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
@@ -32,44 +32,46 @@ __global__ __launch_bounds__(kThreads) void sum_unit_keys(DeviceCall call, Scrat
   const int summed = rows_of_sum(call, item);
   const int32_t* age = scratch.age + int64_t{unit} * call.row_capacity;
 
-  float sum[kSegment] = {};
-  for_split_rows<T, kWarps>(item, item.keys, call.keys, head,
-                            [&](int row, const float(&x)[kSegment]) {
-                              float square = 0;
+  LaneRow<kPieces> sum = {};
+  for_split_rows<T, kPieces, kWarps>(item, item.keys, call.keys, head,
+                                     [&](int row, const LaneRow<kPieces>& x) {
+                                       float square = 0;
 #pragma unroll
-                              for (float v : x) square = fmaf(v, v, square);
-                              square = warp_sum(square);
-                              const float inverse_norm = 1.0f / (sqrtf(square) + 1e-8f);
-                              if (lane == 0) {
-                                inverse_norms(call, scratch, unit)[row] = inverse_norm;
-                                squares(call, scratch, unit)[row] = square;
-                              }
-                              if (age[row] >= summed || !isfinite(square)) return;
+                                       for (float v : x) square = fmaf(v, v, square);
+                                       square = warp_sum(square);
+                                       const float inverse_norm = 1.0f / (sqrtf(square) + 1e-8f);
+                                       if (lane == 0) {
+                                         inverse_norms(call, scratch, unit)[row] = inverse_norm;
+                                         squares(call, scratch, unit)[row] = square;
+                                       }
+                                       if (age[row] >= summed || !isfinite(square)) return;
 #pragma unroll
-                              for (int d = 0; d < kSegment; ++d)
-                                sum[d] = fmaf(inverse_norm, x[d], sum[d]);
-                            });
-  store_split_sum<kWarps>(sum, scratch, unit);
+                                       for (int d = 0; d < kPieces * kSegment; ++d)
+                                         sum[d] = fmaf(inverse_norm, x[d], sum[d]);
+                                     });
+  store_split_sum<kPieces, kWarps>(sum, scratch, unit);
 }
 
 /// Grid: (splits, units).
-template <vase_type T>
+template <vase_type T, int kPieces>
 __global__ __launch_bounds__(kThreads) void similarities_kernel(DeviceCall call, Scratch scratch) {
-  __shared__ float unit_sum[kMostDim];
+  constexpr int kElements = kPieces * kPiece;
+  __shared__ float unit_sum[kElements];
   const int unit = static_cast<int>(blockIdx.y), head = unit % call.n_heads;
   const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
   const DeviceItem& item = call.items[unit / call.n_heads];
   if (item.active == 0) return;
 
-  unit_sum[threadIdx.x] = split_total(scratch, unit, threadIdx.x);
+  for (int i = static_cast<int>(threadIdx.x); i < kElements; i += kThreads)
+    unit_sum[i] = split_total<kPieces>(scratch, unit, i);
   __syncthreads();
 
   const auto n = static_cast<float>(candidates_of(call, item));
-  for_split_rows<T, kWarps>(
-      item, item.keys, call.keys, head, [&](int row, const float(&x)[kSegment]) {
+  for_split_rows<T, kPieces, kWarps>(
+      item, item.keys, call.keys, head, [&](int row, const LaneRow<kPieces>& x) {
         float dot = 0;
 #pragma unroll
-        for (int d = 0; d < kSegment; ++d) dot = fmaf(x[d], unit_sum[lane * kSegment + d], dot);
+        for (int d = 0; d < kPieces * kSegment; ++d) dot = fmaf(x[d], unit_sum[place_of(d)], dot);
         dot = warp_sum(dot);
         const float inverse_norm = inverse_norms(call, scratch, unit)[row];
         const float with_itself = squares(call, scratch, unit)[row] * inverse_norm * inverse_norm;
@@ -79,43 +81,53 @@ __global__ __launch_bounds__(kThreads) void similarities_kernel(DeviceCall call,
       });
 }
 
-/// The squared length of the vector whose element threadIdx.x is x, for all threads.
-__device__ inline float block_square(float x) {
+/// The sum of the threads' x, for all threads.
+__device__ inline float block_sum(float x) {
   __shared__ float parts[kWarps];
   const int thread = static_cast<int>(threadIdx.x);
-  const float part = warp_sum(x * x);
+  const float part = warp_sum(x);
   if (thread % kWarpLanes == 0) parts[thread / kWarpLanes] = part;
   __syncthreads();
-  float square = 0;
-  for (const float p : parts) square += p;
-  return square;
+  float sum = 0;
+  for (const float p : parts) sum += p;
+  return sum;
 }
 
 /// Grid: (splits, units).
-template <vase_type T>
+template <vase_type T, int kPieces>
 __global__ __launch_bounds__(kThreads) void key_differences_kernel(DeviceCall call,
                                                                    Scratch scratch) {
-  __shared__ float anchor[kMostDim];
+  __shared__ float anchor[kPieces * kPiece];
   const int unit = static_cast<int>(blockIdx.y), head = unit % call.n_heads;
   const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
   const DeviceItem& item = call.items[unit / call.n_heads];
   if (item.active == 0) return;
 
-  const float element = split_total(scratch, unit, threadIdx.x);
-  anchor[threadIdx.x] = element / (sqrtf(block_square(element)) + 1e-8f);
+  static_assert(kThreads == kPiece, "a thread for an element of each piece");
+  float elements[kPieces], square = 0;
+#pragma unroll
+  for (int piece = 0; piece < kPieces; ++piece) {
+    elements[piece] =
+        split_total<kPieces>(scratch, unit, piece * kPiece + static_cast<int>(threadIdx.x));
+    square = fmaf(elements[piece], elements[piece], square);
+  }
+  const float length = sqrtf(block_sum(square)) + 1e-8f;
+#pragma unroll
+  for (int piece = 0; piece < kPieces; ++piece)
+    anchor[piece * kPiece + static_cast<int>(threadIdx.x)] = elements[piece] / length;
   __syncthreads();
 
-  for_split_rows<T, kWarps>(item, item.keys, call.keys, head,
-                            [&](int row, const float(&x)[kSegment]) {
-                              float dot = 0;
+  for_split_rows<T, kPieces, kWarps>(item, item.keys, call.keys, head,
+                                     [&](int row, const LaneRow<kPieces>& x) {
+                                       float dot = 0;
 #pragma unroll
-                              for (int d = 0; d < kSegment; ++d)
-                                dot = fmaf(x[d], anchor[lane * kSegment + d], dot);
-                              dot = warp_sum(dot);
-                              if (lane == 0)
-                                scratch.second[int64_t{unit} * call.row_capacity + row] =
-                                    -dot * inverse_norms(call, scratch, unit)[row];
-                            });
+                                       for (int d = 0; d < kPieces * kSegment; ++d)
+                                         dot = fmaf(x[d], anchor[place_of(d)], dot);
+                                       dot = warp_sum(dot);
+                                       if (lane == 0)
+                                         scratch.second[int64_t{unit} * call.row_capacity + row] =
+                                             -dot * inverse_norms(call, scratch, unit)[row];
+                                     });
 }
 
 dim3 grid_of(const DeviceCall& call) {
@@ -124,21 +136,19 @@ dim3 grid_of(const DeviceCall& call) {
 
 }  // namespace
 
-static_assert(kThreads == kMostDim, "a thread for each element of the sum");
-
 int32_t row_splits(int32_t n_rows) { return divide_up(n_rows, kSplitRows); }
 
 void similarities(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
-  with_type(call.keys.type, [&]<vase_type T>() {
-    sum_unit_keys<T><<<grid_of(call), kThreads, 0, stream>>>(call, scratch);
-    similarities_kernel<T><<<grid_of(call), kThreads, 0, stream>>>(call, scratch);
+  with_pieces(call.keys, [&]<vase_type T, int kPieces>() {
+    sum_unit_keys<T, kPieces><<<grid_of(call), kThreads, 0, stream>>>(call, scratch);
+    similarities_kernel<T, kPieces><<<grid_of(call), kThreads, 0, stream>>>(call, scratch);
   });
 }
 
 void key_differences(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
-  with_type(call.keys.type, [&]<vase_type T>() {
-    sum_unit_keys<T><<<grid_of(call), kThreads, 0, stream>>>(call, scratch);
-    key_differences_kernel<T><<<grid_of(call), kThreads, 0, stream>>>(call, scratch);
+  with_pieces(call.keys, [&]<vase_type T, int kPieces>() {
+    sum_unit_keys<T, kPieces><<<grid_of(call), kThreads, 0, stream>>>(call, scratch);
+    key_differences_kernel<T, kPieces><<<grid_of(call), kThreads, 0, stream>>>(call, scratch);
   });
 }
 

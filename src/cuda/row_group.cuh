@@ -16,14 +16,48 @@ __device__ inline void phase(uint32_t step, int32_t position, float& sine, float
   __sincosf(kTurn * static_cast<float>(units), &sine, &cosine);
 }
 
-/// The lanes of a warp that share a row of kDim elements, a segment each. All groups of a warp must
-/// call what takes a whole row together.
+/// The lanes of a warp that share a row of kDim elements, a segment each, or of wide rows one of
+/// each piece. All groups of a warp must call what takes a whole row together.
 template <int kDim>
 struct RowGroup {
-  static constexpr int kLanes = kDim / kSegment;
+  static constexpr int kSegments = kDim / kSegment;
+  static constexpr int kLanes = kSegments < kWarpLanes ? kSegments : kWarpLanes;
+  static constexpr int kPieces = (kSegments + kLanes - 1) / kLanes;
+  static constexpr int kElements = kPieces * kSegment;  // of a lane
   static constexpr int kOfWarp = kWarpLanes / kLanes;
   __device__ static int lane() { return static_cast<int>(threadIdx.x) % kLanes; }
   __device__ static int place() { return static_cast<int>(threadIdx.x) / kLanes; }
+  /// The lane's segment of a piece, and whether there is one.
+  __device__ static int segment(int piece) { return piece * kLanes + lane(); }
+  __device__ static bool has(int piece) {
+    return kSegments % kLanes == 0 || segment(piece) < kSegments;
+  }
+};
+
+/// The lane's segments of a row, zeros beyond its end. kFull as for Segment::fetch.
+template <vase_type T, int kDim>
+struct GroupRow {
+  using Group = RowGroup<kDim>;
+  Segment<T> segments[Group::kPieces]{};
+
+  template <bool kFull>
+  __device__ void fetch(const std::byte* row, const RowShape& shape) {
+#pragma unroll
+    for (int piece = 0; piece < Group::kPieces; ++piece) {
+      const int segment = Group::segment(piece);
+      if (kFull || segment * kSegment < shape.dim)
+        segments[piece].template fetch<kFull>(row, segment, shape);
+    }
+  }
+  __device__ void values(float (&x)[Group::kElements]) const {
+#pragma unroll
+    for (int piece = 0; piece < Group::kPieces; ++piece) {
+      float own[kSegment];
+      segments[piece].values(own);
+#pragma unroll
+      for (int d = 0; d < kSegment; ++d) x[piece * kSegment + d] = own[d];
+    }
+  }
 };
 
 /// Whether the pairs of RoPE are elements of the same place in two segments.
@@ -36,7 +70,7 @@ inline bool pairs_segments(const RopeShape& rope) {
 template <int kDim, bool kPaired, int kThreads>
 class RopeUndone;
 
-/// Lanes hand each other the segments that are paired.
+/// Lanes hand each other the segments that are paired. For rows of one piece.
 template <int kDim, int kThreads>
 class RopeUndone<kDim, true, kThreads> {
  public:
@@ -75,10 +109,12 @@ class RopeUndone<kDim, true, kThreads> {
 /// Through shared memory, wherever the pairs lie.
 template <int kDim, int kThreads>
 class RopeUndone<kDim, false, kThreads> {
+  using Group = RowGroup<kDim>;
+
  public:
   struct Shared {
-    alignas(16) float rows[kThreads / RowGroup<kDim>::kLanes][kDim];
-    uint32_t steps[kMostDim / 2];
+    alignas(16) float rows[kThreads / Group::kLanes][kDim];
+    uint32_t steps[kDim / 2];
   };
 
   __device__ RopeUndone(const RopeShape& rope, const float* frequencies, Shared& shared)
@@ -88,14 +124,18 @@ class RopeUndone<kDim, false, kThreads> {
     __syncthreads();
   }
 
-  __device__ void turn(float (&x)[kSegment], int32_t position) const {
-    const int lane = RowGroup<kDim>::lane();
-    float* row = shared_.rows[RowGroup<kDim>::place()];
-    auto* mine = reinterpret_cast<float4*>(row + lane * kSegment);
-    mine[0] = {x[0], x[1], x[2], x[3]};
-    mine[1] = {x[4], x[5], x[6], x[7]};
+  __device__ void turn(float (&x)[Group::kElements], int32_t position) const {
+    float* row = shared_.rows[Group::place()];
+#pragma unroll
+    for (int piece = 0; piece < Group::kPieces; ++piece) {
+      if (!Group::has(piece)) break;
+      const float* own = x + piece * kSegment;
+      auto* mine = reinterpret_cast<float4*>(row + Group::segment(piece) * kSegment);
+      mine[0] = {own[0], own[1], own[2], own[3]};
+      mine[1] = {own[4], own[5], own[6], own[7]};
+    }
     __syncwarp();
-    for (int i = lane; i < rope_.pairs; i += RowGroup<kDim>::kLanes) {
+    for (int i = Group::lane(); i < rope_.pairs; i += Group::kLanes) {
       float* pair = row + (rope_.stride == 1 ? 2 * i : i);
       float sine, cosine;
       phase(shared_.steps[i], position, sine, cosine);
@@ -104,9 +144,15 @@ class RopeUndone<kDim, false, kThreads> {
       pair[rope_.stride] = fmaf(b, cosine, -a * sine);
     }
     __syncwarp();
-    const float4 low = mine[0], high = mine[1];
-    x[0] = low.x, x[1] = low.y, x[2] = low.z, x[3] = low.w;
-    x[4] = high.x, x[5] = high.y, x[6] = high.z, x[7] = high.w;
+#pragma unroll
+    for (int piece = 0; piece < Group::kPieces; ++piece) {
+      if (!Group::has(piece)) break;
+      float* own = x + piece * kSegment;
+      const auto* mine = reinterpret_cast<const float4*>(row + Group::segment(piece) * kSegment);
+      const float4 low = mine[0], high = mine[1];
+      own[0] = low.x, own[1] = low.y, own[2] = low.z, own[3] = low.w;
+      own[4] = high.x, own[5] = high.y, own[6] = high.z, own[7] = high.w;
+    }
     __syncwarp();
   }
 
@@ -136,6 +182,9 @@ __device__ inline void half_values(const uint4& bits, float (&x)[kSegment]) {
 /// Calls use.operator()<T, dim, full, paired>() for the keys of a call and their RoPE.
 template <typename Use>
 void with_keys(const DeviceCall& call, const Use& use) {
+  if (call.keys.dim > kPiece)
+    return with_type(call.keys.type,
+                     [&]<vase_type T>() { use.template operator()<T, kMostDim, false, false>(); });
   with_row_shape(call.keys, padded_dim(call.keys.dim), [&]<vase_type T, int kDim, bool kFull>() {
     if (pairs_segments(call.rope))
       use.template operator()<T, kDim, kFull, true>();

@@ -7,6 +7,7 @@
 
 #include "cuda/launch.hpp"
 #include "cuda/products.cuh"
+#include "cuda/streamed.cuh"
 
 namespace vase::cuda {
 namespace {
@@ -175,6 +176,46 @@ __device__ inline void multiply(
   }
 }
 
+/// A lane's sums of rows, of which products with tiles of vectors are added. constants: of the
+/// first of the vectors.
+template <typename Use, int kTiles, int kColumns>
+__device__ inline void add_products(const float (&products)[kTiles][kColumns][4],
+                                    const float4* constants, float (&sums)[kTiles][2]) {
+  const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
+#pragma unroll
+  for (int n = 0; n < kColumns; ++n) {
+    const float4 even = constants[n * 8 + lane % 4 * 2], odd = constants[n * 8 + lane % 4 * 2 + 1];
+#pragma unroll
+    for (int t = 0; t < kTiles; ++t)
+#pragma unroll
+      for (int r = 0; r < 2; ++r) {
+        sums[t][r] = Use::add(sums[t][r], products[t][n][2 * r], even);
+        sums[t][r] = Use::add(sums[t][r], products[t][n][2 * r + 1], odd);
+      }
+  }
+}
+
+/// Joins the lanes' sums and writes them. first_row: the lane's first; spoilt: bit 2 t + r for row
+/// r of tile t, of any of its lanes.
+template <int kTiles>
+__device__ inline void store_sums(const float (&sums)[kTiles][2], unsigned spoilt, int first_row,
+                                  int n_rows, float* out) {
+  const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
+  spoilt |= __shfl_xor_sync(kFullWarp, spoilt, 1);
+  spoilt |= __shfl_xor_sync(kFullWarp, spoilt, 2);
+#pragma unroll
+  for (int t = 0; t < kTiles; ++t)
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      float sum = sums[t][r];
+      sum += __shfl_xor_sync(kFullWarp, sum, 1);
+      sum += __shfl_xor_sync(kFullWarp, sum, 2);
+      const int row = first_row + t * 16 + r * 8;
+      if (lane % 4 != 0 || row >= n_rows) continue;
+      out[row] = (spoilt >> (2 * t + r) & 1) != 0 ? NAN : sum;
+    }
+}
+
 /// Grid: (blocks of rows, units).
 template <vase_type T, int kDim, typename Use, bool kFull>
 __global__ __launch_bounds__(kThreads, (Cut<T, kDim, Use>::kBlocks)) void row_sums_kernel(
@@ -208,56 +249,86 @@ __global__ __launch_bounds__(kThreads, (Cut<T, kDim, Use>::kBlocks)) void row_su
     for (int column = 0; column < kVectorTile; column += C::kColumns * 8) {
       float products[C::kTiles][C::kColumns][4] = {};
       multiply<T, kDim, Use>(rows, tile, column, products);
-#pragma unroll
-      for (int n = 0; n < C::kColumns; ++n) {
-        const float4 even = tile.constants[column + n * 8 + lane % 4 * 2];
-        const float4 odd = tile.constants[column + n * 8 + lane % 4 * 2 + 1];
-#pragma unroll
-        for (int t = 0; t < C::kTiles; ++t)
-#pragma unroll
-          for (int r = 0; r < 2; ++r) {
-            sums[t][r] = Use::add(sums[t][r], products[t][n][2 * r], even);
-            sums[t][r] = Use::add(sums[t][r], products[t][n][2 * r + 1], odd);
-          }
-      }
+      add_products<Use>(products, tile.constants + column, sums);
     }
   }
 
-  unsigned spoilt = rows.spoilt;
-  spoilt |= __shfl_xor_sync(kFullWarp, spoilt, 1);
-  spoilt |= __shfl_xor_sync(kFullWarp, spoilt, 2);
+  store_sums(sums, rows.spoilt, first_row, item.n_rows,
+             target.out + int64_t{unit} * call.row_capacity);
+}
+
+/// The same of streamed operands. Grid: (blocks of rows, units).
+template <vase_type T, typename Use>
+__global__ __launch_bounds__(kThreads) void streamed_row_sums(DeviceCall call, Vectors vectors,
+                                                              Target target, Scratch scratch) {
+  const int unit = static_cast<int>(blockIdx.y), head = unit % call.n_heads;
+  const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
+  const int warp = static_cast<int>(threadIdx.x) / kWarpLanes;
+  const DeviceItem& item = call.items[unit / call.n_heads];
+  const int warp_first = (static_cast<int>(blockIdx.x) * kWarps + warp) * kStreamedRows;
+  if (item.active == 0 || warp_first >= item.n_rows) return;
+  const int64_t set = target.set_per_item ? unit / call.n_heads : unit;
+  const uint16_t* planes = scratch.planes + set * vectors.planes * vectors.plane_elements();
+  const float4* constants = scratch.constants + set * vectors.padded;
+  const int first_row = warp_first + lane / 4;
+  StreamedRows rows;
 #pragma unroll
-  for (int t = 0; t < C::kTiles; ++t)
+  for (int t = 0; t < kStreamedTiles; ++t)
 #pragma unroll
-    for (int r = 0; r < 2; ++r) {
-      float sum = sums[t][r];
-      sum += __shfl_xor_sync(kFullWarp, sum, 1);
-      sum += __shfl_xor_sync(kFullWarp, sum, 2);
-      const int row = first_row + t * 16 + r * 8;
-      if (lane % 4 != 0 || row >= item.n_rows) continue;
-      target.out[int64_t{unit} * call.row_capacity + row] =
-          (spoilt >> (2 * t + r) & 1) != 0 ? NAN : sum;
-    }
+    for (int r = 0; r < 2; ++r)
+      rows[t][r] = row_of(item, target.values ? item.values : item.keys, head,
+                          min(first_row + t * 16 + r * 8, item.n_rows - 1));
+
+  float sums[kStreamedTiles][2] = {};
+  unsigned spoilt = 0;
+  for (int first = 0; first < vectors.padded; first += kStreamedVectors) {
+    StreamedVectors columns;
+    find_vectors(planes, vectors.dim, first, columns);
+    StreamedProducts products = {};
+    multiply_streamed<T, Planes<T>::kVectors, Planes<T>::kVectors>(
+        rows, target.shape, columns, vectors.plane_elements(), products, spoilt);
+    add_products<Use>(products, constants + first, sums);
+  }
+  store_sums(sums, spoilt, first_row, item.n_rows, target.out + int64_t{unit} * call.row_capacity);
+}
+
+/// Blocks of threads that have `rows` rows each.
+dim3 grid_of(const DeviceCall& call, int rows) {
+  return {static_cast<unsigned>(divide_up(call.most_rows, rows)),
+          static_cast<unsigned>(call.units())};
+}
+
+template <vase_type T, typename Use>
+void launch_streamed(const DeviceCall& call, const Vectors& vectors, const Target& target,
+                     const Scratch& scratch, cudaStream_t stream) {
+  streamed_row_sums<T, Use><<<grid_of(call, kWarps * kStreamedRows), kThreads, 0, stream>>>(
+      call, vectors, target, scratch);
 }
 
 template <vase_type T, int kDim, typename Use, bool kFull>
 void launch(const DeviceCall& call, const Vectors& vectors, const Target& target,
             const Scratch& scratch, cudaStream_t stream) {
   constexpr size_t kBytes = Cut<T, kDim, Use>::kStages * sizeof(VectorTile<T, kDim>);
+  if (kBytes > static_cast<size_t>(call.shared_bytes))
+    return launch_streamed<T, Use>(call, vectors, target, scratch, stream);
   constexpr auto kernel = row_sums_kernel<T, kDim, Use, kFull>;
   cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                        static_cast<int>(kBytes));
-  const dim3 grid(static_cast<unsigned>(divide_up(call.most_rows, Cut<T, kDim, Use>::kBlockRows)),
-                  static_cast<unsigned>(call.units()));
+  const dim3 grid = grid_of(call, Cut<T, kDim, Use>::kBlockRows);
   kernel<<<grid, kThreads, kBytes, stream>>>(call, vectors, target, scratch);
 }
 
 template <typename Use>
 void launch(const DeviceCall& call, const Vectors& vectors, const Target& target,
             const Scratch& scratch, cudaStream_t stream) {
-  with_row_shape(target.shape, vectors.dim, [&]<vase_type T, int kDim, bool kFull>() {
-    launch<T, kDim, Use, kFull>(call, vectors, target, scratch, stream);
-  });
+  if (vectors.dim > kPiece)
+    with_type(target.shape.type, [&]<vase_type T>() {
+      launch_streamed<T, Use>(call, vectors, target, scratch, stream);
+    });
+  else
+    with_row_shape(target.shape, vectors.dim, [&]<vase_type T, int kDim, bool kFull>() {
+      launch<T, kDim, Use, kFull>(call, vectors, target, scratch, stream);
+    });
 }
 
 }  // namespace

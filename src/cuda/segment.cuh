@@ -80,7 +80,8 @@ __device__ inline bool all_finite(const uint4& bits) {
   return (carried & 0x80008000u) == 0;
 }
 
-__device__ inline bool all_finite(const float (&x)[kSegment]) {
+template <int kElements>
+__device__ inline bool all_finite(const float (&x)[kElements]) {
   bool finite = true;
 #pragma unroll
   for (const float v : x) finite &= isfinite(v);

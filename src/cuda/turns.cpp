@@ -228,12 +228,24 @@ void run_turn(const vase_cuda_limits& limits, const Layout& layout, const Reques
   }
 }
 
+/// What a block may share on the current device, or less if the request says so.
+vase_status find_shared_bytes(const Request& request, int32_t& bytes) {
+  int device = 0, most = 0;
+  cudaError_t error = cudaGetDevice(&device);
+  if (error == cudaSuccess)
+    error = cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+  bytes = std::min(request.shared_bytes, most);
+  return check_cuda(error, "asking for the size of shared memory");
+}
+
 }  // namespace
 
 vase_status run(const vase_cuda_limits& limits, const Layout& layout, const Request& request,
                 cudaStream_t stream) {
   if (request.items.empty()) return VASE_OK;
-  const DeviceCall shape = describe(limits, request);
+  DeviceCall shape = describe(limits, request);
+  if (const vase_status status = find_shared_bytes(request, shape.shared_bytes); status != VASE_OK)
+    return status;
   for (size_t first = 0; first < request.items.size();) {
     const size_t count = turn_length(limits, layout, shape, request, first);
     run_turn(limits, layout, request, first, count, shape, stream);

@@ -4,6 +4,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include <cstdint>
 #include <functional>
 #include <span>
 
@@ -23,6 +24,9 @@ struct Request {
   const int32_t* freed = nullptr;  ///< kMoves
   int32_t vacate_first = 0;
   int32_t* moved = nullptr;  ///< out for kMoves, kEvict; may be null
+  /// Memory that a block of threads may share, where it is to be less than what the device has: as
+  /// on another card.
+  int32_t shared_bytes = INT32_MAX;
   /// Called with a step's name when its launches are on the stream: for the benchmark's events.
   std::function<void(const char* step)> after_step = {};
 };

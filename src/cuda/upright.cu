@@ -8,8 +8,10 @@ namespace vase::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kRowsInFlight = 4;  // of a group of lanes
-constexpr int kBlockRows = 512;   // of a block of threads, at most: it takes a while to begin
+/// Of a group of lanes.
+template <int kDim>
+constexpr int kRowsInFlight = RowGroup<kDim>::kPieces == 1 ? 4 : 1;
+constexpr int kBlockRows = 512;  // of a block of threads, at most: it takes a while to begin
 
 /// Copies of the items, with their keys where turn_back_kernel puts them: item i has place i %
 /// room. Grid: blocks of items.
@@ -29,9 +31,13 @@ __global__ void place_items(DeviceCall call, Scratch scratch, int room) {
 /// scratch.key_scales, and their squared lengths. Spoilt ones become 0, of infinite length: no
 /// other is near them. A group of lanes takes a row. Grid: (splits, units).
 template <vase_type T, int kDim, bool kFull, bool kPaired, bool kRotated>
-__global__ __launch_bounds__(kThreads, 4) void turn_back_kernel(DeviceCall call, Scratch scratch,
-                                                                const DeviceItem* to) {
-  constexpr int kGroups = kThreads / RowGroup<kDim>::kLanes;
+__global__ __launch_bounds__(kThreads, (RowGroup<kDim>::kPieces == 1
+                                            ? 4
+                                            : 2)) void turn_back_kernel(DeviceCall call,
+                                                                        Scratch scratch,
+                                                                        const DeviceItem* to) {
+  using Group = RowGroup<kDim>;
+  constexpr int kGroups = kThreads / Group::kLanes, kRows = kRowsInFlight<kDim>;
   using Rope = RopeUndone<kDim, kPaired, kThreads>;
   __shared__ typename Rope::Shared shared;
   const int unit = static_cast<int>(blockIdx.y), head = unit % call.n_heads;
@@ -43,11 +49,13 @@ __global__ __launch_bounds__(kThreads, 4) void turn_back_kernel(DeviceCall call,
   const uint32_t* tokens = scratch.tokens + int64_t{unit} * call.row_capacity;
   float* squares = upright_squares(call, scratch, unit);
   const Rope rope(call.rope, item.frequencies, shared);
-  const int lane = RowGroup<kDim>::lane(), place = RowGroup<kDim>::place();
-  float centre[kSegment];
+  const int lane = Group::lane(), place = Group::place();
+  float centre[Group::kElements];
 #pragma unroll
-  for (int d = 0; d < kSegment; ++d)
-    centre[d] = scratch.centres[int64_t{unit} * kMostDim + lane * kSegment + d];
+  for (int d = 0; d < Group::kElements; ++d) {
+    const int at = Group::segment(d / kSegment) * kSegment + d % kSegment;
+    centre[d] = Group::has(d / kSegment) ? scratch.centres[int64_t{unit} * kMostDim + at] : 0.0f;
+  }
 
   const float factor = scratch.key_scales[unit].factor;
 
@@ -56,13 +64,14 @@ __global__ __launch_bounds__(kThreads, 4) void turn_back_kernel(DeviceCall call,
   const int64_t stride = item.keys.row_stride;
   const int32_t* cells_of_rows = item.cells;
   const DeviceRows& upright = to[unit / call.n_heads].keys;
-  auto* out = reinterpret_cast<uint4*>(upright.data + head * upright.head_stride) + lane;
+  auto* out = reinterpret_cast<uint4*>(upright.data + head * upright.head_stride);
+  const int pitch = upright_pitch(Group::kPieces == 1 ? kDim : call.keys.dim) / kSegment;
 
-  constexpr int kStep = kRowsInFlight * kGroups;
-  int cells[kRowsInFlight], positions[kRowsInFlight];
+  constexpr int kStep = kRows * kGroups;
+  int cells[kRows], positions[kRows];
   const auto find = [&](int first) {  // a step before they are read: the way there is long
 #pragma unroll
-    for (int r = 0; r < kRowsInFlight; ++r) {
+    for (int r = 0; r < kRows; ++r) {
       const int age = min(first + r * kGroups + place, end - 1);
       cells[r] = cells_of_rows != nullptr ? cells_of_rows[order[age]] : order[age];
       positions[r] = token_of(tokens[age]);
@@ -70,38 +79,46 @@ __global__ __launch_bounds__(kThreads, 4) void turn_back_kernel(DeviceCall call,
   };
   find(begin);
   for (int first = begin; first < end; first += kStep) {
-    Segment<T> segments[kRowsInFlight]{};
+    GroupRow<T, kDim> fetched[kRows];
 #pragma unroll
-    for (int r = 0; r < kRowsInFlight; ++r)
-      if (kFull || lane * kSegment < call.keys.dim)
-        segments[r].template fetch<kFull>(rows + cells[r] * stride, lane, call.keys);
-    int tokens_here[kRowsInFlight];
+    for (int r = 0; r < kRows; ++r)
+      fetched[r].template fetch<kFull>(rows + cells[r] * stride, call.keys);
+    int tokens_here[kRows];
 #pragma unroll
-    for (int r = 0; r < kRowsInFlight; ++r) tokens_here[r] = positions[r];
+    for (int r = 0; r < kRows; ++r) tokens_here[r] = positions[r];
     find(first + kStep);
 #pragma unroll
-    for (int r = 0; r < kRowsInFlight; ++r) {
+    for (int r = 0; r < kRows; ++r) {
       const int age = first + r * kGroups + place;
-      float x[kSegment];
-      segments[r].values(x);
+      float x[Group::kElements];
+      fetched[r].values(x);
       if constexpr (kRotated) rotate(x, lane, call.keys.rotation);
       rope.turn(x, tokens_here[r]);
+      float square = 0, rounded_square = 0;
+      uint4 rounded[Group::kPieces];
 #pragma unroll
-      for (int d = 0; d < kSegment; ++d) x[d] = (x[d] - centre[d]) * factor;
-      uint4 rounded = round_to_half(x);
-      half_values(rounded, x);
-      float square = 0;
+      for (int piece = 0; piece < Group::kPieces; ++piece) {
+        float own[kSegment];
 #pragma unroll
-      for (const float v : x) square = fmaf(v, v, square);
-      for (int step = RowGroup<kDim>::kLanes / 2; step > 0; step /= 2)
-        square += __shfl_xor_sync(kFullWarp, square, step);
-      if (!isfinite(square)) {
-        rounded = uint4{};
-        square = INFINITY;
+        for (int d = 0; d < kSegment; ++d) {
+          own[d] = (x[piece * kSegment + d] - centre[piece * kSegment + d]) * factor;
+          square = fmaf(own[d], own[d], square);
+        }
+        rounded[piece] = round_to_half(own);
+        half_values(rounded[piece], own);
+#pragma unroll
+        for (const float v : own) rounded_square = fmaf(v, v, rounded_square);
       }
+      if (!isfinite(square)) rounded_square = INFINITY;  // rounding would hide it
+      for (int step = Group::kLanes / 2; step > 0; step /= 2)
+        rounded_square += __shfl_xor_sync(kFullWarp, rounded_square, step);
       if (age >= end) continue;
-      out[age * RowGroup<kDim>::kLanes] = rounded;
-      if (lane == 0) squares[age] = square;
+#pragma unroll
+      for (int piece = 0; piece < Group::kPieces; ++piece)
+        if (Group::segment(piece) < pitch)
+          out[age * pitch + Group::segment(piece)] =
+              isfinite(rounded_square) ? rounded[piece] : uint4{};
+      if (lane == 0) squares[age] = rounded_square;
     }
   }
 }

@@ -21,8 +21,9 @@ __device__ inline float greatest(float a, float b) {
   return y;
 }
 
-/// Grid: (blocks of rows, units). kLanes: lanes of a row, a power of two.
-template <vase_type T, int kLanes>
+/// Grid: (blocks of rows, units). kLanes: lanes of a row, a power of two; kPieces: segments of
+/// each.
+template <vase_type T, int kLanes, int kPieces>
 __global__ __launch_bounds__(kThreads) void value_range_kernel(DeviceCall call, Scratch scratch) {
   constexpr int kGroups = kThreads / kLanes;
   const int unit = static_cast<int>(blockIdx.y), head = unit % call.n_heads;
@@ -31,24 +32,32 @@ __global__ __launch_bounds__(kThreads) void value_range_kernel(DeviceCall call, 
   const int lane = static_cast<int>(threadIdx.x) % kLanes;
   const int first = static_cast<int>(blockIdx.x) * kGroups * kRowsInFlight +
                     static_cast<int>(threadIdx.x) / kLanes;
-  const int valid = min(kSegment, call.values.dim - lane * kSegment);
 
-  Segment<T> segments[kRowsInFlight];
+  Segment<T> segments[kRowsInFlight][kPieces];
 #pragma unroll
   for (int i = 0; i < kRowsInFlight; ++i) {
     const int row = first + i * kGroups;
-    if (row < item.n_rows && valid > 0)
-      segments[i].fetch(row_of(item, item.values, head, row), lane, call.values);
+#pragma unroll
+    for (int piece = 0; piece < kPieces; ++piece)
+      if (row < item.n_rows && (piece * kLanes + lane) * kSegment < call.values.dim)
+        segments[i][piece].fetch(row_of(item, item.values, head, row), piece * kLanes + lane,
+                                 call.values);
   }
 #pragma unroll
   for (int i = 0; i < kRowsInFlight; ++i) {
-    float x[kSegment];
-    segments[i].values(x);
+    float x[kPieces * kSegment];
+#pragma unroll
+    for (int piece = 0; piece < kPieces; ++piece) {
+      float own[kSegment];
+      segments[i][piece].values(own);
+#pragma unroll
+      for (int d = 0; d < kSegment; ++d) x[piece * kSegment + d] = own[d];
+    }
     if (call.values.rotation != 0) rotate(x, lane, call.values.rotation);
     float low = INFINITY, high = -INFINITY;
 #pragma unroll
-    for (int d = 0; d < kSegment; ++d)
-      if (d < valid) {
+    for (int d = 0; d < kPieces * kSegment; ++d)
+      if ((d / kSegment * kLanes + lane) * kSegment + d % kSegment < call.values.dim) {
         low = least(low, x[d]);
         high = greatest(high, x[d]);
       }
@@ -64,19 +73,20 @@ __global__ __launch_bounds__(kThreads) void value_range_kernel(DeviceCall call, 
   }
 }
 
-template <vase_type T, int kLanes>
+template <vase_type T, int kLanes, int kPieces = 1>
 void launch(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
   const dim3 grid(
       static_cast<unsigned>(divide_up(call.most_rows, kThreads / kLanes * kRowsInFlight)),
       static_cast<unsigned>(call.units()));
-  value_range_kernel<T, kLanes><<<grid, kThreads, 0, stream>>>(call, scratch);
+  value_range_kernel<T, kLanes, kPieces><<<grid, kThreads, 0, stream>>>(call, scratch);
 }
 
 template <vase_type T>
 void launch(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
   if (call.values.dim <= 64) return launch<T, 8>(call, scratch, stream);
   if (call.values.dim <= 128) return launch<T, 16>(call, scratch, stream);
-  launch<T, 32>(call, scratch, stream);
+  if (call.values.dim <= kPiece) return launch<T, 32>(call, scratch, stream);
+  launch<T, 32, kMostPieces>(call, scratch, stream);
 }
 
 }  // namespace

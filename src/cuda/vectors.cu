@@ -9,12 +9,16 @@ namespace vase::cuda {
 namespace {
 
 constexpr int kWarp = 32, kWarps = 8;
-constexpr int kPerLane = kMostDim / kWarp;
 constexpr unsigned kAllLanes = 0xffffffffu;
+
+/// Elements of a vector that a lane has.
+template <int kPieces>
+constexpr int kPerLane = kPieces* kPiece / kWarp;
 
 /// One warp splits x, of which lane l holds elements l, l + 32, ..., into the planes of vector `v`
 /// of set `set` and stores the scale that undoes the normalisation.
-__device__ void store_vector(float (&x)[kPerLane], const Vectors& vectors, bool half, int set,
+template <int kElements>
+__device__ void store_vector(float (&x)[kElements], const Vectors& vectors, bool half, int set,
                              int v, const Scratch& scratch) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   float largest = 0;
@@ -30,7 +34,7 @@ __device__ void store_vector(float (&x)[kPerLane], const Vectors& vectors, bool 
       scratch.planes + (int64_t{set} * vectors.planes * vectors.padded + v) * vectors.dim;
   for (int plane = 0; plane < vectors.planes; ++plane, to += vectors.plane_elements())
 #pragma unroll
-    for (int j = 0; j < kPerLane; ++j) {
+    for (int j = 0; j < kElements; ++j) {
       const int d = lane + j * kWarp;
       if (d >= vectors.dim) break;
       const uint16_t bits = half ? __half_as_ushort(__float2half_rn(x[j]))
@@ -45,6 +49,7 @@ __device__ void store_vector(float (&x)[kPerLane], const Vectors& vectors, bool 
 }
 
 /// Grid: (vectors / kWarps, units).
+template <int kPieces>
 __global__ void pack_queries_kernel(DeviceCall call, Vectors vectors, bool half, Scratch scratch) {
   const int unit = static_cast<int>(blockIdx.y), lane = static_cast<int>(threadIdx.x) % kWarp;
   const int v = static_cast<int>(blockIdx.x) * kWarps + static_cast<int>(threadIdx.x) / kWarp;
@@ -55,10 +60,10 @@ __global__ void pack_queries_kernel(DeviceCall call, Vectors vectors, bool half,
   const auto* query = reinterpret_cast<const float*>(
       reinterpret_cast<const std::byte*>(item.queries) + head * item.query_head_stride +
       v % call.n_queries * item.query_token_stride);
-  float x[kPerLane];
+  float x[kPerLane<kPieces>];
   bool finite = true;
 #pragma unroll
-  for (int j = 0; j < kPerLane; ++j) {
+  for (int j = 0; j < kPerLane<kPieces>; ++j) {
     const int d = lane + j * kWarp;
     x[j] = v < vectors.count && d < call.keys.dim ? query[d] * item.logit_scale : 0.0f;
     finite &= isfinite(x[j]);
@@ -80,6 +85,7 @@ __device__ float normal_number(const PhiloxStream& random, uint32_t index) {
 }
 
 /// Grid: (vectors / kWarps, items).
+template <int kPieces>
 __global__ void pack_projections_kernel(DeviceCall call, Vectors vectors, bool half,
                                         Scratch scratch) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
@@ -91,9 +97,9 @@ __global__ void pack_projections_kernel(DeviceCall call, Vectors vectors, bool h
                             call.resample != 0 ? item.eviction : 0, item.layer, 0);
   const float norm = 1.0f / sqrtf(static_cast<float>(call.projections));
   const int depth = max(call.keys.dim, call.values.dim);
-  float x[kPerLane];
+  float x[kPerLane<kPieces>];
 #pragma unroll
-  for (int j = 0; j < kPerLane; ++j) {
+  for (int j = 0; j < kPerLane<kPieces>; ++j) {
     const int d = lane + j * kWarp, index = d * call.projections + v;
     x[j] = 0;
     if (v < vectors.count && d < depth)
@@ -112,15 +118,18 @@ dim3 grid_of(const Vectors& vectors) {
 
 void pack_queries(const DeviceCall& call, const Scratch& scratch, cudaStream_t stream) {
   const Vectors vectors = queries_of(call);
-  pack_queries_kernel<<<grid_of(vectors), kWarp * kWarps, 0, stream>>>(
-      call, vectors, takes_half(call.keys.type), scratch);
+  const auto kernel =
+      padded_pieces(vectors.dim) == 1 ? pack_queries_kernel<1> : pack_queries_kernel<kMostPieces>;
+  kernel<<<grid_of(vectors), kWarp * kWarps, 0, stream>>>(call, vectors, takes_half(call.keys.type),
+                                                          scratch);
 }
 
 void pack_projections(const DeviceCall& call, vase_type rows, const Scratch& scratch,
                       cudaStream_t stream) {
   const Vectors vectors = projections_of(call, rows);
-  pack_projections_kernel<<<grid_of(vectors), kWarp * kWarps, 0, stream>>>(
-      call, vectors, takes_half(rows), scratch);
+  const auto kernel = padded_pieces(vectors.dim) == 1 ? pack_projections_kernel<1>
+                                                      : pack_projections_kernel<kMostPieces>;
+  kernel<<<grid_of(vectors), kWarp * kWarps, 0, stream>>>(call, vectors, takes_half(rows), scratch);
 }
 
 }  // namespace vase::cuda

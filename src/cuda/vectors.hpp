@@ -6,16 +6,28 @@
 #include <cstdint>
 
 #include "cuda/device_call.hpp"
+#include "vase/cuda.h"
 
 namespace vase::cuda {
 
-constexpr int32_t kVectorTile = 32;         // vectors that are staged together
-constexpr int32_t kMostDim = 256;           // elements of a row that takes part in products
-constexpr int32_t kRowSums = kMostDim + 1;  // sums of elements, and how many rows they are of
+constexpr int32_t kVectorTile = 32;  // vectors that are staged together
+constexpr int32_t kMostDim = VASE_CUDA_MOST_DIM;
 constexpr int32_t kMostProjections = 64;
 
-/// Elements that the kernels are compiled for.
-constexpr int32_t padded_dim(int32_t dim) { return dim <= 64 ? 64 : dim <= 128 ? 128 : 256; }
+/// Elements of a row that a warp holds at a segment a lane. Wider rows are read in pieces, and
+/// their products are made of streamed operands (streamed.cuh).
+constexpr int32_t kPiece = 256;
+constexpr int32_t kMostPieces = (kMostDim + kPiece - 1) / kPiece;
+/// Pieces that the kernels are compiled for.
+constexpr int32_t padded_pieces(int32_t dim) { return dim <= kPiece ? 1 : kMostPieces; }
+
+/// Elements that the kernels are compiled for; of wide rows whole chunks, as many as there are.
+constexpr int32_t padded_dim(int32_t dim) {
+  return dim <= 64 ? 64 : dim <= 128 ? 128 : dim <= kPiece ? kPiece : (dim + 31) / 32 * 32;
+}
+
+/// Sums of a row's elements, and how many rows they are of.
+constexpr int32_t row_sums(int32_t pieces) { return pieces * kPiece + 1; }
 
 /// Whether vectors beside rows of this type are split into f16 (two planes), else bf16 (three).
 constexpr bool takes_half(vase_type rows) { return rows != VASE_F32; }

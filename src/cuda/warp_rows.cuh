@@ -13,17 +13,34 @@ __device__ inline float warp_sum(float x) {
   return x;
 }
 
-/// Lane l gets segment l of the row, zeros beyond its end.
-template <vase_type T>
-__device__ inline void read_row(const std::byte* row, const RowShape& shape, float (&x)[kSegment]) {
+/// The elements of a row that a lane has: of each piece the segment of its number.
+template <int kPieces>
+using LaneRow = float[kPieces * kSegment];
+
+/// The place in the row of element `d` of a lane's.
+__device__ inline int place_of(int d) {
   const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
-  Segment<T> segment{};
-  if (lane * kSegment < shape.dim) segment.fetch(row, lane, shape);
-  segment.values(x);
+  return (d / kSegment * kWarpLanes + lane) * kSegment + d % kSegment;
+}
+
+/// A lane's part of the row, zeros beyond its end.
+template <vase_type T, int kPieces>
+__device__ inline void read_row(const std::byte* row, const RowShape& shape, LaneRow<kPieces>& x) {
+  const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
+#pragma unroll
+  for (int piece = 0; piece < kPieces; ++piece) {
+    const int at = piece * kWarpLanes + lane;
+    Segment<T> segment{};
+    if (at * kSegment < shape.dim) segment.fetch(row, at, shape);
+    float own[kSegment];
+    segment.values(own);
+#pragma unroll
+    for (int d = 0; d < kSegment; ++d) x[piece * kSegment + d] = own[d];
+  }
 }
 
 /// Calls use(row, x) for each of the warp's rows of the split blockIdx.x, x as read_row() gives it.
-template <vase_type T, int kWarps, typename Use>
+template <vase_type T, int kPieces, int kWarps, typename Use>
 __device__ inline void for_split_rows(const DeviceItem& item, const DeviceRows& rows,
                                       const RowShape& shape, int head, const Use& use) {
   const int warp = static_cast<int>(threadIdx.x) / kWarpLanes;
@@ -31,36 +48,39 @@ __device__ inline void for_split_rows(const DeviceItem& item, const DeviceRows& 
   const int end = min(item.n_rows, begin + kSplitRows);
 #pragma unroll 4
   for (int row = begin + warp; row < end; row += kWarps) {
-    float x[kSegment];
-    read_row<T>(row_of(item, rows, head, row), shape, x);
+    LaneRow<kPieces> x;
+    read_row<T, kPieces>(row_of(item, rows, head, row), shape, x);
     use(row, x);
   }
 }
 
 /// A split's part of scratch.row_sums, for a grid of as many splits.
+template <int kPieces>
 __device__ inline float* split_sums(const Scratch& scratch, int unit, int split) {
-  return scratch.row_sums + (int64_t{unit} * gridDim.x + split) * kRowSums;
+  return scratch.row_sums + (int64_t{unit} * gridDim.x + split) * row_sums(kPieces);
 }
 
-/// Adds up the `sum`s of a block's warps, lane l having segment l, to scratch.row_sums of the split
-/// blockIdx.x of `unit`. For blocks of a thread for each element.
-template <int kWarps>
-__device__ inline void store_split_sum(const float (&sum)[kSegment], const Scratch& scratch,
+/// Adds up the `sum`s of a block's warps, of a row each, to scratch.row_sums of the split
+/// blockIdx.x of `unit`.
+template <int kPieces, int kWarps>
+__device__ inline void store_split_sum(const LaneRow<kPieces>& sum, const Scratch& scratch,
                                        int unit) {
-  static_assert(kWarps * kWarpLanes == kMostDim, "a thread for each element of the sum");
-  __shared__ float sums[kWarps][kMostDim];
-  const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
+  constexpr int kElements = kPieces * kPiece;
+  __shared__ float sums[kWarps][kElements];
   const int warp = static_cast<int>(threadIdx.x) / kWarpLanes;
 #pragma unroll
-  for (int d = 0; d < kSegment; ++d) sums[warp][lane * kSegment + d] = sum[d];
+  for (int d = 0; d < kPieces * kSegment; ++d) sums[warp][place_of(d)] = sum[d];
   __syncthreads();
-  float total = 0;
-  for (const auto& part : sums) total += part[threadIdx.x];
-  split_sums(scratch, unit, static_cast<int>(blockIdx.x))[threadIdx.x] = total;
+  float* to = split_sums<kPieces>(scratch, unit, static_cast<int>(blockIdx.x));
+  for (int i = static_cast<int>(threadIdx.x); i < kElements; i += kWarps * kWarpLanes) {
+    float total = 0;
+    for (const auto& part : sums) total += part[i];
+    to[i] = total;
+  }
 }
 
 /// The same for how many rows each warp has added, behind the elements.
-template <int kWarps>
+template <int kPieces, int kWarps>
 __device__ inline void store_split_count(int count, const Scratch& scratch, int unit) {
   __shared__ int counts[kWarps];
   if (threadIdx.x % kWarpLanes == 0) counts[threadIdx.x / kWarpLanes] = count;
@@ -68,16 +88,29 @@ __device__ inline void store_split_count(int count, const Scratch& scratch, int 
   if (threadIdx.x != 0) return;
   int total = 0;
   for (const int part : counts) total += part;
-  split_sums(scratch, unit, static_cast<int>(blockIdx.x))[kMostDim] = static_cast<float>(total);
+  split_sums<kPieces>(scratch, unit, static_cast<int>(blockIdx.x))[kPieces * kPiece] =
+      static_cast<float>(total);
 }
 
 /// What was stored of all splits of `unit`: of an element, or of the count, behind them. For grids
 /// of as many.
-__device__ inline float split_total(const Scratch& scratch, int unit, unsigned element) {
+template <int kPieces>
+__device__ inline float split_total(const Scratch& scratch, int unit, int element) {
   float total = 0;
   for (int split = 0; split < static_cast<int>(gridDim.x); ++split)
-    total += split_sums(scratch, unit, split)[element];
+    total += split_sums<kPieces>(scratch, unit, split)[element];
   return total;
+}
+
+/// Calls use.operator()<T, pieces>() for rows of `shape`.
+template <typename Use>
+void with_pieces(const RowShape& shape, const Use& use) {
+  with_type(shape.type, [&]<vase_type T>() {
+    if (padded_pieces(shape.dim) == 1)
+      use.template operator()<T, 1>();
+    else
+      use.template operator()<T, kMostPieces>();
+  });
 }
 
 }  // namespace vase::cuda

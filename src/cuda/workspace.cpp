@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cuda/launch.hpp"
+#include "cuda/trigonometric.hpp"
 #include "cuda/upright.hpp"
 #include "cuda/vectors.hpp"
 
@@ -56,7 +57,9 @@ Layout::Layout(const vase_cuda_limits& limits, std::byte* memory, size_t upright
   take(scratch.planes, plane_elements);
   take(scratch.constants, vector_constants);
   take(scratch.partials, partials);
-  take(scratch.row_sums, units * row_splits(limits.n_rows) * kRowSums);
+  take(scratch.row_sums,
+       units * row_splits(limits.n_rows) *
+           std::max(row_sums(padded_pieces(static_cast<int32_t>(dim))), usual_sums(group)));
   take(scratch.centres, units * kMostDim);
   take(scratch.key_scales, units);
   take(scratch.upright, scratch.upright_elements);

@@ -42,7 +42,7 @@ TEST(CudaChecksTest, RefusesLimitsThatMakeNoSense) {
     return std::string(vase_last_error());
   };
   EXPECT_THAT(message([](auto& l) { l.items = 0; }), HasSubstr("limits.items is 0"));
-  EXPECT_THAT(message([](auto& l) { l.keys_dim = 576; }), HasSubstr("limits.keys_dim is 576"));
+  EXPECT_THAT(message([](auto& l) { l.keys_dim = 577; }), HasSubstr("limits.keys_dim is 577"));
   EXPECT_THAT(message([](auto& l) { l.n_query_heads = 5; }), HasSubstr("multiple of n_heads = 2"));
   EXPECT_THAT(message([](auto& l) { l.sequences = 5; }), HasSubstr("limits.sequences is 5"));
   EXPECT_THAT(message([](auto& l) { l.n_rows = INT32_MAX; }), HasSubstr("limits.n_rows"));

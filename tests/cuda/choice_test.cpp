@@ -47,12 +47,12 @@ class CudaChoiceTest : public ::testing::TestWithParam<std::string> {
     Shape shape;
     shape.n_heads = 1 + static_cast<int32_t>(random_() % 3);
     shape.group = one_of({1, 2, 3, 4, 5, 7, 8});
-    shape.dim = one_of({32, 64, 96, 128, 160, 256});
-    shape.values_dim = one_of({0, 64});
+    shape.dim = one_of({32, 64, 96, 128, 160, 256, 320, 512, 576});
+    shape.values_dim = one_of({0, 64, 512});
     shape.n_rows = 66 + static_cast<int32_t>(random_() % 600);
     shape.type = one_of({VASE_F32, VASE_F16, VASE_BF16, VASE_Q8_0, VASE_Q4_0});
     shape.n_queries = one_of({1, 16, 63, 64});
-    if (!has_blocks(shape.type) && random_() % 3 == 0) shape.dim = one_of({80, 40, 37, 200});
+    if (!has_blocks(shape.type) && random_() % 3 == 0) shape.dim = one_of({80, 40, 37, 200, 301});
     shape.rope_pairs = one_of({0, shape.dim / 2, shape.dim / 4});
     shape.rope_stride = one_of({1, shape.rope_pairs, shape.dim / 2});
     return shape;
@@ -132,6 +132,41 @@ TEST_P(CudaChoiceTest, SpoiltRowsAndQueries) {
   }
 }
 
+TEST_P(CudaChoiceTest, SpoiltElementsThatNoPairOfRopeHas) {
+  // The last element of an odd number has no partner either.
+  for (const vase_type type : {VASE_F32, VASE_F16, VASE_BF16})
+    for (const int32_t dim : {37, 64, 301}) {
+      SCOPED_TRACE(::testing::Message() << "dim " << dim << " type " << type);
+      const Shape shape{
+          .n_heads = 2, .dim = dim, .n_rows = 300, .type = type, .rope_pairs = 8, .rope_stride = 8};
+      RandomLayer random(shape, 71);
+      const vase_layer layer = random.view();
+      for (int32_t i = 0; i < 20; ++i)
+        testing::spoil(layer.keys, layer.cells[13 * i], i % 2, static_cast<size_t>(dim - 1),
+                       i % 3 == 0 ? testing::Spoilt::kNan : testing::Spoilt::kInfinity);
+      compare(params_for(GetParam().c_str(), 200), layer);
+      if (HasFatalFailure()) return;
+    }
+}
+
+TEST_P(CudaChoiceTest, ManyQueryHeadsOfAKvHead) {
+  // As multi-head latent attention has them.
+  for (const int32_t dim : {64, 576}) {
+    const Shape shape{.n_heads = 1,
+                      .group = 41,
+                      .dim = dim,
+                      .n_rows = 700,
+                      .type = VASE_F16,
+                      .n_queries = 16,
+                      .values_dim = dim - 64 > 0 ? dim - 64 : dim,
+                      .rope_pairs = 16,
+                      .rope_stride = 16};
+    RandomLayer random(shape, 73);
+    compare(params_for(GetParam().c_str(), 500), random.view());
+    if (HasFatalFailure()) return;
+  }
+}
+
 TEST_P(CudaChoiceTest, TheUnitOfKeysDoesNotMatter) {
   for (const float factor : {1e-3f, 1.0f, 1e3f}) {
     const Shape shape{.n_heads = 2, .group = 2, .dim = 64, .n_rows = 500, .rope_pairs = 32};
@@ -171,8 +206,9 @@ TEST_P(CudaChoiceTest, TheShareToProtectIsFoundAsOnTheCpu) {
 
 TEST_P(CudaChoiceTest, RotatedRows) {
   for (const vase_type type : {VASE_Q8_0, VASE_Q4_0})
-    for (const int32_t rotation : {2, 16, 64, 128}) {
-      const Shape shape{.n_heads = 2, .group = 2, .dim = 128, .n_rows = 300, .type = type};
+    for (const auto& [dim, rotation] :
+         {std::pair{128, 2}, {128, 16}, {128, 64}, {128, 128}, {512, 256}, {512, 512}, {576, 64}}) {
+      const Shape shape{.n_heads = 2, .group = 2, .dim = dim, .n_rows = 300, .type = type};
       RandomLayer random(shape, 37);
       vase_layer layer = random.view();
       layer.keys.rotation = layer.values.rotation = rotation;
@@ -183,18 +219,21 @@ TEST_P(CudaChoiceTest, RotatedRows) {
 
 TEST_P(CudaChoiceTest, RowsThatStartAtOddAddresses) {
   // Rows are an element more apart than they are long, so most start beside multiples of 16 bytes.
-  const Shape shape{.n_heads = 2, .group = 2, .dim = 72, .n_rows = 300, .type = VASE_F16};
-  RandomLayer random(shape, 41);
-  const vase_layer layer = random.view();
-  vase_layer shifted = layer;
-  shifted.keys.row_stride += 2;
-  std::vector<std::byte> keys(static_cast<size_t>(layer.n_rows * shifted.keys.row_stride));
-  shifted.keys.data = keys.data();
-  for (int32_t cell = 0; cell < layer.n_rows; ++cell)
-    std::memcpy(keys.data() + cell * shifted.keys.row_stride,
-                static_cast<std::byte*>(layer.keys.data) + cell * layer.keys.row_stride,
-                static_cast<size_t>(layer.keys.row_stride));
-  compare(params_for(GetParam().c_str(), 200), shifted);
+  for (const int32_t dim : {72, 520}) {
+    const Shape shape{.n_heads = 2, .group = 2, .dim = dim, .n_rows = 300, .type = VASE_F16};
+    RandomLayer random(shape, 41);
+    const vase_layer layer = random.view();
+    vase_layer shifted = layer;
+    shifted.keys.row_stride += 2;
+    std::vector<std::byte> keys(static_cast<size_t>(layer.n_rows * shifted.keys.row_stride));
+    shifted.keys.data = keys.data();
+    for (int32_t cell = 0; cell < layer.n_rows; ++cell)
+      std::memcpy(keys.data() + cell * shifted.keys.row_stride,
+                  static_cast<std::byte*>(layer.keys.data) + cell * layer.keys.row_stride,
+                  static_cast<size_t>(layer.keys.row_stride));
+    compare(params_for(GetParam().c_str(), 200), shifted);
+    if (HasFatalFailure()) return;
+  }
 }
 
 TEST_P(CudaChoiceTest, NoCellsAndNoPositions) {

@@ -258,19 +258,21 @@ TEST_F(CudaEvictionTest, NewPositionsAreWrittenToItemsBelowTheBudget) {
 }
 
 TEST_F(CudaEvictionTest, KeysAndValuesMayBeTheSameMemory) {
-  const Shape shape{.n_heads = 1, .group = 4, .dim = 128, .n_rows = 300, .type = VASE_F16};
-  RandomLayer random(shape, 95);
-  const DeviceLayer device(random.view(), 300);
-  vase_cuda_item item = device.item();
-  item.layer.values = item.layer.keys;
-  item.layer.values.dim = 64;
-  const vase_params params = params_for("vase", 200);
-  const Handle handle(Handle::limits_for(random.view()));
-  const std::vector<uint8_t> keep = testing::select_on_device(handle, params, {item});
-  ASSERT_EQ(vase_cuda_evict(handle.get(), &params, &item, 1, 0, nullptr, nullptr), VASE_OK);
-  HostLayer host(random.view());
-  host.compact(keep, 0);
-  EXPECT_TRUE(device.keys() == host.keys);
+  for (const int32_t dim : {128, 576}) {
+    const Shape shape{.n_heads = 1, .group = 4, .dim = dim, .n_rows = 300, .type = VASE_F16};
+    RandomLayer random(shape, 95);
+    const DeviceLayer device(random.view(), 300);
+    vase_cuda_item item = device.item();
+    item.layer.values = item.layer.keys;
+    item.layer.values.dim = dim - 64;
+    const vase_params params = params_for("vase", 200);
+    const Handle handle(Handle::limits_for(random.view()));
+    const std::vector<uint8_t> keep = testing::select_on_device(handle, params, {item});
+    ASSERT_EQ(vase_cuda_evict(handle.get(), &params, &item, 1, 0, nullptr, nullptr), VASE_OK);
+    HostLayer host(random.view());
+    host.compact(keep, 0);
+    EXPECT_TRUE(device.keys() == host.keys);
+  }
 }
 
 TEST_F(CudaEvictionTest, RunsOnTheCallersStream) {

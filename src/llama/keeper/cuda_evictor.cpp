@@ -11,7 +11,6 @@ namespace {
 // Sequences whose layers are worked on at once. More take turns: a GPU is busy with the layers of
 // one, and the working memory grows with the number.
 constexpr int32_t kSequencesAtOnce = 4;
-constexpr int32_t kLargestDim = 256;  // of vase/cuda.h
 
 // The device that `tensor` lies on; -1 if none of CUDA's.
 int device_of(const ggml_tensor *tensor) {
@@ -89,7 +88,8 @@ bool CudaEvictor::reaches(std::span<const CacheLayer> layers) {
     const int device = device_of(layer.keys.tensor);
     // One choice for several layers, and what is carried along, is not known to the kernels.
     return device >= 0 && layer.carried.empty() && device_of(layer.values.tensor) == device &&
-           layer.keys.rows.dim <= kLargestDim && layer.values.rows.dim <= kLargestDim;
+           layer.keys.rows.dim <= VASE_CUDA_MOST_DIM &&
+           layer.values.rows.dim <= VASE_CUDA_MOST_DIM;
   });
 }
 
