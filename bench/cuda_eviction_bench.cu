@@ -1,7 +1,7 @@
 // Eviction on a GPU at the published size: all 36 layers of Qwen3-4B's shape (8 KV heads, 32 query
-// heads, D = 128), budget 4096 and 64 rows more, one sequence and eight. Prints JSON: milliseconds
-// by policy and by step, and for the parts that have one, the floor measured in the same process:
-// the device's own copying speed, and cuBLAS on the same product.
+// heads, D = 128) or another, budget 4096 and 64 rows more, one sequence and eight. Prints JSON:
+// milliseconds by policy and by step, and for the parts that have one, the floor measured in the
+// same process: the device's own copying speed, and cuBLAS on the same product.
 #include <cublas_v2.h>
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
@@ -22,13 +22,17 @@
 
 namespace {
 
-constexpr int32_t kLayers = 36, kHeads = 8, kQueryHeads = 32, kDim = 128, kBudget = 4096;
-constexpr int32_t kInterval = 64, kRows = kBudget + kInterval, kQueries = 64;
-constexpr int64_t kRowBytes = kDim * 2, kCellBytes = kHeads * kRowBytes;
-constexpr int32_t kPairs = kDim / 2;  // of RoPE, halves apart
-constexpr int32_t kCalibration = kQueryHeads * 3 * kPairs;
+constexpr int32_t kBudget = 4096, kInterval = 64, kRows = kBudget + kInterval, kQueries = 64;
 constexpr float kRopeBase = 1e6f;
 constexpr int kRepetitions = 20;
+
+/// Of the model whose caches are evicted.
+struct Model {
+  int32_t layers = 36, heads = 8, query_heads = 32, dim = 128, values_dim = 128;
+
+  int32_t pairs() const { return dim / 2; }  ///< of RoPE, halves apart
+  int32_t calibration() const { return query_heads * 3 * pairs(); }
+};
 
 void check(cudaError_t error) {
   if (error != cudaSuccess) throw std::runtime_error(cudaGetErrorString(error));
@@ -66,9 +70,10 @@ __global__ void fill(T* out, int64_t count, uint64_t seed) {
     store(out + i, normal(static_cast<uint64_t>(i) + (seed << 40)));
 }
 
-/// As Qwen3 turns its keys: [kPairs] radians a token.
+/// As Qwen3 turns its keys: radians a token, a thread for each pair.
 __global__ void fill_frequencies(float* out) {
-  out[threadIdx.x] = powf(kRopeBase, -static_cast<float>(threadIdx.x) / kPairs);
+  out[threadIdx.x] =
+      powf(kRopeBase, -static_cast<float>(threadIdx.x) / static_cast<float>(blockDim.x));
 }
 
 /// Milliseconds between marks on the default stream.
@@ -118,27 +123,28 @@ double time(const Run& run) {
 /// ring, each eviction finds 64 new rows.
 class Caches {
  public:
-  Caches(int32_t batch, vase_type type)
-      : batch_(batch),
+  Caches(const Model& model, int32_t batch, vase_type type)
+      : model_(model),
+        batch_(batch),
         type_(type),
-        keys_(device_array<__half>(elements())),
-        values_(device_array<__half>(elements())),
-        queries_(device_array<float>(items() * kQueryHeads * kQueries * kDim)),
-        positions_(device_array<int32_t>(items() * kHeads * kRows)),
-        frequencies_(device_array<float>(kPairs)),
-        calibration_(device_array<float>(kCalibration)),
+        keys_(device_array<__half>(elements(model.dim))),
+        values_(device_array<__half>(elements(model.values_dim))),
+        queries_(device_array<float>(items() * queries())),
+        positions_(device_array<int32_t>(items() * model.heads * kRows)),
+        frequencies_(device_array<float>(model.pairs())),
+        calibration_(device_array<float>(model.calibration())),
         cells_(static_cast<size_t>(batch), std::vector<int32_t>(kRows)) {
     for (auto& cells : cells_) std::iota(cells.begin(), cells.end(), 0);
     if (type == VASE_F16) {
-      fill<<<2048, 256>>>(keys_, elements(), 1);
-      fill<<<2048, 256>>>(values_, elements(), 2);
+      fill<<<2048, 256>>>(keys_, elements(model.dim), 1);
+      fill<<<2048, 256>>>(values_, elements(model.values_dim), 2);
     } else {
-      fill<<<2048, 256>>>(reinterpret_cast<__nv_bfloat16*>(keys_), elements(), 1);
-      fill<<<2048, 256>>>(reinterpret_cast<__nv_bfloat16*>(values_), elements(), 2);
+      fill<<<2048, 256>>>(reinterpret_cast<__nv_bfloat16*>(keys_), elements(model.dim), 1);
+      fill<<<2048, 256>>>(reinterpret_cast<__nv_bfloat16*>(values_), elements(model.values_dim), 2);
     }
-    fill<<<2048, 256>>>(queries_, items() * kQueryHeads * kQueries * kDim, 3);
-    fill<<<64, 256>>>(calibration_, kCalibration, 4);
-    fill_frequencies<<<1, kPairs>>>(frequencies_);
+    fill<<<2048, 256>>>(queries_, items() * queries(), 3);
+    fill<<<64, 256>>>(calibration_, model.calibration(), 4);
+    fill_frequencies<<<1, static_cast<unsigned>(model.pairs())>>>(frequencies_);
     check(cudaDeviceSynchronize());
   }
   ~Caches() {
@@ -150,33 +156,33 @@ class Caches {
   Caches(const Caches&) = delete;
   Caches& operator=(const Caches&) = delete;
 
-  int64_t items() const { return int64_t{batch_} * kLayers; }
-  int64_t elements() const { return items() * kRows * kHeads * kDim; }
+  const Model& model() const { return model_; }
+  int64_t items() const { return int64_t{batch_} * model_.layers; }
+  int64_t units() const { return items() * model_.heads; }
   const __half* keys(int64_t item, int64_t head) const {
-    return keys_ + (item * kRows * kHeads + head) * kDim;
+    return keys_ + (item * kRows * model_.heads + head) * model_.dim;
   }
 
   /// The items of the next eviction.
   std::vector<vase_cuda_item> next() {
     std::vector<vase_cuda_item> out;
     for (int64_t i = 0; i < items(); ++i) {
-      const auto sequence = static_cast<size_t>(i / kLayers);
+      const auto sequence = static_cast<size_t>(i / model_.layers);
       vase_cuda_item item{};
-      item.layer.keys = {keys_ + i * kRows * kHeads * kDim, type_, kDim, kCellBytes, kRowBytes, 0};
-      item.layer.values = item.layer.keys;
-      item.layer.values.data = values_ + i * kRows * kHeads * kDim;
-      item.layer.rope = {frequencies_, kPairs, kPairs};
+      item.layer.keys = rows(keys_, i, model_.dim);
+      item.layer.values = rows(values_, i, model_.values_dim);
+      item.layer.rope = {frequencies_, model_.pairs(), model_.pairs()};
       item.layer.calibration = calibration_;
-      item.layer.n_heads = kHeads;
+      item.layer.n_heads = model_.heads;
       item.layer.n_rows = kRows;
       item.layer.cells = cells_[sequence].data();
-      item.layer.queries = queries_ + i * kQueryHeads * kQueries * kDim;
-      item.layer.n_query_heads = kQueryHeads;
+      item.layer.queries = queries_ + i * queries();
+      item.layer.n_query_heads = model_.query_heads;
       item.layer.n_queries = kQueries;
       item.layer.sequence = static_cast<uint32_t>(sequence);
       item.layer.eviction = static_cast<uint32_t>(evictions_);
-      item.layer.layer = static_cast<uint32_t>(i % kLayers);
-      item.positions = positions_ + i * kHeads * kRows;
+      item.layer.layer = static_cast<uint32_t>(i % model_.layers);
+      item.positions = positions_ + i * model_.heads * kRows;
       item.position_stride = kRows;
       item.n_new = evictions_ == 0 ? kRows : kInterval;
       item.new_position = evictions_ == 0 ? 0 : kRows + (evictions_ - 1) * kInterval;
@@ -191,6 +197,21 @@ class Caches {
   }
 
  private:
+  /// Of all keys or values.
+  int64_t elements(int32_t dim) const { return units() * kRows * dim; }
+  /// Elements of an item's queries.
+  int64_t queries() const { return int64_t{model_.query_heads} * kQueries * model_.dim; }
+  vase_rows rows(__half* all, int64_t item, int32_t dim) const {
+    const int64_t row_bytes = int64_t{dim} * 2;
+    return {all + item * kRows * model_.heads * dim,
+            type_,
+            dim,
+            model_.heads * row_bytes,
+            row_bytes,
+            0};
+  }
+
+  Model model_;
   int32_t batch_;
   vase_type type_;
   __half *keys_, *values_;
@@ -215,19 +236,20 @@ double copy_bandwidth() {
 
 /// cuBLAS on the product of all rows with their group's queries (rounded to f16), for all units.
 double cublas_product(const Caches& caches, cudaDataType_t out_type) {
-  constexpr int kVectors = kQueryHeads / kHeads * kQueries;
-  const int64_t units = caches.items() * kHeads;
+  const Model& model = caches.model();
+  const int vectors = model.query_heads / model.heads * kQueries;
+  const int64_t units = caches.units();
   const size_t element = out_type == CUDA_R_32F ? 4 : 2;
-  __half* queries = device_array<__half>(units * kVectors * kDim);
-  fill<<<2048, 256>>>(queries, units * kVectors * kDim, 4);
+  __half* queries = device_array<__half>(units * vectors * model.dim);
+  fill<<<2048, 256>>>(queries, units * vectors * model.dim, 4);
   std::byte* products =
-      device_array<std::byte>(units * kVectors * kRows * static_cast<int64_t>(element));
+      device_array<std::byte>(units * vectors * kRows * static_cast<int64_t>(element));
   std::vector<const void*> a, b;
   std::vector<void*> c;
   for (int64_t u = 0; u < units; ++u) {
-    a.push_back(caches.keys(u / kHeads, u % kHeads));
-    b.push_back(queries + u * kVectors * kDim);
-    c.push_back(products + u * kVectors * kRows * static_cast<int64_t>(element));
+    a.push_back(caches.keys(u / model.heads, u % model.heads));
+    b.push_back(queries + u * vectors * model.dim);
+    c.push_back(products + u * vectors * kRows * static_cast<int64_t>(element));
   }
   const auto upload = [&](const auto& host) {
     auto* device = device_array<void*>(units);
@@ -239,10 +261,10 @@ double cublas_product(const Caches& caches, cudaDataType_t out_type) {
   check(cublasCreate(&handle));
   const float one = 1, zero = 0;
   const double ms = time([&] {
-    check(cublasGemmBatchedEx(handle, CUBLAS_OP_T, CUBLAS_OP_N, kRows, kVectors, kDim, &one, on_a,
-                              CUDA_R_16F, kHeads * kDim, on_b, CUDA_R_16F, kDim, &zero, on_c,
-                              out_type, kRows, static_cast<int>(units), CUBLAS_COMPUTE_32F,
-                              CUBLAS_GEMM_DEFAULT));
+    check(cublasGemmBatchedEx(handle, CUBLAS_OP_T, CUBLAS_OP_N, kRows, vectors, model.dim, &one,
+                              on_a, CUDA_R_16F, model.heads * model.dim, on_b, CUDA_R_16F,
+                              model.dim, &zero, on_c, out_type, kRows, static_cast<int>(units),
+                              CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
   });
   cublasDestroy(handle);
   for (void* memory :
@@ -275,7 +297,7 @@ struct Engine {
 
 nlohmann::json measure(Engine& engine, Caches& caches, const char* policy) {
   const vase_params params = vase_params_default(vase_policy_find(policy), kBudget);
-  const auto units = static_cast<size_t>(caches.items()) * kHeads;
+  const auto units = static_cast<size_t>(caches.units());
   int32_t* moved = device_array<int32_t>(static_cast<int64_t>(units));
 
   std::vector<double> whole;
@@ -313,25 +335,25 @@ nlohmann::json measure(Engine& engine, Caches& caches, const char* policy) {
   }
   cudaFree(moved);
   nlohmann::json out{{"policy", policy}, {"ms", median(whole)}, {"rows_moved", rows_moved}};
-  out["ms_a_layer"] = median(whole) / kLayers;
+  out["ms_a_layer"] = median(whole) / caches.model().layers;
   for (const auto& [step, times] : steps) out["steps_ms"][step] = median(times);
   return out;
 }
 
-nlohmann::json measure_batch(int32_t batch, int32_t turn, vase_type type, double bandwidth,
-                             const std::vector<const char*>& policies) {
-  Caches caches(batch, type);
+nlohmann::json measure_batch(const Model& model, int32_t batch, int32_t turn, vase_type type,
+                             double bandwidth, const std::vector<const char*>& policies) {
+  Caches caches(model, batch, type);
   const vase_cuda_limits limits{sizeof(vase_cuda_limits),
                                 turn,
-                                turn / kLayers,
-                                kHeads,
-                                kQueryHeads,
+                                turn / model.layers,
+                                model.heads,
+                                model.query_heads,
                                 kRows,
                                 kQueries,
-                                kDim,
-                                kDim};
+                                model.dim,
+                                model.values_dim};
   Engine engine(limits);
-  const double units = static_cast<double>(caches.items()) * kHeads;
+  const double units = static_cast<double>(caches.units());
 
   nlohmann::json out{{"batch", batch}, {"rows", type == VASE_F16 ? "f16" : "bf16"}};
   out["items_a_turn"] = turn;
@@ -346,9 +368,10 @@ nlohmann::json measure_batch(int32_t batch, int32_t turn, vase_type type, double
       result["floor_ms"][step] = floor_ms;
       result["share_of_floor"][step] = floor_ms / steps[step].get<double>();
     };
-    share("ranges", units * kRows * kRowBytes);
-    share("energies", 2 * units * kRows * kRowBytes);
-    share("moves", 2 * 2 * result["rows_moved"].get<double>() * kRowBytes);
+    const double key_bytes = model.dim * 2.0, value_bytes = model.values_dim * 2.0;
+    share("ranges", units * kRows * value_bytes);
+    share("energies", units * kRows * (key_bytes + value_bytes));
+    share("moves", 2 * result["rows_moved"].get<double>() * (key_bytes + value_bytes));
     out["policies"].push_back(result);
   }
   if (batch == 1 && type == VASE_F16) {
@@ -360,9 +383,19 @@ nlohmann::json measure_batch(int32_t batch, int32_t turn, vase_type type, double
 
 }  // namespace
 
-/// Arguments: the policies to measure, all of them if there are none.
+/// Arguments: `--shape LAYERS,KV_HEADS,QUERY_HEADS,KEY_ELEMENTS,VALUE_ELEMENTS` for another model
+/// than Qwen3-4B; the policies to measure, all of them if there are none.
 int main(int argc, char** argv) {
   std::vector<const char*> policies(argv + 1, argv + argc);
+  Model model;
+  if (policies.size() >= 2 && std::string(policies[0]) == "--shape") {
+    if (std::sscanf(policies[1], "%d,%d,%d,%d,%d", &model.layers, &model.heads, &model.query_heads,
+                    &model.dim, &model.values_dim) != 5) {
+      std::fprintf(stderr, "cuda_eviction_bench: --shape %s is not five numbers\n", policies[1]);
+      return EXIT_FAILURE;
+    }
+    policies.erase(policies.begin(), policies.begin() + 2);
+  }
   if (policies.empty())
     policies = {"vase",    "vase-plus",    "vase-cur", "snapkv",    "rkv",         "h2o",
                 "keydiff", "triattention", "random",   "streaming", "evict-large", "attn-random"};
@@ -375,8 +408,9 @@ int main(int argc, char** argv) {
     const double bandwidth = copy_bandwidth();
     nlohmann::json out{{"device", device.name}, {"copy_bytes_a_second", bandwidth}};
     for (const vase_type type : {VASE_F16, VASE_BF16})
-      for (const auto& [batch, turn] : {std::pair{1, kLayers}, {8, kLayers}, {8, 4 * kLayers}})
-        out["batches"].push_back(measure_batch(batch, turn, type, bandwidth, policies));
+      for (const auto& [batch, turn] :
+           {std::pair{1, model.layers}, {8, model.layers}, {8, 4 * model.layers}})
+        out["batches"].push_back(measure_batch(model, batch, turn, type, bandwidth, policies));
     std::puts(out.dump(1).c_str());
   } catch (const std::exception& error) {
     std::fprintf(stderr, "cuda_eviction_bench: %s\n", error.what());
