@@ -90,7 +90,7 @@ class Chat {
       check(question);
       const Turn turn = session_.answer(conversation_.ask(question));
       if (turn.prompt == engine::PromptRead::all) {
-        conversation_.answered(turn.text);
+        conversation_.answered(session_.forget_thought(turn));
       } else if (turn.prompt == engine::PromptRead::part) {
         conversation_.cut_off();
       } else {
@@ -149,6 +149,11 @@ void add_chat_command(CLI::App &app) {
   const auto no_history = std::make_shared<bool>(false);
   command->add_flag("--no-history", *no_history,
                     "do not keep what is typed for the next chat, nor offer what was typed before");
+  const auto preserve = std::make_shared<bool>(false);
+  command->add_flag(
+      "--reasoning-preserve", *preserve,
+      "keep the thoughts of earlier turns in the cache; without it the next turn goes "
+      "on from what was said behind them");
   command->footer(
       "Each line of the standard input is a turn, also if it is piped in; a block pasted at a\n"
       "terminal is one. /clear forgets the conversation, /stats shows the numbers, /exit or "
@@ -157,7 +162,8 @@ void add_chat_command(CLI::App &app) {
       "neither\n"
       "goes on, it leaves. What is typed is kept in $XDG_STATE_HOME/vase/chat_history\n"
       "(~/.local/state/vase/chat_history).");
-  command->callback([arguments, no_history] {
+  command->callback([arguments, no_history, preserve] {
+    arguments->drops_thoughts = !*preserve;
     install_interrupt_handlers();
     Chat(*arguments, !*no_history).talk();
   });

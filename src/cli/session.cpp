@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <utility>
 
@@ -10,6 +11,8 @@
 #include "cli/output.hpp"
 #include "cli/units.hpp"
 #include "engine/log.hpp"
+#include "engine/thought_marks.hpp"
+#include "eval/thought.hpp"
 #include "llama/plan/memory_plan.hpp"
 
 namespace vase::cli {
@@ -76,6 +79,10 @@ Session::Session(SessionArguments arguments)
       context_(model_.make_context(options_)),
       generator_(model_, context_, arguments_.context.batch) {}
 
+bool Session::forgets_thoughts() const {
+  return arguments_.drops_thoughts && arguments_.policy.evicts();
+}
+
 BoundedOptions Session::bounded_options() {
   BoundedOptions options{.policy = arguments_.policy.params(sampling_.seed),
                          .pin_prompt = arguments_.policy.pin_prompt,
@@ -85,7 +92,8 @@ BoundedOptions Session::bounded_options() {
   const std::int32_t n_ctx_train = llama_model_n_ctx_train(planner.model());
   options.context.n_ctx = static_cast<std::uint32_t>(arguments_.n_ctx.value_or(n_ctx_train));
 
-  const MemoryPlan plan = planner.plan_total(options);
+  MemoryPlan plan = planner.plan_total(options);
+  if (forgets_thoughts()) plan.snapshots = plan.kv;
   if (!arguments_.force) {
     check_memory(plan, memory_for_model(arguments_.model.n_gpu_layers),
                  arguments_.policy.evicts() ? "--budget" : "-c");
@@ -127,6 +135,7 @@ Turn Session::answer(const std::string &prompt) {
     past_ = report();
     answering_ = false;
     turn.prompt = generator_.drop_unread_prompt(0);
+    if (turn.prompt != engine::PromptRead::none) to_read_.clear();
     ++sampling_.seed;  // another turn, other draws
   }
   at_start_ = at_start && turn.prompt == engine::PromptRead::none;
@@ -134,14 +143,23 @@ Turn Session::answer(const std::string &prompt) {
 }
 
 void Session::take_turn(const std::string &prompt, Turn &turn) {
-  std::vector<llama_token> tokens = tokenize(prompt);
+  std::vector<llama_token> tokens = to_read_;
+  const std::vector<llama_token> own = tokenize(prompt);
+  tokens.insert(tokens.end(), own.begin(), own.end());
   const std::int64_t before = context_.statistics(0).tokens;
   training_length_.check("the text has", before + std::ssize(tokens), model_.n_ctx_train());
+  std::vector<std::size_t> boundaries;
+  if (forgets_thoughts() && tokens.size() > 1) boundaries = {tokens.size() - 1};
+  const engine::ThoughtMarks *opened = engine::thought_opened_by(prompt);
+  opened_thought_ = opened == nullptr ? "" : opened->open;
+  prompt_end_ = generator_.tokens(0).size() + tokens.size();
+  aside_.clear();
   generator_.start(0, {.prompt = std::move(tokens),
                        .sampling = sampling_,
                        .n_predict = arguments_.n_predict,
                        .loop_guard = arguments_.policy.loop_guard,
-                       .thinking = arguments_.thinking.options});
+                       .thinking = arguments_.thinking.options,
+                       .boundaries = std::move(boundaries)});
   answering_ = true;
   stream(turn);
 }
@@ -167,7 +185,9 @@ void Session::stream(Turn &turn) {
   past_.finish = in_words(engine::Finish::none);
   try {
     while (generator_.busy() && !interrupted()) {
-      for (const engine::Event &event : generator_.step()) {
+      const std::span<const engine::Event> events = generator_.step();
+      if (!generator_.at_boundary().empty()) put_aside();
+      for (const engine::Event &event : events) {
         emit(event.text);
         if (event.finish != engine::Finish::none) turn.finish = event.finish;
       }
@@ -182,7 +202,45 @@ void Session::stream(Turn &turn) {
   training_length_.check("the text has", context_.statistics(0).tokens, model_.n_ctx_train());
 }
 
+void Session::put_aside() {
+  const std::span<const llama_token> read = generator_.read_tokens(0);
+  aside_tokens_.assign(read.begin(), read.end());
+  aside_ = context_.save(0);
+}
+
+// Some models have control tokens for marks, which are no text for a reader.
+std::string Session::answer_with_marks() const {
+  std::string text = opened_thought_;
+  for (const llama_token token : generator_.tokens(0).subspan(prompt_end_)) {
+    text += model_.piece(token, true);
+  }
+  return text;
+}
+
+std::string Session::forget_thought(const Turn &turn) {
+  if (aside_.empty() || turn.prompt != engine::PromptRead::all) return turn.text;
+  const std::string whole = answer_with_marks();
+  std::string said(eval::after_thinking(whole));
+  said.erase(0, std::min(said.find_first_not_of(" \t\r\n"), said.size()));
+  if (said.empty() || said.size() == whole.size()) return turn.text;
+  // What the prompt's end has opened is closed again, as templates write an answer without thought.
+  std::string rest = said;
+  if (const auto *opened = engine::thought_opened_by(opened_thought_)) {
+    rest = std::string(opened->how_to_end()) + "\n\n" + said;
+  }
+  const std::vector<llama_token> all(generator_.tokens(0).begin(), generator_.tokens(0).end());
+  to_read_.assign(all.begin() + static_cast<std::ptrdiff_t>(aside_tokens_.size()),
+                  all.begin() + static_cast<std::ptrdiff_t>(prompt_end_));
+  const std::vector<llama_token> answer = model_.tokenize(rest, false);
+  to_read_.insert(to_read_.end(), answer.begin(), answer.end());
+  generator_.clear(0);
+  context_.restore(0, aside_);
+  generator_.take_over(0, std::move(aside_tokens_));
+  return said;
+}
+
 void Session::clear() {
+  to_read_.clear();
   generator_.clear(0);
   at_start_ = true;
 }

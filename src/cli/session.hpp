@@ -2,6 +2,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -30,7 +31,8 @@ struct SessionArguments {
   std::string chat_template;
   std::string system;
   bool force = false;
-  bool summary = false;  // also where nobody reads along
+  bool summary = false;         // also where nobody reads along
+  bool drops_thoughts = false;  // of earlier turns
 
   void add_to(CLI::App &app);
 };
@@ -58,6 +60,10 @@ class Session {
   /// A signal ends it early: see interrupted(). What fails is an error of the turn, and the session
   /// can go on.
   Turn answer(const std::string &prompt);
+  /// After a turn whose answer began with a thought: the cache goes back to where the answer
+  /// begins, and the next turn reads what was said behind the thought. Returns that; `turn.text` if
+  /// there is nothing to forget, or the thought never ended.
+  std::string forget_thought(const Turn &turn);
   /// Forgets the conversation, but not the statistics.
   void clear();
 
@@ -70,8 +76,11 @@ class Session {
 
  private:
   BoundedOptions bounded_options();
+  bool forgets_thoughts() const;
   engine::Model load();
   std::vector<llama_token> tokenize(const std::string &prompt) const;
+  void put_aside();
+  std::string answer_with_marks() const;
   void take_turn(const std::string &prompt, Turn &turn);
   void stream(Turn &turn);
 
@@ -84,6 +93,12 @@ class Session {
   BoundedContext context_;
   engine::Generator generator_;
   Report past_;  // sums over the turns that are over
+  // Where the prompt of the turn ends, but its last token, if thoughts are to be forgotten.
+  std::vector<llama_token> aside_tokens_;
+  std::vector<std::byte> aside_;
+  std::size_t prompt_end_ = 0;        // tokens up to the answer
+  std::string opened_thought_;        // by the prompt: the mark
+  std::vector<llama_token> to_read_;  // before the next prompt: of an answer without its thought
   bool answering_ = false;
   bool at_start_ = true;  // nothing was given to the model yet
   TrainingLength training_length_;

@@ -278,15 +278,17 @@ void Scheduler::put_aside(std::int32_t index) {
       prompt_cache_.holds({.tokens = tokens, .rule = rule, .any_draws = !rule.as_read})) {
     return;
   }
-  engine::PutAside one{.tokens = {tokens.begin(), tokens.end()},
-                       .rule = rule,
-                       .evictions = evictions,
-                       .bytes = context_.save(index)};
-  const std::uint64_t size = one.size();
-  if (prompt_cache_.put(std::move(one)) || std::exchange(noted_size_, true)) return;
-  say(fmt::format(
-      "a prompt that is put aside takes {} MiB, more than --cache-ram: it is read again",
-      size >> 20U));
+  engine::PutAside one{
+      .tokens = {tokens.begin(), tokens.end()}, .rule = rule, .evictions = evictions};
+  std::string why = "it takes more than --cache-ram";
+  try {
+    one.bytes = context_.save(index);
+    if (prompt_cache_.put(std::move(one))) return;
+  } catch (const std::exception &error) {
+    why = error.what();
+  }
+  // Said once: the answers are right without it.
+  if (!std::exchange(noted_unkept_, true)) say("a prompt is not put aside: " + why);
 }
 
 // The end of an answer, of which the next turn may go on. Not of one that thought: its thoughts are

@@ -124,7 +124,7 @@ class Scheduler {
   const engine::Model &model_;
   ScheduleOptions options_;
   engine::PromptCache prompt_cache_;
-  bool noted_size_ = false;
+  bool noted_unkept_ = false;
   std::uint64_t n_freed_ = 0;
   std::int64_t n_ctx_train_;
   bool noted_length_ = false;

@@ -318,6 +318,37 @@ TEST_F(SessionTest, PlanPrintsATableOrJson) {
   EXPECT_LE(nlohmann::json::parse(fit.out)["bounded"]["total_bytes"], 1 << 30);
 }
 
+TEST_F(SessionTest, PlanSaysWhatAThoughtTakes) {
+  const auto planned = [](const char *budget) {
+    const Outcome outcome =
+        run_vase(command("plan", {"--reasoning-budget", budget, "-n", "5000", "--json"}));
+    return nlohmann::json::parse(outcome.out);
+  };
+  const auto small = planned("1000"), large = planned("2000");
+  EXPECT_EQ(large["answer"]["thought_tokens"], 2000);
+  EXPECT_EQ(large["answer"]["tokens"], 5000);
+  EXPECT_GT(large["answer"]["ending_tokens"], 8);
+  EXPECT_EQ(large["answer"]["ending_tokens"], small["answer"]["ending_tokens"]);
+  const auto bytes = [](const nlohmann::json &plan) {
+    return plan["answer"]["full_cache_bytes"].get<std::int64_t>();
+  };
+  // A full cache of the same model, as the other column has it.
+  const double per_token = large["full"]["kv_bytes"].get<double>() / 32768;
+  EXPECT_NEAR(static_cast<double>(bytes(large) - bytes(small)), 1000 * per_token, per_token);
+  EXPECT_EQ(large["bounded"], small["bounded"]);
+  EXPECT_THAT(run_vase(command("plan", {"--reasoning-budget", "1000"})).out,
+              HasSubstr("a thought has at most 1,000 tokens and "));
+}
+
+TEST_F(SessionTest, RunEndsAThought) {
+  const Outcome outcome = run_vase(command(
+      "run", {"-p", "Once <think>", "-n", "60", "--ignore-eos", "-s", "7", "--temp", "1.5",
+              "--reasoning-budget", "20", "--reasoning-budget-message", "So:", "--summary"}));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("So:</think>"));
+  EXPECT_THAT(outcome.err, HasSubstr("1 ended by --reasoning-budget"));
+}
+
 TEST_F(SessionTest, BenchMeasuresBoth) {
   const std::string file = path("bench.json");
   const Outcome outcome =
