@@ -38,7 +38,12 @@ void check_windows(const llama_context *context, int32_t cells) {
 
 }  // namespace
 
-Selector::Selector(int32_t n_threads) : pool_(std::max(n_threads, 1)) {}
+#ifndef VASE_CUDA
+std::unique_ptr<DeviceAttention> make_device_attention() { return nullptr; }
+#endif
+
+Selector::Selector(int32_t n_threads)
+    : pool_(std::max(n_threads, 1)), device_(make_device_attention()) {}
 
 void Selector::listen(llama_context_params &params) {
   params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;  // attention is one node then
@@ -116,8 +121,7 @@ bool Selector::ask(ggml_tensor *node) noexcept {
     const Layer &layer = layers_[static_cast<size_t>(number)];
     now_ = selecting_;
     std::erase_if(now_, [&](const Selecting &token) {
-      const Sequence &sequence = sequences_[static_cast<size_t>(token.sequence)];
-      return sequence.params->reads_all(layer.number, token.rows);
+      return token.params.reads_all(layer.number, token.rows);
     });
     return !now_.empty();
   } catch (const std::exception &error) {
@@ -173,14 +177,14 @@ void Selector::begin_ubatch(ggml_tensor *indices) {
                   ": a selection needs the rows in the order of the text");
     ++sequence.rows;
     if (sequence.params && placement.cell >= sequence.prompt_end)
-      selecting_.push_back({stream, index, placement.sequence, sequence.rows});
+      selecting_.push_back({{*sequence.params, stream, index, sequence.rows}, placement.sequence});
     ++index;
   }
 }
 
 DecodedToken Selector::token_of(Layer &layer, const Selecting &selecting) {
   const auto at = static_cast<size_t>(selecting.sequence);
-  DecodedToken token{.params = *sequences_[at].params,
+  DecodedToken token{.params = selecting.params,
                      .rows = selecting.rows,
                      .keys = layer.keys[at].see(sequences_[at].rows),
                      .values = layer.values[at].see(sequences_[at].rows),
@@ -193,12 +197,20 @@ DecodedToken Selector::token_of(Layer &layer, const Selecting &selecting) {
 
 void Selector::compute(ggml_tensor *node) {
   Layer &layer = layers_[static_cast<size_t>(discovery_->layer_of(node))];
-  const ggml_tensor *q = node->src[0];
   AttentionShape shape{.n_heads = layer.cache.n_heads,
                        .n_query_heads = layer.cache.n_query_heads,
                        .scale = layer.cache.scale,
                        .soft_cap = AttentionParameters(node).soft_cap,
                        .sinks = {}};
+  if (device_) {
+    const std::vector<PlacedToken> placed(now_.begin(), now_.end());
+    if (device_->attend(node, shape, placed)) return;
+  }
+  compute_on_host(node, layer, shape);
+}
+
+void Selector::compute_on_host(ggml_tensor *node, Layer &layer, AttentionShape &shape) {
+  const ggml_tensor *q = node->src[0];
   if (const ggml_tensor *sinks = node->src[4]; sinks != nullptr) {
     sinks_.resize(static_cast<size_t>(shape.n_query_heads));
     ggml_backend_tensor_get(sinks, sinks_.data(), 0, sinks_.size() * sizeof(float));

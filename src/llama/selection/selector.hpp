@@ -14,6 +14,7 @@
 #define VASE_LLAMA_SELECTION_SELECTOR_HPP
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,6 +23,7 @@
 #include "ggml.h"
 #include "llama/graph/discovery.hpp"
 #include "llama/graph/placements.hpp"
+#include "llama/selection/device_attention.hpp"
 #include "llama/selection/seen_rows.hpp"
 #include "llama/selection/selected_attention.hpp"
 #include "vase/llama.hpp"
@@ -62,9 +64,8 @@ class Selector {
     int32_t rows = 0;  // that were written
   };
   // A token of the running ubatch that selects.
-  struct Selecting {
-    int64_t stream, index;  // in the query tensor
-    int32_t sequence, rows;
+  struct Selecting : PlacedToken {
+    int32_t sequence = 0;
   };
 
   static bool callback(ggml_tensor *node, bool ask, void *selector);
@@ -72,10 +73,12 @@ class Selector {
   void discover(const ggml_tensor *node);
   void begin_ubatch(ggml_tensor *indices);
   void compute(ggml_tensor *node);
+  void compute_on_host(ggml_tensor *node, Layer &layer, AttentionShape &shape);
   DecodedToken token_of(Layer &layer, const Selecting &selecting);
   static void check_layer(const ggml_tensor *node, const CacheLayer &layer);
 
   ThreadPool pool_;
+  std::unique_ptr<DeviceAttention> device_;  // nullptr: none
   bool discovering_ = false;
   std::optional<Discovery> discovery_;
   std::optional<Placements> placements_;
