@@ -9,7 +9,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <memory>
 #include <optional>
 #include <random>
@@ -24,6 +26,10 @@
 namespace {
 
 constexpr int kRounds = 5, kSteps = 8;
+
+struct Times {
+  double elapsed, cpu;
+};
 
 class Runner {
  public:
@@ -54,12 +60,14 @@ class Runner {
   }
 
   /// Milliseconds of a step.
-  double measure() {
+  Times measure() {
     const auto start = std::chrono::steady_clock::now();
+    const std::clock_t cpu_start = std::clock();
     for (int i = 0; i < kSteps; ++i) step();
     const std::chrono::duration<double, std::milli> elapsed =
         std::chrono::steady_clock::now() - start;
-    return elapsed.count() / kSteps;
+    const double cpu = 1e3 * static_cast<double>(std::clock() - cpu_start) / CLOCKS_PER_SEC;
+    return {elapsed.count() / kSteps, cpu / kSteps};
   }
 
  private:
@@ -78,9 +86,14 @@ class Runner {
   std::optional<vase::BoundedContext> context_;
 };
 
-double median(std::vector<double> values) {
-  std::ranges::sort(values);
-  return values[values.size() / 2];
+Times median(const std::vector<Times>& times) {
+  const auto middle = [&](double Times::*which) {
+    std::vector<double> values;
+    for (const Times& one : times) values.push_back(one.*which);
+    std::ranges::sort(values);
+    return values[values.size() / 2];
+  };
+  return {middle(&Times::elapsed), middle(&Times::cpu)};
 }
 
 void measure(const vase::engine::Model& model, int32_t depth, int32_t budget, int32_t n_sequences) {
@@ -92,13 +105,19 @@ void measure(const vase::engine::Model& model, int32_t depth, int32_t budget, in
     runners.push_back(std::make_unique<Runner>(model, depth, n_sequences,
                                                vase::SelectionParams{known.selection, budget}));
   }
-  std::vector<std::vector<double>> times(runners.size());
+  std::vector<std::vector<Times>> times(runners.size());
   for (int round = 0; round < kRounds; ++round)
     for (size_t i = 0; i < runners.size(); ++i) times[i].push_back(runners[i]->measure());
-  for (size_t i = 0; i < runners.size(); ++i)
-    fmt::print("depth {} budget {} sequences {}: {:6} {:8.2f} ms a step, {:.2f} of full\n", depth,
-               budget, n_sequences, names[i], median(times[i]),
-               median(times[i]) / median(times[0]));
+  const Times full = median(times[0]);
+  for (size_t i = 0; i < runners.size(); ++i) {
+    const Times of = median(times[i]);
+    fmt::print(
+        "depth {} budget {} sequences {}: {:6} {:8.2f} ms a step ({:.2f} of full), of the "
+        "processors {:8.2f} ms ({:.2f})\n",
+        depth, budget, n_sequences, names[i], of.elapsed, of.elapsed / full.elapsed, of.cpu,
+        of.cpu / full.cpu);
+  }
+  std::fflush(stdout);
 }
 
 }  // namespace
