@@ -339,5 +339,22 @@ TEST(SelectorRefusals, AreInWords) {
   EXPECT_THAT(refusal_of("gemma3", 256), HasSubstr("sliding windows of 64"));
 }
 
+TEST_P(SelectorTest, QuestRefusesTooFewRowsAndQuantisedKeys) {
+  const Model model = tiny_model(GetParam());
+  const auto refusal = [&](ggml_type type, int32_t budget) -> std::string {
+    Selector selector(1);
+    const BoundedContext context = make(model.get(), &selector, 1, type);
+    try {
+      selector.select(0, SelectionParams{Selection::kQuest, budget});
+    } catch (const Error &error) {
+      return error.what();
+    }
+    return "nothing was refused";
+  };
+  EXPECT_THAT(refusal(GGML_TYPE_F16, 47), HasSubstr("at least 48 rows"));
+  EXPECT_EQ(refusal(GGML_TYPE_F16, 48), "nothing was refused");
+  EXPECT_THAT(refusal(GGML_TYPE_Q8_0, 64), HasSubstr("quantised"));
+}
+
 }  // namespace
 }  // namespace vase::tests

@@ -8,7 +8,7 @@ namespace vase {
 
 PageBounds::PageBounds(int32_t dim) : stride_(pad_to_lanes(dim)) {}
 
-int32_t PageBounds::pages_at(int32_t budget) { return std::max(3, budget / kPage); }
+int32_t PageBounds::pages_at(int32_t budget) { return std::max(kLeastRows, budget) / kPage; }
 
 void PageBounds::forget_from(int32_t rows) { pages_ = std::min(pages_, rows / kPage); }
 

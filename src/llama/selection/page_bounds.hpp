@@ -16,6 +16,7 @@ namespace vase {
 class PageBounds {
  public:
   static constexpr int32_t kPage = 16;
+  static constexpr int32_t kLeastRows = 3 * kPage;  ///< of a budget, as published
 
   explicit PageBounds(int32_t dim);
 

@@ -80,6 +80,16 @@ void Selector::attach(const BoundedContext &context) {
 }
 
 void Selector::select(int32_t sequence, std::optional<SelectionParams> params) {
+  if (params && params->selection == Selection::kQuest) {
+    if (params->budget < PageBounds::kLeastRows)
+      throw Error("quest reads at least " + std::to_string(PageBounds::kLeastRows) +
+                  " rows, three pages, and the budget is " + std::to_string(params->budget));
+    // llama.cpp turns keys before it quantises them, and bounds by element do not survive that.
+    if (!layers_.empty() && ggml_is_quantized(layers_.front().cache.keys.tensor->type))
+      throw Error(
+          "quest bounds keys element by element, which a quantised cache does not have as "
+          "they were: use -ctk f16");
+  }
   sequences_.at(static_cast<size_t>(sequence)).params = params;
 }
 

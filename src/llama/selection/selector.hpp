@@ -43,7 +43,8 @@ class Selector {
   /// is decoded. Throws Error, in words, if something of the model is not supported.
   void attach(const BoundedContext &context);
 
-  /// What `sequence` reads from now on; nothing: all.
+  /// What `sequence` reads from now on; nothing: all. Throws Error if quest is to read fewer than
+  /// three pages, or from quantised keys.
   void select(int32_t sequence, std::optional<SelectionParams> params);
   /// The first `tokens` tokens of `sequence` read all rows, whatever is selected.
   void set_prompt_end(int32_t sequence, int64_t tokens);
