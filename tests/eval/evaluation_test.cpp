@@ -133,7 +133,7 @@ TEST_F(EvaluationTest, AsksEveryQuestionUnderEveryPolicy) {
 TEST_F(EvaluationTest, SelectionsKeepAllAndReadLittle) {
   EvaluationPlan rivals = plan();
   rivals.variants = {variant("full"), selecting(Selection::kOracle), selecting(Selection::kQuest)};
-  rivals.budgets = {parse_budget("8"), parse_budget("512")};
+  rivals.budgets = {parse_budget("48"), parse_budget("512")};
   EXPECT_TRUE(run(rivals, "run", 1));
   const std::vector<Record> records = read_run(folder_ / "run").records;
   ASSERT_EQ(records.size(), 6U * 5);
@@ -220,9 +220,9 @@ TEST_F(EvaluationTest, AConversationThatWasStoppedGoesOnWithTheSameReplies) {
 TEST_F(EvaluationTest, SelectionsDoNotDependOnWhatElseIsEvaluated) {
   EvaluationPlan alone = talk(), beside = talk();
   alone.variants = {selecting(Selection::kOracle)};
-  alone.budgets = {parse_budget("24")};
+  alone.budgets = {parse_budget("48")};
   beside.variants = {selecting(Selection::kQuest), selecting(Selection::kOracle)};
-  beside.budgets = {parse_budget("128"), parse_budget("24")};
+  beside.budgets = {parse_budget("128"), parse_budget("48")};
   std::ranges::reverse(beside.questions);
   run(alone, "alone", 1);
   run(beside, "beside", 1);
