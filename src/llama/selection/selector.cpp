@@ -47,6 +47,7 @@ Selector::Selector(int32_t n_threads)
 
 void Selector::listen(llama_context_params &params) {
   params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;  // attention is one node then
+  params.op_offload = false;  // else a large step's attention reads copies of the cache
   params.cb_eval = callback;
   params.cb_eval_user_data = this;
 }
@@ -98,10 +99,22 @@ void Selector::set_prompt_end(int32_t sequence, int64_t tokens) {
 }
 
 void Selector::check() {
+  check_step();
   if (failure_.empty()) return;
   const Error error(failure_);
   failure_.clear();
   throw error;
+}
+
+// Rather an error than a step that read all rows.
+void Selector::check_step() {
+  if (!selecting_.empty() && seen_layers_ < layers_.size() && failure_.empty())
+    failure_ = "llama.cpp computed the attention of " +
+               std::to_string(layers_.size() - seen_layers_) + " of " +
+               std::to_string(layers_.size()) +
+               " layers from copies of the cache, where nothing can be selected: put all layers on "
+               "the GPU (-ngl all), or none";
+  selecting_.clear();
 }
 
 // llama.cpp is the caller: nothing is thrown.
@@ -128,6 +141,7 @@ bool Selector::ask(ggml_tensor *node) noexcept {
     if (node->op != GGML_OP_FLASH_ATTN_EXT || selecting_.empty()) return false;
     const ptrdiff_t number = discovery_->layer_of(node);
     if (number < 0) return false;
+    ++seen_layers_;
     const Layer &layer = layers_[static_cast<size_t>(number)];
     now_ = selecting_;
     std::erase_if(now_, [&](const Selecting &token) {
@@ -164,7 +178,8 @@ void Selector::check_layer(const ggml_tensor *node, const CacheLayer &layer) {
 void Selector::begin_ubatch(ggml_tensor *indices) {
   placements_->begin_decode();
   placements_->begin_ubatch(indices);
-  selecting_.clear();
+  check_step();
+  seen_layers_ = 0;
   int64_t stream = -1, index = 0;
   int32_t previous = -1;
   for (const Placement &placement : placements_->of_ubatch()) {

@@ -73,6 +73,7 @@ class Selector {
   bool ask(ggml_tensor *node) noexcept;
   void discover(const ggml_tensor *node);
   void begin_ubatch(ggml_tensor *indices);
+  void check_step();
   void compute(ggml_tensor *node);
   void compute_on_host(ggml_tensor *node, Layer &layer, AttentionShape &shape);
   DecodedToken token_of(Layer &layer, const Selecting &selecting);
@@ -90,6 +91,7 @@ class Selector {
 
   // Of the running ubatch.
   std::vector<Selecting> selecting_;
+  size_t seen_layers_ = 0;      // whose attention came, if any token selects
   std::vector<Selecting> now_;  // of the layer that the graph stops at
   std::vector<std::byte> queries_;
   std::vector<float> out_, sinks_;
