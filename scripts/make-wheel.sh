@@ -45,7 +45,7 @@ say "building the wheel in $work (whole log: $work/build.log)"
   tail -n 30 "$work/build.log" >&2
   die "the wheel cannot be built (whole log: $work/build.log)"
 }
-PATH="$venv/bin:$PATH" "$venv/bin/auditwheel" repair --wheel-dir dist "$work"/raw/*.whl >"$work/auditwheel.log" 2>&1 || {
+PATH="$venv/bin:$PATH" "$venv/bin/auditwheel" --verbose repair --wheel-dir dist "$work"/raw/*.whl >"$work/auditwheel.log" 2>&1 || {
   tail -n 30 "$work/auditwheel.log" >&2
   die "auditwheel cannot make the wheel one for other machines (whole log: $work/auditwheel.log)"
 }

@@ -76,8 +76,18 @@ def add(wheel, texts):
     new.replace(wheel)
 
 
+def check_complete(wheel, log):
+    """auditwheel's log says what it has put in only if it is told to; none may be overlooked."""
+    with zipfile.ZipFile(wheel) as file:
+        libraries = [name for name in file.namelist() if re.search(r"\.libs/[^/]+$", name)]
+    unnamed = [name for name in libraries if f"-> {name}" not in log]
+    if unnamed:
+        sys.exit(f"wheel_licences.py: auditwheel's log does not say where these came from: {', '.join(unnamed)}")
+
+
 if __name__ == "__main__":
     wheel, log, llama = map(Path, sys.argv[1:])
+    check_complete(wheel, log.read_text())
     found = licences(log.read_text(), llama)
     add(wheel, found)
     print(f"licences in the wheel: {', '.join(found)}")

@@ -9,7 +9,7 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 cache="${VASE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/vase}"
 model=SmolLM2-135M-Instruct.Q4_1.gguf
 
-wheel=${1:-$("$root/scripts/make-wheel.sh")}
+wheel=$(realpath "${1:-$("$root/scripts/make-wheel.sh")}")
 # No space saver: a path with a space finds quoting mistakes.
 work=$(mktemp -d "${TMPDIR:-/tmp}/vase wheel.XXXXXX")
 trap 'rm -rf "$work"' EXIT
@@ -63,11 +63,16 @@ mask = vase.select(rows, rows, policy="vase-plus", budget=256)
 assert (mask.sum(axis=1) == 256).all()
 END_OF_PYTHON
 
+package=$(bare "$bin/python" -c 'import vase; print(vase.__path__[0])')
+
+# What goes in front of another program's libllama, and brings none of its own.
+expect "^LD_PRELOAD=$package/lib/libvase-exec.so\$" "$(bare "$bin/vase" exec --print-env --budget 256)"
+! ldd "$package/lib/libvase-exec.so" | grep -F libllama || fail "libvase-exec.so brings a libllama along"
+
 # Each library is there once: auditwheel adds a copy of what it finds outside the wheel.
 twice=$("$bin/python" -m zipfile --list "$wheel" | grep -E '\.libs/lib(llama|ggml|vase)' || true)
 [[ -z $twice ]] || fail "these are in the wheel twice" "$twice"
 
-package=$(bare "$bin/python" -c 'import vase; print(vase.__path__[0])')
 
 # What it carries comes with its licence: a text for each library of others, and for what was compiled in.
 mapfile -t texts < <(find "$package/.." -path '*vase_kv*.dist-info/licenses/*' -type f -printf '%f\n')
