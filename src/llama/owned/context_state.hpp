@@ -43,7 +43,7 @@ class ContextState {
   std::optional<Keeper> keeper;    // always set
 
   struct FreeContext {
-    void operator()(llama_context *context) const { llama_free(context); }
+    void operator()(llama_context *made) const { llama_free(made); }
   };
   std::unique_ptr<llama_context, FreeContext> context;  // calls the watcher, so it goes first
   std::vector<Sequence> sequences;
