@@ -10,6 +10,7 @@
 
 #include "llama/keeper/cuda_device.hpp"
 #include "llama/selection/device_attention.hpp"
+#include "vase/cuda.h"
 
 namespace vase {
 namespace {
@@ -19,7 +20,7 @@ constexpr int kWarp = 32;
 constexpr int kWarps = kThreads / kWarp;
 constexpr int kRowsOfBlock = 64;  // that a block of products() reads
 constexpr int kPage = PageBounds::kPage;
-constexpr int kMostDim = 576;
+constexpr int kMostDim = VASE_CUDA_MOST_DIM;
 constexpr int kMostPairs = kMostDim / 2 / kWarp;  // pairs of elements of a row that a lane holds
 
 // Rows of f16: [dim, cells, heads, streams]; strides in bytes.
