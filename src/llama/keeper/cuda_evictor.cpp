@@ -88,8 +88,7 @@ bool CudaEvictor::reaches(std::span<const CacheLayer> layers) {
     const int device = device_of(layer.keys.tensor);
     // One choice for several layers, and what is carried along, is not known to the kernels.
     return device >= 0 && layer.carried.empty() && device_of(layer.values.tensor) == device &&
-           layer.keys.rows.dim <= VASE_CUDA_MOST_DIM &&
-           layer.values.rows.dim <= VASE_CUDA_MOST_DIM;
+           layer.keys.rows.dim <= VASE_CUDA_MOST_DIM && layer.values.rows.dim <= VASE_CUDA_MOST_DIM;
   });
 }
 
