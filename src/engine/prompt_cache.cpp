@@ -5,13 +5,18 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/parameters.hpp"
+
 namespace vase::engine {
 
 std::string policy_text(const vase_params &params, float pin_prompt) {
-  return fmt::format("{} {} {} {} {} {} {} {} {} {} {} {} pin {}", vase_policy_name(params.policy),
-                     params.budget, params.recency, params.interval, params.window, params.sinks,
-                     params.protect, params.pooling, params.projections, params.resample,
-                     params.temperature, params.lambda, pin_prompt);
+  std::string text = fmt::format("{} pin {}", vase_policy_name(params.policy), pin_prompt);
+  vase_params seedless = params;
+  seedless.seed = 0;
+  each_parameter(seedless, [&](const char *name, const auto &value) {
+    text += fmt::format(" {} {}", name, value);
+  });
+  return text;
 }
 
 bool PrefixWish::allows(const ReadingRule &other, std::int64_t evictions) const {

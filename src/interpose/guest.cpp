@@ -368,13 +368,11 @@ observe::HeadView Guest::look_at(int32_t sequence, int32_t layer, int32_t head) 
       head >= layers[static_cast<size_t>(layer)].n_heads)
     throw Error(fmt::format("there is no slot {}, layer {}, head {}: of {} slots and {} layers",
                             sequence, layer, head, n_sequences(), layers.size()));
-  const Ledger &ledger = keeper_->ledger();
   return {.slot = sequence,
           .layer = layer,
           .head = head,
           .rows = keeper_->look_at(sequence, layer, head),
-          .statistics = {ledger.tokens(sequence), ledger.rows(sequence).rows(),
-                         ledger.evictions(sequence), ledger.rows_moved(sequence)},
+          .statistics = keeper_->ledger().statistics(sequence),
           .policy = keeper_->params(sequence)};
 }
 

@@ -22,14 +22,11 @@ namespace vase::interpose {
 namespace {
 
 using Json = nlohmann::ordered_json;
+using observe::dump;
 using observe::metric;
 using observe::metric_head;
 
 constexpr const char *kJson = "application/json";
-
-std::string dump(const Json &json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
 
 // ---- metrics ------------------------------------------------------------------------------------
 

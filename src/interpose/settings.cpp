@@ -5,6 +5,7 @@
 #include <charconv>
 #include <map>
 
+#include "core/parameters.hpp"
 #include "core/selection.hpp"
 #include "ggml.h"
 #include "llama.h"
@@ -16,19 +17,7 @@ namespace {
 // One list of the fields for both directions.
 template <typename P, typename Visit>
 void each_number(P &settings, const Visit &visit) {
-  auto &policy = settings.policy;
-  visit("budget", policy.budget);
-  visit("recency", policy.recency);
-  visit("interval", policy.interval);
-  visit("window", policy.window);
-  visit("sinks", policy.sinks);
-  visit("protect", policy.protect);
-  visit("pooling", policy.pooling);
-  visit("projections", policy.projections);
-  visit("resample", policy.resample);
-  visit("temperature", policy.temperature);
-  visit("lambda", policy.lambda);
-  visit("seed", policy.seed);
+  each_parameter(settings.policy, visit);
   visit("pin_prompt", settings.pin_prompt);
   visit("metrics_port", settings.metrics_port);
   visit("observatory", settings.observatory);

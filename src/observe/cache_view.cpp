@@ -8,6 +8,10 @@ namespace vase::observe {
 
 using Json = nlohmann::ordered_json;
 
+std::string dump(const Json &json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
 Json as_json(const SlotStatus &slot, std::size_t id, std::int32_t capacity) {
   return {{"id", id},
           {"busy", slot.busy()},

@@ -9,6 +9,9 @@
 
 namespace vase::observe {
 
+/// On one line. Whatever is not valid UTF-8 in it becomes U+FFFD.
+std::string dump(const nlohmann::ordered_json &json);
+
 /// A sequence, as it was after the last step.
 struct SlotStatus {
   const char *state = "idle";  ///< "idle", "prompt", "generating" or "rereading"

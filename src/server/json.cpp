@@ -126,8 +126,4 @@ Json parse_json(std::string_view text) {
   return builder.take();
 }
 
-std::string dump(const OrderedJson &json) {
-  return json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
-}
-
 }  // namespace vase::server

@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "observe/cache_view.hpp"
+
 namespace vase::server {
 
 using Json = nlohmann::json;                 ///< what comes in: finds a field among very many
@@ -19,7 +21,6 @@ inline constexpr std::size_t kMaxValues = std::size_t{1} << 18U;
 /// syntax, invalid UTF-8, a number out of range, more than kMaxDepth levels or kMaxValues values.
 Json parse_json(std::string_view text);
 
-/// On one line. Whatever is not valid UTF-8 in it becomes U+FFFD.
-std::string dump(const OrderedJson &json);
+using observe::dump;
 
 }  // namespace vase::server

@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "ggml.h"
 #include "vase/llama.hpp"
 
 namespace vase {
@@ -16,6 +17,16 @@ namespace vase {
 inline void check_cuda(cudaError_t status, const char *doing) {
   if (status != cudaSuccess)
     throw Error(std::string("CUDA failed while ") + doing + ": " + cudaGetErrorString(status));
+}
+
+/// The CUDA device that `tensor` lies on; -1: none.
+inline int device_of(const ggml_tensor *tensor) {
+  cudaPointerAttributes attributes{};
+  if (cudaPointerGetAttributes(&attributes, tensor->data) != cudaSuccess) {
+    cudaGetLastError();  // forget it
+    return -1;
+  }
+  return attributes.type == cudaMemoryTypeDevice ? attributes.device : -1;
 }
 
 /// Makes a device the current one of this thread, and the former one again afterwards: llama.cpp

@@ -12,16 +12,6 @@ namespace {
 // one, and the working memory grows with the number.
 constexpr int32_t kSequencesAtOnce = 4;
 
-// The device that `tensor` lies on; -1 if none of CUDA's.
-int device_of(const ggml_tensor *tensor) {
-  cudaPointerAttributes attributes{};
-  if (cudaPointerGetAttributes(&attributes, tensor->data) != cudaSuccess) {
-    cudaGetLastError();  // forget it
-    return -1;
-  }
-  return attributes.type == cudaMemoryTypeDevice ? attributes.device : -1;
-}
-
 // What layers must have in common to be evicted in one call.
 auto shape_of(const CacheLayer &layer) {
   const vase_rows &k = layer.keys.rows, &v = layer.values.rows;

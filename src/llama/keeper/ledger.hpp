@@ -7,6 +7,7 @@
 
 #include "llama/graph/placements.hpp"
 #include "llama/keeper/sequence_rows.hpp"
+#include "vase/llama.hpp"
 
 namespace vase {
 
@@ -23,6 +24,9 @@ class Ledger {
   int64_t tokens(int32_t sequence) const { return rows(sequence).tokens(); }
   int64_t evictions(int32_t sequence) const { return page(sequence).evictions; }
   int64_t rows_moved(int32_t sequence) const { return page(sequence).rows_moved; }
+  SequenceStatistics statistics(int32_t sequence) const {
+    return {tokens(sequence), rows(sequence).rows(), evictions(sequence), rows_moved(sequence)};
+  }
   /// Tokens of the prompt. May be more than there are: those are still to come.
   int64_t prompt_end(int32_t sequence) const { return page(sequence).prompt_end; }
 

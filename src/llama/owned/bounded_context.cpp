@@ -106,9 +106,7 @@ llama_context *BoundedContext::get() const { return state_->context.get(); }
 const BoundedOptions &BoundedContext::options() const { return state_->options; }
 
 SequenceStatistics BoundedContext::statistics(int32_t sequence) const {
-  const Ledger &ledger = state_->keeper->ledger();
-  return {ledger.tokens(sequence), ledger.rows(sequence).rows(), ledger.evictions(sequence),
-          ledger.rows_moved(sequence)};
+  return state_->keeper->ledger().statistics(sequence);
 }
 
 const Timings &BoundedContext::timings() const {

@@ -292,16 +292,6 @@ __global__ void __launch_bounds__(kThreads) attend_to_chosen(const Work work) {
   }
 }
 
-// The CUDA device that a tensor lies on; -1: none.
-int device_of(const ggml_tensor *tensor) {
-  cudaPointerAttributes attributes{};
-  if (cudaPointerGetAttributes(&attributes, tensor->data) != cudaSuccess) {
-    cudaGetLastError();  // forget it
-    return -1;
-  }
-  return attributes.type == cudaMemoryTypeDevice ? attributes.device : -1;
-}
-
 bool can_read(const ggml_tensor *rows) {
   return rows->type == GGML_TYPE_F16 && rows->ne[0] % 2 == 0 && rows->ne[0] <= kMostDim &&
          rows->nb[0] == sizeof(half) && rows->nb[1] % sizeof(half2) == 0 &&
