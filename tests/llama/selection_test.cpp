@@ -204,6 +204,9 @@ class SelectorTest : public testing::TestWithParam<const char *> {
     options.context.n_ctx = 768;
     options.context.type_k = options.context.type_v = type;
     options.context.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;
+    // As Selector::listen() wants it: beside a GPU large steps would be computed there, and round
+    // otherwise.
+    options.context.op_offload = false;
     if (selector != nullptr) selector->listen(options.context);
     BoundedContext context(model, options);
     if (selector != nullptr) selector->attach(context);

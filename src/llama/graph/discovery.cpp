@@ -151,6 +151,14 @@ void Discovery::see_attention(const ggml_tensor *node) {
   const ggml_tensor *queries = node->src[0];
   const ggml_tensor *keys = cache_view(node->src[1]);
   const ggml_tensor *values = cache_view(node->src[2]);
+  // The scheduler hands a device that cannot reach the cache a copy of its rows.
+  if (keys->view_src == nullptr && keys->op == GGML_OP_NONE)
+    throw Error(
+        "a layer of this model cannot be bounded: its cache lies on another device than its "
+        "attention, which is given a copy of all rows at each step (no flash attention for heads "
+        "of " +
+        std::to_string(keys->ne[0]) +
+        " elements on the GPU?); leave the model on the CPU (-ngl 0)");
   if (!is_bounded(storage_of(keys)) || layer_of(node) >= 0) return;
 
   if (!attention_layout_)
