@@ -48,9 +48,11 @@ struct BoundedOptions {
   vase_params policy{};
   /// Sequences that live side by side; each has its own stream of cells, budget and draws.
   int32_t n_sequences = 1;
-  /// The prompt's rows are never evicted, up to this share of the budget (0: not pinned; nothing
-  /// given: what the policy wants, vase_policy_default_pin). Of a longer prompt the newest rows are
-  /// pinned. What the prompt is: the tokens given to decode() until set_prompt_end().
+  /// The newest prompt's rows are never evicted, up to this share of the budget (0: not pinned;
+  /// nothing given: what the policy wants, vase_policy_default_pin). Of a longer prompt the newest
+  /// rows are pinned; what a shorter one leaves of the share is the first prompt's, if that fits as
+  /// a whole. What the prompts are: the tokens given to decode() at first, begin_turn(),
+  /// set_prompt_end() and set_prompts().
   std::optional<float> pin_prompt = {};
   /// A file of `vase calibrate`, for policies with vase_policy_needs_calibration(); "": none.
   std::string calibration = {};
@@ -87,14 +89,31 @@ struct SequenceStatistics {
   int64_t rows_moved = 0;  ///< rows moved into holes, summed over layers and heads
 };
 
+/// Where the prompts of a text are, in token positions. What is still to be read counts.
+struct Prompts {
+  int64_t first_end = 0;     ///< the first prompt is [0, first_end); 0: the newest is the first
+  int64_t newest_begin = 0;  ///< the newest is [newest_begin, newest_end)
+  int64_t newest_end = 0;
+};
+
+/// Token positions that are never evicted: [0, first_end) and [begin, end).
+struct Pinned {
+  int32_t first_end = 0;
+  int32_t begin = 0;
+  int32_t end = 0;
+
+  bool has(int32_t position) const {
+    return position < first_end || (position >= begin && position < end);
+  }
+};
+
 /// What one head of one layer holds, for those who want to look at it.
 struct HeadRows {
   std::vector<int32_t> positions;   ///< [rows] token position of each row, in cell order
   std::vector<float> value_ranges;  ///< [rows] max - min of each row's value
   int32_t n_protected = 0;          ///< rows that the policy would protect from its choice if it
                                     ///< evicted now, sinks and pinned rows not counted
-  int32_t pinned_begin = 0;         ///< token positions [begin, end) are never evicted now
-  int32_t pinned_end = 0;
+  Pinned pinned = {};               ///< is never evicted now
 };
 
 /// Where the time went, in seconds, since the context was made or reset_timings() was called.
@@ -111,8 +130,8 @@ class BoundedContext {
  public:
   /// Makes the context. Of a model with recurrent layers, too, the attention layers are bounded.
   /// Throws Error if the model has only recurrent ones, is an encoder, uses ALiBi, ...
-  /// (docs/architectures.md), or if a parameter does not fit it (budget below sinks + recency, below
-  /// the sliding window, ...). `model` must outlive this.
+  /// (docs/architectures.md), or if a parameter does not fit it (budget below sinks + recency,
+  /// below the sliding window, ...). `model` must outlive this.
   BoundedContext(llama_model *model, const BoundedOptions &options);
   ~BoundedContext();
   BoundedContext(BoundedContext &&) noexcept;
@@ -142,13 +161,19 @@ class BoundedContext {
   int32_t room(int32_t sequence) const;
   /// The same for tokens that are given with `fill`.
   int32_t prompt_room(int32_t sequence) const;
-  /// Tokens that a sequence may have in all: 2^31 - 1, or as many positions as the model has learned
-  /// if it looks them up in a table (GPT-2, StarCoder). decode() throws Error beyond that.
+  /// Tokens that a sequence may have in all: 2^31 - 1, or as many positions as the model has
+  /// learned if it looks them up in a table (GPT-2, StarCoder). decode() throws Error beyond that.
   int64_t longest_text() const;
   /// Says that what `sequence` has been given so far is its prompt (matters if pin_prompt > 0).
-  /// Called by decode() itself after the first call on an empty sequence; call it again to extend
-  /// the prompt (a new turn of a chat).
+  /// Called by decode() itself after the first call on an empty sequence that was told nothing;
+  /// call it again to extend the prompt.
   void set_prompt_end(int32_t sequence);
+  /// Says that `sequence` reads a new prompt from here on: the next turn of a chat. Its end is said
+  /// by set_prompt_end().
+  void begin_turn(int32_t sequence);
+  /// Says both, also of what is still to come. Forgotten by clear().
+  void set_prompts(int32_t sequence, const Prompts &prompts);
+  Prompts prompts(int32_t sequence) const;
   /// Forgets `sequence`, as if new. Its next draws do not depend on the past.
   void clear(int32_t sequence);
   /// Makes `to` a copy of `from`, parameters included, whatever it held before: one prompt that is
@@ -193,8 +218,8 @@ class BoundedContext {
   /// Layers that are evicted from; sliding-window layers are left alone. 0 with a policy that does
   /// not evict.
   int32_t bounded_layers() const;
-  /// Bytes of the KV cache tensors, all sequences and layers, sliding-window layers and the state of
-  /// recurrent ones included.
+  /// Bytes of the KV cache tensors, all sequences and layers, sliding-window layers and the state
+  /// of recurrent ones included.
   size_t cache_bytes() const;
 
   /// Token positions of the rows that a head holds, in cell order: [statistics(sequence).rows].

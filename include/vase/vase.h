@@ -86,7 +86,7 @@ VASE_API int32_t vase_policy_needs_queries(const vase_policy *policy);
 VASE_API int32_t vase_policy_evicts(const vase_policy *policy);
 /** Share of the budget up to which the prompt is pinned where nobody says otherwise: 0.5 for
  * vase-plus, 0 for the published policies. Here it is for information: what is pinned is said by
- * vase_layer.pinned_begin and pinned_end. */
+ * vase_layer.pinned_begin, pinned_end and pinned_first. */
 VASE_API float vase_policy_default_pin(const vase_policy *policy);
 /** The policy that keeps everything. */
 VASE_API const vase_policy *vase_policy_full(void);
@@ -233,6 +233,10 @@ typedef struct vase_layer {
      turned follow: as far apart as the others while there are elements for it, then neighbours.
      NULL: nothing was measured. For policies with vase_policy_needs_calibration(). */
   const float *calibration;
+
+  /* Rows of token positions below this are always kept as well: the first prompt of a conversation
+     whose newest one is [pinned_begin, pinned_end). */
+  int32_t pinned_first;
 } vase_layer;
 
 /** Bytes that vase_select and vase_scores need for one call on any range of heads of `layer`. 0 if

@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::string_view kPinSuffix = "+prompt";
 constexpr std::string_view kNoPinSuffix = "+noprompt";
+constexpr std::string_view kFirstSuffix = "+first";
 constexpr std::string_view kGuardSuffix = "+guard";
 constexpr float kDefaultPin = 0.5f;
 
@@ -28,6 +29,7 @@ bool take_suffix(std::string &name, std::string_view suffix) {
 std::string policy_of(const std::string &text) {
   std::string name = split_settings(text).name;
   take_suffix(name, kGuardSuffix);
+  take_suffix(name, kFirstSuffix);
   take_suffix(name, kPinSuffix);
   take_suffix(name, kNoPinSuffix);
   return name;
@@ -57,7 +59,9 @@ eval::Variant parse_variant(const std::string &text, PolicyArguments arguments,
   NamedSettings settings = split_settings(text);
   arguments.policy = settings.name;
   if (take_suffix(arguments.policy, kGuardSuffix)) arguments.loop_guard = true;
-  if (take_suffix(arguments.policy, kPinSuffix) && arguments.pin_prompt.value_or(0.0f) == 0.0f) {
+  const bool pins_first_alone = take_suffix(arguments.policy, kFirstSuffix);
+  if ((take_suffix(arguments.policy, kPinSuffix) || pins_first_alone) &&
+      arguments.pin_prompt.value_or(0.0f) == 0.0f) {
     arguments.pin_prompt = kDefaultPin;
   }
   if (take_suffix(arguments.policy, kNoPinSuffix)) arguments.pin_prompt = 0.0f;
@@ -81,6 +85,7 @@ eval::Variant parse_variant(const std::string &text, PolicyArguments arguments,
           .policy = vase_policy_find(arguments.policy.c_str()),
           .evicts = evicts,
           .pin_prompt = arguments.pinned_share(),
+          .pins_first_alone = pins_first_alone,
           .loop_guard = arguments.loop_guard,
           .params = params};
 }
@@ -105,7 +110,8 @@ std::string variant_help() {
   return fmt::format(
       "A policy is a name of `vase policies`. \"+prompt\" behind it pins the prompt (to half of "
       "the\n"
-      "budget unless --pin-prompt says otherwise), \"+guard\" behind that acts in the cache when "
+      "budget unless --pin-prompt says otherwise), \"+first\" the first of a conversation alone, "
+      "\"+guard\" behind that acts in the cache when "
       "the\n"
       "text begins to repeat itself, and \":name=value\" sets a parameter for it alone:\n"
       "{0}:protect=50%:recency=128, {1}+prompt, {0}+prompt+guard, {1}:pin-prompt=0.25.\n"

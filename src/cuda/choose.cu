@@ -90,7 +90,8 @@ struct Candidates {
 __device__ int keep_fixed(const Candidates& c, int quota, RadixSelect::Shared& shared) {
   const auto fixed = [&](int i) {
     const int32_t token = c.token(i);
-    return token < c.call.sinks || (token >= c.item.pinned_begin && token < c.item.pinned_end);
+    return token < c.call.sinks || token < c.item.pinned_first ||
+           (token >= c.item.pinned_begin && token < c.item.pinned_end);
   };
   int all = 0;
   RadixSelect::for_own_range(c.n, [&](int begin, int end) {

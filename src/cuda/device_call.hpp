@@ -40,6 +40,7 @@ struct DeviceItem {
   int32_t new_position;
   int32_t pinned_begin;
   int32_t pinned_end;
+  int32_t pinned_first;
   int32_t active;     ///< 0: nothing to choose, all rows stay
   int32_t freed;      ///< rows that each head gives up
   float logit_scale;  ///< of the logits in powers of 2, temperature included

@@ -88,6 +88,7 @@ DeviceItem describe_item(const Request& request, size_t index) {
   out.new_position = item.new_position;
   out.pinned_begin = layer.pinned_begin;
   out.pinned_end = layer.pinned_end;
+  out.pinned_first = layer.pinned_first;
   out.freed = freed_by(request, index);
   out.active =
       request.wish == Wish::kScores ? recipe_of(request.params->policy)->evicts : out.freed > 0;

@@ -69,7 +69,14 @@ void Generator::start(std::int32_t sequence, Request request) {
   for (std::size_t &boundary : s.boundaries) boundary += s.prompt_begin;
   s.busy = true;
   s.in_prompt = true;
-  if (request.pins) s.pin_end = s.prompt_end;
+  if (request.pins) {
+    if (!request.prompts) {
+      if (s.prompt_begin > 0) context_.begin_turn(sequence);
+      request.prompts = context_.prompts(sequence);
+    }
+    request.prompts->newest_end = static_cast<std::int64_t>(s.prompt_end);
+    context_.set_prompts(sequence, *request.prompts);
+  }
   s.n_predict = request.n_predict;
   s.n_logprobs = request.n_logprobs;
   s.text = request.text;
@@ -104,6 +111,11 @@ PromptRead Generator::drop_unread_prompt(std::int32_t sequence) {
   s.tokens.resize(std::max(read, s.prompt_begin));
   s.n_unread = s.tokens.size() - read;
   s.prompt_end = s.tokens.size();
+  Prompts prompts = context_.prompts(sequence);
+  const auto kept = static_cast<std::int64_t>(read);
+  context_.set_prompts(sequence,
+                       {std::min(prompts.first_end, kept), std::min(prompts.newest_begin, kept),
+                        std::min(prompts.newest_end, kept)});
   return any ? PromptRead::part : PromptRead::none;
 }
 
@@ -191,11 +203,7 @@ bool Generator::add_input(std::int32_t sequence, std::int32_t share,
   Slot &s = slot(sequence);
   const bool fill = s.in_prompt || s.rereads;
   const std::size_t done = s.tokens.size() - s.n_unread;
-  // A piece ends where the prompt does, also of a text that is read again, so that it can be
-  // pinned.
-  std::size_t end = done < s.pin_end      ? s.pin_end
-                    : done < s.prompt_end ? s.prompt_end
-                                          : s.tokens.size();
+  std::size_t end = s.tokens.size();
   if (!s.boundaries.empty()) end = std::min(end, s.boundaries.front());
   const auto unread = static_cast<std::int32_t>(end - done);
   const std::int32_t room = fill ? context_.prompt_room(sequence) : context_.room(sequence);
@@ -224,8 +232,6 @@ void Generator::after_decode(std::int32_t sequence, Clock::time_point now) {
     s.statistics.prompt_done += static_cast<std::int64_t>(s.n_read);
     s.statistics.prompt_seconds = seconds(now - s.started);
   }
-  // What was read of the prompt can be pinned from here on.
-  if (s.tokens.size() - s.n_unread <= s.pin_end) context_.set_prompt_end(sequence);
   if (!s.boundaries.empty() && s.boundaries.front() == s.tokens.size() - s.n_unread) {
     s.boundaries.erase(s.boundaries.begin());
     at_boundary_.push_back(sequence);
@@ -297,7 +303,9 @@ void Generator::go_back(std::int32_t sequence, std::int64_t n_tokens) {
   if (!s.own_params) s.own_params = before;
   s.statistics.loop_alarms = s.guard->alarms();
   s.evictions_undone += context_.statistics(sequence).evictions;
+  const Prompts prompts = context_.prompts(sequence);
   context_.clear(sequence);
+  context_.set_prompts(sequence, prompts);
   context_.set_params(sequence, params, std::max(before.pin_prompt, wanted));
   const std::size_t answer = s.tokens.size() - s.prompt_end;
   s.tokens.resize(s.tokens.size() - std::min(static_cast<std::size_t>(n_tokens), answer));

@@ -39,9 +39,11 @@ struct Request {
   /// When the text begins to repeat itself, go back and read it again (LoopGuard). What was said
   /// is not taken back, nor does it count less: the next token goes on from before the loop.
   bool loop_guard = false;
-  /// The prompt may be pinned (BoundedContext::set_prompt_end). False: what was pinned before stays
-  /// so, as for a turn of a conversation whose first one is to be kept.
+  /// The prompt may be pinned. False: what was pinned before stays so.
   bool pins = true;
+  /// Where the prompts of the whole text are (BoundedContext::set_prompts), newest_end left out.
+  /// Not given: this one is the newest, and if the sequence has a text already, another turn of it.
+  std::optional<Prompts> prompts = {};
   ThinkingOptions thinking = {};
   /// Of the prompt: tokens after which a step ends and at_boundary() tells, rising, each below the
   /// prompt's length.
@@ -154,7 +156,6 @@ class Generator {
     std::size_t prompt_end = 0;       // of `tokens`
     bool in_prompt = false;
     std::vector<std::size_t> boundaries;  // of `tokens`: those that are still to come
-    std::size_t pin_end = 0;              // of `tokens`: what is pinned ends here
     bool rereads = false;  // what was read before; no token comes of it until all is read
     std::int64_t evictions_undone = 0;  // evictions of what was read before
     std::int64_t n_predict = -1;

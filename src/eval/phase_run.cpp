@@ -44,14 +44,12 @@ void PhaseRun::start_next(std::int32_t sequence) {
   ++active_;
 }
 
-// What is pinned, if anything, is the first turn with the system message: later ones are as much a
-// part of the text as the answers.
 void PhaseRun::ask(std::int32_t sequence) {
   Slot &slot = slots_[static_cast<std::size_t>(sequence)];
   const Question &turn = slot.dialogue->turn();
   engine::Request request = request_of_(*slot.answer.job, turn);
   request.prompt = slot.dialogue->ask();
-  request.pins = slot.answer.replies.empty();
+  request.pins = slot.answer.replies.empty() || !slot.answer.job->variant->pins_first_alone;
   slot.answer.prompt_tokens += std::ssize(request.prompt);
   slot.answer.replies.push_back({.turn = &turn});
   generator_.start(sequence, std::move(request));

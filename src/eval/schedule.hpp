@@ -22,9 +22,10 @@ namespace vase::eval {
 struct Variant {
   std::string label;  ///< "NAME", "NAME+prompt"
   const vase_policy *policy = nullptr;
-  bool evicts = true;       ///< false: the full cache
-  float pin_prompt = 0.0f;  ///< share of the budget
-  bool loop_guard = false;  ///< act in the cache when an answer begins to repeat itself
+  bool evicts = true;             ///< false: the full cache
+  float pin_prompt = 0.0f;        ///< share of the budget
+  bool pins_first_alone = false;  ///< of a conversation's prompts, not the newest
+  bool loop_guard = false;        ///< act in the cache when an answer begins to repeat itself
   /// What steps read of a full cache; then `policy` is the full cache's.
   std::optional<Selection> selection = {};
   /// The parameters at a budget. Throws Error if they do not fit together.

@@ -182,6 +182,8 @@ int32_t Guest::decode(const BatchNotes &notes, const std::function<int32_t()> &r
     count_since(evictions, moved, keeper_->eviction_seconds());
     keeper_->reset_eviction_seconds();
 
+    for (const int32_t sequence : sequences)
+      if (begins_turn(notes, sequence)) keeper_->begin_turn(sequence);
     keeper_->before_decode({.sequences = of_each, .passing = {}});
     status = run();
     llama_synchronize(context());
@@ -194,7 +196,7 @@ int32_t Guest::decode(const BatchNotes &notes, const std::function<int32_t()> &r
   if (status == 0) {
     for (const int32_t sequence : sequences) {
       const bool reads =
-          keeper_->ledger().prompt_end(sequence) == 0 || extends_prompt(notes, sequence);
+          keeper_->ledger().prompts(sequence).newest_end == 0 || extends_prompt(notes, sequence);
       if (reads) keeper_->set_prompt_end(sequence, keeper_->ledger().tokens(sequence));
       paces_[static_cast<size_t>(sequence)].step(
           std::ranges::count(notes, sequence, &TokenNote::sequence), reads);
@@ -216,6 +218,12 @@ bool Guest::extends_prompt(const BatchNotes &notes, int32_t sequence) const {
     outputs += note.output ? 1 : 0;
   }
   return outputs < tokens && (outputs > 0 || tokens > rollback());
+}
+
+// A prompt behind an answer.
+bool Guest::begins_turn(const BatchNotes &notes, int32_t sequence) const {
+  return keeper_->ledger().prompts(sequence).newest_end > 0 &&
+         !paces_[static_cast<size_t>(sequence)].reads() && extends_prompt(notes, sequence);
 }
 
 void Guest::count_since(int64_t evictions, int64_t rows_moved, double seconds) const {
@@ -350,7 +358,7 @@ GuestView Guest::view() const {
         {.state = pace.state(),
          .tokens = ledger.tokens(sequence),
          .generated = ledger.tokens(sequence) -
-                      std::min(ledger.tokens(sequence), ledger.prompt_end(sequence)),
+                      std::min(ledger.tokens(sequence), ledger.prompts(sequence).newest_end),
          .rows = ledger.rows(sequence).rows(),
          .budget = settings_.policy.budget,
          .evictions = ledger.evictions(sequence),

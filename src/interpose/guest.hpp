@@ -87,6 +87,7 @@ class Guest {
   void count_since(int64_t evictions, int64_t rows_moved, double seconds) const;
   bool is_there(llama_seq_id sequence) const;
   bool extends_prompt(const BatchNotes &notes, int32_t sequence) const;
+  bool begins_turn(const BatchNotes &notes, int32_t sequence) const;
   void check_positions(const std::vector<int32_t> &sequences);
   static bool callback(ggml_tensor *node, bool ask, void *guest);
 

@@ -23,6 +23,8 @@ class Pace {
   }
   /// As SlotStatus::state.
   const char *state() const { return !goes() ? "idle" : reads_ ? "prompt" : "generating"; }
+  /// Whether the newest batch was of a prompt.
+  bool reads() const { return reads_; }
   double tokens_per_second() const { return goes() ? rate_ : 0; }
 
  private:

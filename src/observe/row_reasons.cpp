@@ -57,7 +57,7 @@ std::vector<ExplainedRow> explain_rows(const HeadRows &rows, const vase_params &
     ExplainedRow &row = explained[static_cast<std::size_t>(i)];
     if (row.position < policy.sinks) {
       row.reason = Reason::sink;
-    } else if (row.position >= rows.pinned_begin && row.position < rows.pinned_end) {
+    } else if (rows.pinned.has(row.position)) {
       row.reason = Reason::pinned;
     } else if (i >= first_undecided) {
       row.reason = Reason::recent;

@@ -48,7 +48,8 @@ void keep_fixed(const Head& head, const vase_params& params, KeepSet& keep) {
   const vase_layer& layer = *head.layer;
   for (int32_t i = 0; i < head.size(); ++i) {
     const int32_t token = head.positions[static_cast<size_t>(i)];
-    if (token < params.sinks || (token >= layer.pinned_begin && token < layer.pinned_end))
+    if (token < params.sinks || token < layer.pinned_first ||
+        (token >= layer.pinned_begin && token < layer.pinned_end))
       keep.add(i);
   }
 }

@@ -36,6 +36,7 @@ Answer make_answer(const CompletionRequest &request, const TokenisedPrompt &prom
                             .stop = request.stop,
                             .n_logprobs = request.logprobs,
                             .loop_guard = request.loop_guard,
+                            .prompts = prompt.prompts,
                             .thinking = request.thinking,
                             .boundaries = prompt.boundaries},
                 .policy = request.policy,
@@ -79,28 +80,52 @@ void CompletionService::check_length(const std::vector<llama_token> &prompt,
                       "context_length_exceeded");
 }
 
+// How much of `prompt` these messages alone make. 0 if the template cannot write them alone.
+std::size_t CompletionService::tokens_of(std::span<const engine::ChatMessage> beginning,
+                                         const std::vector<llama_token> &prompt) const {
+  try {
+    const auto tokens =
+        model_.tokenize(chat_template_->format({beginning.begin(), beginning.end()}, false));
+    return static_cast<std::size_t>(std::ranges::mismatch(tokens, prompt).in2 - prompt.begin());
+  } catch (const Error &) {
+    return 0;
+  }
+}
+
 // Where another prompt may go on: behind the system message, and behind the last message, before
 // what opens the answer, for a template may write that otherwise once the answer is there.
 std::vector<std::size_t> CompletionService::turns_of(
     const std::vector<engine::ChatMessage> &messages,
     const std::vector<llama_token> &prompt) const {
   std::vector<std::size_t> turns;
-  const auto add = [&](const std::vector<engine::ChatMessage> &beginning) {
-    try {
-      const auto tokens = model_.tokenize(chat_template_->format(beginning, false));
-      const auto differ = std::ranges::mismatch(tokens, prompt);
-      const auto shared = static_cast<std::size_t>(differ.in2 - prompt.begin());
-      if (shared >= engine::PromptCache::kLeastTokens && shared < prompt.size() &&
-          (turns.empty() || shared > turns.back())) {
-        turns.push_back(shared);
-      }
-    } catch (const Error &) {
-      // A template that cannot write the beginning alone: there is no turn to go on from.
+  const auto add = [&](std::span<const engine::ChatMessage> beginning) {
+    const std::size_t shared = tokens_of(beginning, prompt);
+    if (shared >= engine::PromptCache::kLeastTokens && shared < prompt.size() &&
+        (turns.empty() || shared > turns.back())) {
+      turns.push_back(shared);
     }
   };
-  if (messages.size() > 1 && messages.front().role == "system") add({messages.front()});
-  add(messages);
+  const std::span all(messages);
+  if (messages.size() > 1 && messages.front().role == "system") add(all.first(1));
+  add(all);
   return turns;
+}
+
+// What was asked first, and what was asked after the last answer.
+Prompts CompletionService::prompts_of(const std::vector<engine::ChatMessage> &messages,
+                                      const std::vector<llama_token> &prompt) const {
+  const auto answers = [](const engine::ChatMessage &message) {
+    return message.role == "assistant";
+  };
+  const std::span all(messages);
+  const auto first = std::ranges::find_if(messages, answers);
+  if (first == messages.end()) return {};
+  const auto last = std::ranges::find_if(messages.rbegin(), messages.rend(), answers);
+  const auto asked = static_cast<std::size_t>(first - messages.begin());
+  const auto answered = messages.size() - static_cast<std::size_t>(last - messages.rbegin());
+  const auto first_end = static_cast<std::int64_t>(tokens_of(all.first(asked), prompt));
+  const auto begin = static_cast<std::int64_t>(tokens_of(all.first(answered), prompt));
+  return {.first_end = std::min(first_end, begin), .newest_begin = begin};
 }
 
 std::vector<TokenisedPrompt> CompletionService::tokenize(const CompletionRequest &request,
@@ -110,6 +135,7 @@ std::vector<TokenisedPrompt> CompletionService::tokenize(const CompletionRequest
     prompts.push_back({.tokens = model_.tokenize(chat_text)});
     check_length(prompts.back().tokens, "messages");
     prompts.back().boundaries = turns_of(request.messages, prompts.back().tokens);
+    prompts.back().prompts = prompts_of(request.messages, prompts.back().tokens);
     return prompts;
   }
   for (const Prompt &prompt : request.prompts) {

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,6 +35,7 @@ struct Completion {
 struct TokenisedPrompt {
   std::vector<llama_token> tokens = {};
   std::vector<std::size_t> boundaries = {};  ///< engine::Request::boundaries
+  Prompts prompts = {};                      ///< engine::Request::prompts
 };
 
 class CompletionService {
@@ -57,8 +59,12 @@ class CompletionService {
   CompletionRequest parse(Api api, std::string_view body);
   std::vector<TokenisedPrompt> tokenize(const CompletionRequest &request,
                                         const std::string &chat_text) const;
+  std::size_t tokens_of(std::span<const engine::ChatMessage> beginning,
+                        const std::vector<llama_token> &prompt) const;
   std::vector<std::size_t> turns_of(const std::vector<engine::ChatMessage> &messages,
                                     const std::vector<llama_token> &prompt) const;
+  Prompts prompts_of(const std::vector<engine::ChatMessage> &messages,
+                     const std::vector<llama_token> &prompt) const;
   void check_length(const std::vector<llama_token> &prompt, const char *field) const;
   std::string new_id(Api api);
 

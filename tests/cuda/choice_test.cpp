@@ -99,6 +99,7 @@ TEST_P(CudaChoiceTest, RandomShapesKeepTheSameRows) {
     vase_layer layer = random.view();
     layer.pinned_begin = 5;
     layer.pinned_end = one_of({0, 9, 40});
+    layer.pinned_first = one_of({0, 0, 3, 20});
     layer.scale = one_of({0.0f, 0.05f});
     layer.sequence = static_cast<uint32_t>(random_() % 5);
     const vase_params params = random_params(shape.n_rows);

@@ -172,6 +172,31 @@ TEST_F(GeneratorTest, CancelledTextGoesOnWhereItStopped) {
       << "the rest of the first prompt was read before the second";
 }
 
+TEST_F(GeneratorTest, ASecondPromptIsPinnedInPlaceOfTheFirst) {
+  BoundedContext context = model_->make_context(options_for("vase-plus"));
+  Generator generator(*model_, context);
+  const Request first = request(std::string(40, 'a'), 20);
+  generator.start(0, first);
+  drain(generator);
+  const auto first_end = static_cast<std::int64_t>(first.prompt.size());
+  EXPECT_EQ(context.prompts(0).newest_end, first_end);
+  const std::int64_t before = context.statistics(0).tokens;
+
+  Request second = request(std::string(30, 'b'), 20);
+  const auto length = static_cast<std::int64_t>(second.prompt.size());
+  generator.start(0, second);
+  drain(generator);
+  EXPECT_EQ(context.prompts(0).first_end, first_end);
+  EXPECT_EQ(context.prompts(0).newest_begin, before);
+  EXPECT_EQ(context.prompts(0).newest_end, before + 1 + length)
+      << "the last token of the answer before it was still to be read";
+
+  second.pins = false;
+  generator.start(0, second);
+  drain(generator);
+  EXPECT_EQ(context.prompts(0).newest_end, before + 1 + length);
+}
+
 TEST_F(GeneratorTest, AShortPromptDoesNotWaitForALongOne) {
   BoundedContext context = model_->make_context(options_for("vase", 2));
   Generator generator(*model_, context, 40);

@@ -304,7 +304,7 @@ TEST(Prompt, IsPinnedIfThePolicyWantsItUnlessItIsToldNotTo) {
     options.pin_prompt = share;
     BoundedContext context(model.get(), options);
     context.decode({{.sequence = 0, .tokens = random_tokens(50)}});
-    return context.inspect(0, 0, 0).pinned_end;
+    return context.inspect(0, 0, 0).pinned.end;
   };
   EXPECT_EQ(pinned_end("vase-plus", std::nullopt), 50);
   EXPECT_EQ(pinned_end("vase-plus", 0.0f), 0);
@@ -320,6 +320,65 @@ TEST(Prompt, OfALongOneTheNewestShareStays) {
   feed_singly(context, 0, random_tokens(300, 8));
   for (const std::vector<int32_t> &positions : kept(context, 0))
     for (int32_t i = 600 - 32; i < 600; ++i) EXPECT_THAT(positions, testing::Contains(i));
+}
+
+// A chat: what was asked first, an answer, what was asked last, and an answer to that. The share is
+// 64 rows.
+std::vector<std::vector<int32_t>> kept_of_chat(size_t first, size_t newest) {
+  const Model model = tiny_model("llama");
+  BoundedOptions options = options_for("random", 128);
+  options.pin_prompt = 0.5f;
+  BoundedContext context(model.get(), options);
+  context.decode({{.sequence = 0, .tokens = random_tokens(first)}});
+  feed_singly(context, 0, random_tokens(300, 8));
+  context.begin_turn(0);
+  context.decode({{.sequence = 0, .tokens = random_tokens(newest, 9)}});
+  context.set_prompt_end(0);
+  feed_singly(context, 0, random_tokens(300, 10));
+  return kept(context, 0);
+}
+
+std::vector<int32_t> range(int32_t begin, int32_t end) {
+  std::vector<int32_t> all(static_cast<size_t>(end - begin));
+  std::iota(all.begin(), all.end(), begin);
+  return all;
+}
+
+TEST(Prompt, OfAChatTheNewestStaysAndTheFirstIfThereIsRoom) {
+  for (const std::vector<int32_t> &positions : kept_of_chat(24, 40)) {
+    EXPECT_THAT(positions, testing::IsSupersetOf(range(0, 24)));
+    EXPECT_THAT(positions, testing::IsSupersetOf(range(324, 364)));
+  }
+}
+
+TEST(Prompt, OfAChatTheFirstStaysAsAWholeOrNotAtAll) {
+  int32_t of_first = 0;
+  for (const std::vector<int32_t> &positions : kept_of_chat(25, 40)) {
+    EXPECT_THAT(positions, testing::IsSupersetOf(range(325, 365)));
+    of_first += static_cast<int32_t>(
+        std::ranges::count_if(positions, [](int32_t position) { return position < 25; }));
+  }
+  EXPECT_LT(of_first, 12 * static_cast<int32_t>(kept_of_chat(25, 40).size()))
+      << "sinks, and what a uniform draw leaves";
+}
+
+TEST(Prompt, MayBeSaidBeforeItIsRead) {
+  const Model model = tiny_model("llama");
+  BoundedOptions options = options_for("random", 128);
+  options.pin_prompt = 0.5f;
+  BoundedContext turns(model.get(), options), told(model.get(), options);
+  const std::vector<llama_token> first = random_tokens(30), answer = random_tokens(20, 8),
+                                 newest = random_tokens(30, 9);
+  turns.decode({{.sequence = 0, .tokens = first}});
+  turns.decode({{.sequence = 0, .tokens = answer}});
+  turns.begin_turn(0);
+  turns.decode({{.sequence = 0, .tokens = newest}});
+  turns.set_prompt_end(0);
+  told.set_prompts(0, {.first_end = 30, .newest_begin = 50, .newest_end = 80});
+  for (const auto &part : {first, answer, newest}) told.decode({{.sequence = 0, .tokens = part}});
+  for (BoundedContext *context : {&turns, &told}) feed_singly(*context, 0, random_tokens(300, 10));
+  EXPECT_EQ(kept(told, 0), kept(turns, 0));
+  EXPECT_THROW(told.set_prompts(0, {.first_end = 30, .newest_begin = 20, .newest_end = 80}), Error);
 }
 
 TEST(Prompt, IsPinnedTheSameHoweverItIsCut) {

@@ -237,13 +237,30 @@ TEST(LedgerProperty, OfADeviceNeverPromisesARowThatMoved) {
 TEST(Ledger, TakesThePromptBackWithItsTokens) {
   Ledger ledger(1, 1, 4, 8);
   for (int32_t cell = 0; cell < 6; ++cell) ledger.append({0, cell});
-  ledger.set_prompt_end(0, 5);
+  ledger.set_prompts(0, {.newest_end = 5});
   ledger.truncate(0, 5);
-  EXPECT_EQ(ledger.prompt_end(0), 5);
+  EXPECT_EQ(ledger.prompts(0).newest_end, 5);
   ledger.truncate(0, 3);
-  EXPECT_EQ(ledger.prompt_end(0), 3);
+  EXPECT_EQ(ledger.prompts(0).newest_end, 3);
   ledger.truncate(0, 7);  // there are none from 7 on
   EXPECT_EQ(ledger.tokens(0), 3);
+}
+
+TEST(Ledger, ATurnLeavesTheFirstPromptWhereItWas) {
+  Ledger ledger(1, 1, 4, 16);
+  for (int32_t cell = 0; cell < 12; ++cell) ledger.append({0, cell});
+  ledger.set_prompts(0, {.newest_end = 5});
+  ledger.begin_turn(0);
+  EXPECT_EQ(ledger.prompts(0).first_end, 5);
+  EXPECT_EQ(ledger.prompts(0).newest_begin, 12);
+  ledger.begin_turn(0);
+  EXPECT_EQ(ledger.prompts(0).first_end, 5);
+  ledger.truncate(0, 9);
+  EXPECT_EQ(ledger.prompts(0).first_end, 5);
+  EXPECT_EQ(ledger.prompts(0).newest_begin, 9);
+  ledger.truncate(0, 3);  // into the first
+  EXPECT_EQ(ledger.prompts(0).first_end, 0);
+  EXPECT_EQ(ledger.prompts(0).newest_begin, 0);
 }
 
 TEST(Ledger, RefusesWhatDoesNotFit) {

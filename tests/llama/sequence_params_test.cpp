@@ -146,8 +146,9 @@ TEST(Inspect, ShowsPositionsAndValueRanges) {
   EXPECT_EQ(rows.positions, context.positions(0, 1, 1));
   ASSERT_EQ(rows.value_ranges.size(), rows.positions.size());
   for (const float range : rows.value_ranges) EXPECT_GT(range, 0);
-  EXPECT_EQ(rows.pinned_begin, 50 - 32);
-  EXPECT_EQ(rows.pinned_end, 50);
+  EXPECT_EQ(rows.pinned.begin, 50 - 32);
+  EXPECT_EQ(rows.pinned.end, 50);
+  EXPECT_EQ(rows.pinned.first_end, 0);
   EXPECT_NE(context.inspect(0, 0, 1).value_ranges, rows.value_ranges);
 }
 

@@ -20,8 +20,7 @@ HeadRows rows() {
   return {.positions = {50, 0, 9, 20, 30, 40, 60, 61, 62},
           .value_ranges = {1, 9, 5, 2, 7, 3, 8, 8, 8},
           .n_protected = 2,
-          .pinned_begin = 0,
-          .pinned_end = 0};
+          .pinned = {}};
 }
 
 std::vector<std::string> reasons(const HeadRows &rows, const char *policy, std::int64_t evictions) {
@@ -57,8 +56,7 @@ TEST(ExplainRows, NothingIsDecidedBeforeTheFirstEviction) {
 
 TEST(ExplainRows, PinnedRowsAreNotProtectedTwice) {
   HeadRows pinned = rows();
-  pinned.pinned_begin = 5;
-  pinned.pinned_end = 25;
+  pinned.pinned = {.first_end = 0, .begin = 5, .end = 25};
   EXPECT_THAT(reasons(pinned, "vase", 1),
               ElementsAre("sink", "pinned", "pinned", "protected", "protected", "drawn", "recent",
                           "recent", "recent"));

@@ -68,6 +68,7 @@ TEST_P(PropertiesTest, KeepsTheBudgetTheRecencyWindowAndTheFixedRows) {
     const vase_params params = random_params(shape.n_rows);
     layer.pinned_begin = 5;
     layer.pinned_end = one_of({0, 9, 40});
+    layer.pinned_first = one_of({0, 0, 3, 20});
     const std::vector<uint8_t> keep = select(params, layer);
 
     const bool evicts = vase_policy_evicts(params.policy) != 0;
@@ -86,8 +87,8 @@ TEST_P(PropertiesTest, KeepsTheBudgetTheRecencyWindowAndTheFixedRows) {
 
       int32_t room = params.budget - params.recency;
       for (int32_t token : all) {
-        const bool fixed =
-            token < params.sinks || (token >= layer.pinned_begin && token < layer.pinned_end);
+        const bool fixed = token < params.sinks || token < layer.pinned_first ||
+                           (token >= layer.pinned_begin && token < layer.pinned_end);
         if (fixed && room-- > 0) {
           ASSERT_TRUE(kept.contains(token)) << "fixed token " << token;
         }

@@ -226,8 +226,9 @@ vase_cuda_item CudaEvictor::describe(const Part &part, size_t index,
   }
   item.layer.n_query_heads = layer.n_query_heads;
   item.layer.scale = layer.scale;
-  item.layer.pinned_begin = eviction.pinned_begin;
-  item.layer.pinned_end = eviction.pinned_end;
+  item.layer.pinned_first = eviction.pinned.first_end;
+  item.layer.pinned_begin = eviction.pinned.begin;
+  item.layer.pinned_end = eviction.pinned.end;
   item.layer.sequence = eviction.draw_stream;
   item.layer.eviction = eviction.number;
   item.layer.layer = static_cast<uint32_t>(layer_index);

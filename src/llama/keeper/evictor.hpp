@@ -12,17 +12,17 @@
 #include "llama/graph/cache_layer.hpp"
 #include "llama/graph/query_store.hpp"
 #include "llama/keeper/sequence_rows.hpp"
+#include "vase/llama.hpp"
 #include "vase/vase.h"
 
 namespace vase {
 
 /// One sequence to evict from: what names its draws and what it must keep.
 struct Eviction {
-  int32_t stream = 0;        ///< the sequence, as llama.cpp counts
-  uint32_t draw_stream = 0;  ///< the sequence, as the random numbers count
-  uint32_t number = 0;       ///< evictions of this sequence so far
-  int32_t pinned_begin = 0;  ///< token positions that stay
-  int32_t pinned_end = 0;
+  int32_t stream = 0;            ///< the sequence, as llama.cpp counts
+  uint32_t draw_stream = 0;      ///< the sequence, as the random numbers count
+  uint32_t number = 0;           ///< evictions of this sequence so far
+  Pinned pinned = {};            ///< token positions that stay
   vase_params params{};          ///< of this sequence, reserved for
   SequenceRows *rows = nullptr;  ///< updated
   int64_t moved = 0;             ///< set by evict(): rows moved, summed over heads

@@ -21,8 +21,9 @@ vase_layer describe(const CacheLayer &layer, size_t index, const Eviction &evict
   described.scale = layer.scale;
   described.rope = layer.rope.view();
   if (!layer.calibration.empty()) described.calibration = layer.calibration.data();
-  described.pinned_begin = eviction.pinned_begin;
-  described.pinned_end = eviction.pinned_end;
+  described.pinned_first = eviction.pinned.first_end;
+  described.pinned_begin = eviction.pinned.begin;
+  described.pinned_end = eviction.pinned.end;
   described.sequence = eviction.draw_stream;
   described.eviction = eviction.number;
   described.layer = static_cast<uint32_t>(index);

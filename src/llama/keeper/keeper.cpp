@@ -101,8 +101,7 @@ HeadRows Keeper::look_at(int32_t sequence, int32_t layer, int32_t head) const {
                                       ledger_.rows(sequence), rows.positions);
   rows.value_ranges = std::move(values.ranges);
   rows.n_protected = values.n_protected;
-  rows.pinned_begin = eviction.pinned_begin;
-  rows.pinned_end = eviction.pinned_end;
+  rows.pinned = eviction.pinned;
   return rows;
 }
 

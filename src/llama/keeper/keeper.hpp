@@ -27,7 +27,7 @@ struct KeeperOptions {
   vase_params policy{};     ///< what sequences start with; no sequence may have a larger budget
   float pin_prompt = 0.0f;  ///< likewise: share of the budget
   int32_t n_sequences = 1;
-  int32_t cells = 0;  ///< of each sequence's stream
+  int32_t cells = 0;                                      ///< of each sequence's stream
   int64_t longest = std::numeric_limits<int32_t>::max();  ///< tokens that a sequence may have
 };
 
@@ -53,7 +53,11 @@ class Keeper {
 
   const Ledger &ledger() const { return ledger_; }
   /// Says how many tokens of a sequence are its prompt, from the first on.
-  void set_prompt_end(int32_t sequence, int64_t end) { ledger_.set_prompt_end(sequence, end); }
+  void set_prompts(int32_t sequence, const Prompts &prompts) {
+    ledger_.set_prompts(sequence, prompts);
+  }
+  void set_prompt_end(int32_t sequence, int64_t end);
+  void begin_turn(int32_t sequence) { ledger_.begin_turn(sequence); }
 
   const vase_params &params(int32_t sequence) const { return treatment(sequence).params; }
   float pin_prompt(int32_t sequence) const { return treatment(sequence).pin_prompt; }
@@ -129,7 +133,7 @@ class Keeper {
   const Treatment &treatment(int32_t sequence) const;
   Treatment &treatment(int32_t sequence);
   void look_at_rope(const vase_params &params);
-  std::pair<int32_t, int32_t> pinned(int32_t sequence) const;
+  Pinned pinned(int32_t sequence) const;
   Eviction next_eviction(int32_t sequence) const;
   void evict(const std::vector<int32_t> &due);
   std::vector<QueryWish> wishes() const;

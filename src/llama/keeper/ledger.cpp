@@ -32,7 +32,17 @@ void Ledger::truncate(int32_t sequence, int64_t position) {
   Page &own = page(sequence);
   if (position >= own.rows.tokens()) return;
   own.rows.truncate(position);
-  own.prompt_end = std::min(own.prompt_end, position);
+  Prompts &prompts = own.prompts;
+  if (position < prompts.first_end) prompts = {};  // one prompt again, and cut
+  prompts.newest_begin = std::min(prompts.newest_begin, position);
+  prompts.newest_end = std::min(prompts.newest_end, position);
+}
+
+void Ledger::begin_turn(int32_t sequence) {
+  Prompts &prompts = page(sequence).prompts;
+  const int64_t end = std::min(prompts.newest_end, tokens(sequence));
+  if (prompts.first_end == 0) prompts.first_end = end;
+  prompts.newest_begin = prompts.newest_end = tokens(sequence);
 }
 
 void Ledger::copy(int32_t from, int32_t to) { page(to) = page(from); }
@@ -40,7 +50,8 @@ void Ledger::copy(int32_t from, int32_t to) { page(to) = page(from); }
 void Ledger::clear(int32_t sequence) {
   Page &own = page(sequence);
   own.rows.clear();
-  own.prompt_end = own.evictions = own.rows_moved = 0;
+  own.prompts = {};
+  own.evictions = own.rows_moved = 0;
 }
 
 void Ledger::add_eviction(int32_t sequence, int64_t moved) {
@@ -50,13 +61,13 @@ void Ledger::add_eviction(int32_t sequence, int64_t moved) {
 
 Ledger::Record Ledger::save(int32_t sequence) const {
   const Page &own = page(sequence);
-  return {own.rows.save(), own.prompt_end, own.evictions, own.rows_moved};
+  return {own.rows.save(), own.prompts, own.evictions, own.rows_moved};
 }
 
 void Ledger::restore(int32_t sequence, const Record &record) {
   Page &own = page(sequence);
   own.rows.restore(record.rows);
-  own.prompt_end = record.prompt_end;
+  own.prompts = record.prompts;
   own.evictions = record.evictions;
   own.rows_moved = record.rows_moved;
 }

@@ -11,7 +11,7 @@
 
 namespace vase {
 
-/// Tokens, cells, survivors and the end of the prompt of each sequence, and how often it was
+/// Tokens, cells, survivors and the prompts of each sequence, and how often it was
 /// evicted from. Calls with a sequence that is not there throw Error.
 class Ledger {
  public:
@@ -27,8 +27,7 @@ class Ledger {
   SequenceStatistics statistics(int32_t sequence) const {
     return {tokens(sequence), rows(sequence).rows(), evictions(sequence), rows_moved(sequence)};
   }
-  /// Tokens of the prompt. May be more than there are: those are still to come.
-  int64_t prompt_end(int32_t sequence) const { return page(sequence).prompt_end; }
+  const Prompts &prompts(int32_t sequence) const { return page(sequence).prompts; }
 
   /// A token of its sequence went into a cell.
   void append(const Placement &placement);
@@ -36,7 +35,9 @@ class Ledger {
   void truncate(int32_t sequence, int64_t position);
   /// The first position to which a sequence may be truncated (SequenceRows::first_own).
   int64_t first_own(int32_t sequence) const { return rows(sequence).first_own(); }
-  void set_prompt_end(int32_t sequence, int64_t end) { page(sequence).prompt_end = end; }
+  void set_prompts(int32_t sequence, const Prompts &prompts) { page(sequence).prompts = prompts; }
+  /// What comes is another prompt than what was so far.
+  void begin_turn(int32_t sequence);
   /// `to` becomes as `from` is.
   void copy(int32_t from, int32_t to);
   void clear(int32_t sequence);
@@ -48,7 +49,7 @@ class Ledger {
   /// A sequence as plain data. Rows, queries and what a device keeps are not in it.
   struct Record {
     SequenceRows::Record rows;
-    int64_t prompt_end = 0;
+    Prompts prompts = {};
     int64_t evictions = 0;
     int64_t rows_moved = 0;
   };
@@ -59,7 +60,7 @@ class Ledger {
  private:
   struct Page {
     SequenceRows rows;
-    int64_t prompt_end = 0;
+    Prompts prompts = {};
     int64_t evictions = 0;
     int64_t rows_moved = 0;
   };

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <chrono>
 #include <string>
-#include <tuple>
 
 #include "llama/keeper/keeper.hpp"
 
@@ -25,17 +24,30 @@ int32_t Keeper::room(int32_t sequence, When when) const {
   return static_cast<int32_t>(std::min<int64_t>(free, longest() - ledger_.tokens(sequence)));
 }
 
-// Token positions that stay. Of a prompt longer than its share the newest rows stay. The share
-// never crowds out sinks and recency window.
-std::pair<int32_t, int32_t> Keeper::pinned(int32_t sequence) const {
+void Keeper::set_prompt_end(int32_t sequence, int64_t end) {
+  Prompts prompts = ledger_.prompts(sequence);
+  prompts.newest_end = end;
+  ledger_.set_prompts(sequence, prompts);
+}
+
+// Of a prompt longer than its share the newest rows stay; half of the first prompt is of no use
+// (docs/results.md), so that one stays as a whole or not at all. The share never crowds out sinks
+// and recency window. What counts is what has been read so far, so that it does not matter how a
+// prompt was cut.
+Pinned Keeper::pinned(int32_t sequence) const {
   const Treatment &own = treatment(sequence);
   const int64_t share = std::min<int64_t>(
       static_cast<int64_t>(static_cast<double>(own.pin_prompt) * own.params.budget),
       own.params.budget - own.params.recency - own.params.sinks);
-  if (share <= 0) return {0, 0};
-  // What has been read of the prompt so far, so that it does not matter how the prompt was cut.
-  const int64_t end = std::min(ledger_.prompt_end(sequence), ledger_.tokens(sequence));
-  return {static_cast<int32_t>(std::max<int64_t>(0, end - share)), static_cast<int32_t>(end)};
+  if (share <= 0) return {};
+  const Prompts &prompts = ledger_.prompts(sequence);
+  const int64_t tokens = ledger_.tokens(sequence);
+  const bool in_first = prompts.first_end > 0 && tokens <= prompts.newest_begin;
+  const int64_t end = std::min(in_first ? prompts.first_end : prompts.newest_end, tokens);
+  const int64_t begin = std::max(in_first ? 0 : std::min(prompts.newest_begin, end), end - share);
+  const bool fits = !in_first && prompts.first_end <= share - (end - begin);
+  return {static_cast<int32_t>(fits ? prompts.first_end : 0), static_cast<int32_t>(begin),
+          static_cast<int32_t>(end)};
 }
 
 Eviction Keeper::next_eviction(int32_t sequence) const {
@@ -43,7 +55,7 @@ Eviction Keeper::next_eviction(int32_t sequence) const {
   eviction.stream = sequence;
   eviction.draw_stream = treatment(sequence).draw_stream;
   eviction.number = static_cast<uint32_t>(ledger_.evictions(sequence));
-  std::tie(eviction.pinned_begin, eviction.pinned_end) = pinned(sequence);
+  eviction.pinned = pinned(sequence);
   eviction.params = params(sequence);
   return eviction;
 }

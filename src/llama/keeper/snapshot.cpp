@@ -14,7 +14,7 @@ namespace vase {
 namespace {
 
 constexpr char kMagic[8] = {'v', 'a', 's', 'e', ' ', 's', 'e', 'q'};
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 // Written into the cells before llama.cpp reads a state, so that those it wrote to are known: as a
 // number of any type it is tiny, so what stays of it in free cells does no harm behind the mask.
 constexpr std::byte kUntouched{1};
@@ -91,7 +91,9 @@ void each_field(Archive &&archive, P &part) {
   archive(ledger.rows.cells);
   archive(ledger.rows.survivors);
   archive(ledger.rows.sums);
-  archive(ledger.prompt_end);
+  archive(ledger.prompts.first_end);
+  archive(ledger.prompts.newest_begin);
+  archive(ledger.prompts.newest_end);
   archive(ledger.evictions);
   archive(ledger.rows_moved);
   archive(part.record.queries);

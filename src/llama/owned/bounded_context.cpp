@@ -65,6 +65,21 @@ float BoundedContext::pin_prompt(int32_t sequence) const {
   return state_->keeper->pin_prompt(sequence);
 }
 
+void BoundedContext::begin_turn(int32_t sequence) { state_->keeper->begin_turn(sequence); }
+
+void BoundedContext::set_prompts(int32_t sequence, const Prompts &prompts) {
+  if (prompts.first_end < 0 || prompts.newest_begin < prompts.first_end ||
+      prompts.newest_end < prompts.newest_begin)
+    throw Error("prompts of tokens 0 to " + std::to_string(prompts.first_end) + " and " +
+                std::to_string(prompts.newest_begin) + " to " + std::to_string(prompts.newest_end) +
+                " are not in order");
+  state_->keeper->set_prompts(sequence, prompts);
+}
+
+Prompts BoundedContext::prompts(int32_t sequence) const {
+  return state_->keeper->ledger().prompts(sequence);
+}
+
 void BoundedContext::set_prompt_end(int32_t sequence) {
   state_->keeper->set_prompt_end(sequence, state_->keeper->ledger().tokens(sequence));
 }

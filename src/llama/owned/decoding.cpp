@@ -164,7 +164,8 @@ bool ContextState::decode(std::span<const SequenceInput> inputs, const Progress 
   std::vector<int32_t> all, eager;  // sequences that decode; those that do not wait until full
   for (const Pending &input : pending) {
     total += static_cast<int64_t>(input.tokens.size());
-    if (keeper->ledger().tokens(input.sequence) == 0)
+    const Ledger &ledger = keeper->ledger();
+    if (ledger.tokens(input.sequence) == 0 && ledger.prompts(input.sequence).newest_end == 0)
       keeper->set_prompt_end(input.sequence, static_cast<int64_t>(input.tokens.size()));
     all.push_back(input.sequence);
     if (!input.fill) eager.push_back(input.sequence);
@@ -180,7 +181,7 @@ bool ContextState::decode(std::span<const SequenceInput> inputs, const Progress 
     if (last) break;
     if (progress && !progress(done, total)) {
       for (const int32_t sequence : all)
-        keeper->set_prompt_end(sequence, std::min(keeper->ledger().prompt_end(sequence),
+        keeper->set_prompt_end(sequence, std::min(keeper->ledger().prompts(sequence).newest_end,
                                                   keeper->ledger().tokens(sequence)));
       return false;
     }
