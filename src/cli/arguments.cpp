@@ -163,10 +163,22 @@ engine::ModelOptions ModelArguments::options() const {
   return options;
 }
 
-void ModelArguments::check_calibration(const vase_policy *policy) const {
+void ModelArguments::check_has_calibration(const vase_policy *policy) const {
   if (vase_policy_needs_calibration(policy) == 0 || !calibration.empty()) return;
   throw Error(fmt::format("policy {} needs what was measured of this model's queries; {}",
                           vase_policy_name(policy), how_to_calibrate()));
+}
+
+void ModelArguments::check_calibration(const std::vector<const vase_policy *> &policies) const {
+  for (const vase_policy *policy : policies) check_has_calibration(policy);
+  if (calibration.empty() || std::ranges::any_of(policies, [](const vase_policy *policy) {
+        return vase_policy_needs_calibration(policy) != 0;
+      }))
+    return;
+  throw Error(fmt::format(
+      "--calibration {}: {} needs none; leave it out, or take {}", calibration,
+      policies.size() == 1 ? vase_policy_name(policies.front()) : "none of these policies",
+      fmt::join(policies_to_calibrate(), ", ")));
 }
 
 llama_model_params ModelArguments::llama_params() const {

@@ -34,7 +34,9 @@ struct ModelArguments {
   std::filesystem::path file() const;
   engine::ModelOptions options() const;
   /// Throws Error if `policy` needs a calibration and none is given.
-  void check_calibration(const vase_policy *policy) const;
+  void check_has_calibration(const vase_policy *policy) const;
+  /// The same for all of them, and throws Error if a calibration is given that none of them needs.
+  void check_calibration(const std::vector<const vase_policy *> &policies) const;
   llama_model_params llama_params() const;
   /// Plans for the model with its adapters. Throws Error if one of the files is missing or does not
   /// fit.

@@ -47,7 +47,7 @@ BenchPlan make_plan(const BenchArguments &arguments, std::int32_t sequences) {
                   .n_sequences = sequences,
                   .pin_prompt = arguments.policy.pin_prompt,
                   .context = arguments.context.interruptible()};
-  arguments.model.check_calibration(plan.bounded.policy.policy);
+  arguments.model.check_calibration({plan.bounded.policy.policy});
   // Whole intervals, so that each window pays for its share of evictions.
   if (plan.tokens == 0) plan.tokens = 2 * plan.bounded.policy.interval;
   if (arguments.stagger) plan.stagger = std::max(1, plan.bounded.policy.interval / sequences);

@@ -167,7 +167,9 @@ eval::EvaluationPlan EvalArguments::plan() const {
     plan.asking_by_task.insert(parse_ask(text, common, thinking, samples, n_predict));
   }
   plan.variants = parse_variants(policies, policy, plan.seed);
-  for (const eval::Variant &variant : plan.variants) model.check_calibration(variant.policy);
+  std::vector<const vase_policy *> compared;
+  for (const eval::Variant &variant : plan.variants) compared.push_back(variant.policy);
+  model.check_calibration(compared);
   for (const std::string &text : budgets) {
     const eval::Budget budget = eval::parse_budget(text);
     for (const eval::Variant &variant : plan.variants) {

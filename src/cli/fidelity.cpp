@@ -78,7 +78,9 @@ std::vector<eval::FidelityEntry> entries_of(const FidelityArguments &arguments,
   const eval::MeanLengths lengths = {{"text", {.all = static_cast<double>(n_tokens)}}};
   const auto seed = static_cast<std::uint64_t>(arguments.seed);
   std::vector<eval::FidelityEntry> entries;
+  std::vector<const vase_policy *> compared;
   for (const eval::Variant &variant : parse_variants(arguments.policies, arguments.policy, seed)) {
+    compared.push_back(variant.policy);
     if (!variant.has_budget()) {
       const auto rows = static_cast<std::int32_t>(n_tokens);
       entries.push_back({.policy = variant.label,
@@ -86,7 +88,6 @@ std::vector<eval::FidelityEntry> entries_of(const FidelityArguments &arguments,
                          .lane = {.params = vase_params_default(vase_policy_full(), rows)}});
       continue;
     }
-    arguments.model.check_calibration(variant.policy);
     for (const std::string &text : arguments.budgets) {
       const eval::Budget budget = eval::parse_budget(text);
       entries.push_back({.policy = variant.label,
@@ -96,6 +97,7 @@ std::vector<eval::FidelityEntry> entries_of(const FidelityArguments &arguments,
                                   .selection = variant.selection}});
     }
   }
+  arguments.model.check_calibration(compared);
   return entries;
 }
 

@@ -122,7 +122,7 @@ BoundedOptions options_of(const InspectArguments &arguments) {
       .policy = arguments.policy.params(static_cast<std::uint64_t>(arguments.seed)),
       .pin_prompt = 0.0f,
       .context = arguments.context.interruptible()};
-  arguments.model.check_calibration(options.policy.policy);
+  arguments.model.check_calibration({options.policy.policy});
   if (arguments.force) return options;
   const MemoryPlanner planner = arguments.model.planner();
   check_memory(planner.plan_total(options), memory_for_model(arguments.model.n_gpu_layers),

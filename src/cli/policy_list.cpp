@@ -40,6 +40,11 @@ std::vector<std::string> policies_that_look_at(const char *parameter) {
   });
 }
 
+std::vector<std::string> policies_to_calibrate() {
+  return names_of(
+      [](const vase_policy *policy) { return vase_policy_needs_calibration(policy) != 0; });
+}
+
 std::vector<std::string> policies_to_compare() {
   std::vector<std::string> names = names_of([](const vase_policy *policy) {
     return vase_policy_evicts(policy) != 0 && vase_policy_is_ablation(policy) == 0 &&

@@ -15,6 +15,8 @@ std::vector<std::string> policy_names();
 std::vector<std::string> selection_names();
 /// Those that look at the field of vase_params called `parameter`.
 std::vector<std::string> policies_that_look_at(const char *parameter);
+/// Those that need a calibration.
+std::vector<std::string> policies_to_calibrate();
 /// Those that are compared where nobody says which: the default one, then all that evict but the
 /// ablations.
 std::vector<std::string> policies_to_compare();

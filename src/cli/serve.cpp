@@ -91,7 +91,7 @@ BoundedOptions bounded_options(const ServeArguments &arguments, const MemoryPlan
                          .n_sequences = arguments.slots,
                          .pin_prompt = arguments.policy.pin_prompt,
                          .context = arguments.context.params()};
-  arguments.model.check_calibration(options.policy.policy);
+  arguments.model.check_has_calibration(options.policy.policy);
   const std::int32_t n_ctx_train = llama_model_n_ctx_train(planner.model());
   options.context.n_ctx = static_cast<std::uint32_t>(arguments.n_ctx.value_or(n_ctx_train));
   return options;

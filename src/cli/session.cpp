@@ -87,7 +87,7 @@ BoundedOptions Session::bounded_options() {
   BoundedOptions options{.policy = arguments_.policy.params(sampling_.seed),
                          .pin_prompt = arguments_.policy.pin_prompt,
                          .context = arguments_.context.interruptible()};
-  arguments_.model.check_calibration(options.policy.policy);
+  arguments_.model.check_calibration({options.policy.policy});
   const MemoryPlanner planner = arguments_.model.planner();
   const std::int32_t n_ctx_train = llama_model_n_ctx_train(planner.model());
   options.context.n_ctx = static_cast<std::uint32_t>(arguments_.n_ctx.value_or(n_ctx_train));

@@ -50,7 +50,7 @@ BoundedOptions options_of(const StressArguments &arguments) {
   constexpr std::int64_t kLastAnswer = 16384;
   options.context.n_ctx =
       static_cast<std::uint32_t>(session.n_ctx.value_or(arguments.tokens + kLastAnswer));
-  session.model.check_calibration(options.policy.policy);
+  session.model.check_calibration({options.policy.policy});
   if (session.force) return options;
   const MemoryPlanner planner = session.model.planner();
   check_memory(planner.plan_total(options), memory_for_model(session.model.n_gpu_layers),

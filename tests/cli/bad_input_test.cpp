@@ -166,9 +166,15 @@ TEST_F(BadInput, OptionsThatThePolicyDoesNotLookAt) {
   }
 }
 
-TEST_F(BadInput, CalibrationsThatAreMissing) {
+TEST_F(BadInput, CalibrationsThatAreMissingOrOfNoUse) {
   expect_one_line({"run", "-p", "x", "--policy", "triattention"}, kFailed,
                   "`vase calibrate -m MODEL -f TEXT -o FILE` measures it");
+  for (const auto &command : std::vector<std::vector<std::string>>{
+           {"run", "-p", "x", "--calibration", "x.cal"},
+           {"eval", "--policies", "vase,random", "--calibration", "x.cal"}})
+    expect_one_line(command, kFailed, "needs none; leave it out, or take triattention");
+  expect_one_line({"exec", "--calibration", "x.cal", "--", "llama-server"}, kFailed,
+                  "vase-plus needs none; leave it out, or take triattention");
   expect_one_line({"calibrate", "-f", "x"}, kWrongUsage, "--out is required");
   expect_one_line({"calibrate", "-f", "x", "-o", "y", "-n", "3"}, kWrongUsage, "at least 64");
 }
