@@ -22,6 +22,7 @@
 #include "cli/page.hpp"
 #include "cli/plan.hpp"
 #include "cli/policies.hpp"
+#include "cli/recall.hpp"
 #include "cli/run.hpp"
 #include "cli/serve.hpp"
 #include "cli/stress.hpp"
@@ -103,6 +104,7 @@ std::unique_ptr<CLI::App> make_app() {
   add_tasks_command(*app);
   add_eval_command(*app);
   add_fidelity_command(*app);
+  add_recall_command(*app);
   add_inspect_command(*app);
   add_stress_command(*app);
   add_report_command(*app);

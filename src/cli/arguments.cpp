@@ -356,7 +356,8 @@ bool PolicyArguments::evicts() const {
 
 float PolicyArguments::pinned_share() const {
   if (!evicts()) return 0.0f;
-  return pin_prompt.value_or(vase_policy_default_pin(vase_policy_find(policy.c_str())));
+  const float wanted = vase_policy_default_pin(vase_policy_find(policy.c_str()));
+  return pin_prompt.value_or(pins_by_default ? wanted : 0.0f);
 }
 
 void SamplingArguments::add_to(CLI::App &app) {

@@ -70,6 +70,7 @@ struct PolicyArguments {
   std::optional<float> temperature;
   std::optional<float> lambda;
   std::optional<float> pin_prompt;  ///< share of the budget
+  bool pins_by_default = true;      ///< false: nothing is pinned unless that is asked for
   bool loop_guard = false;
 
   void add_to(CLI::App &app);
@@ -92,7 +93,8 @@ struct PolicyArguments {
   /// Forgets what check_parameters() objects to, for parameters that several policies share.
   void drop_unused();
   bool evicts() const;
-  /// Share of the budget up to which the prompt is pinned: what is given, or what the policy wants.
+  /// Share of the budget up to which the prompt is pinned: what is given, or what the policy wants
+  /// where it may pin by default.
   float pinned_share() const;
 };
 

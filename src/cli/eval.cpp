@@ -1,11 +1,8 @@
 #include "cli/eval.hpp"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
-#include <cstdio>
 #include <fstream>
 #include <iterator>
 #include <memory>
@@ -17,7 +14,7 @@
 #include "cli/interrupt.hpp"
 #include "cli/memory.hpp"
 #include "cli/output.hpp"
-#include "cli/status_line.hpp"
+#include "cli/progress_line.hpp"
 #include "cli/table.hpp"
 #include "cli/training_length.hpp"
 #include "cli/units.hpp"
@@ -41,39 +38,14 @@ std::string duration_text(double seconds) {
   return fmt::format("{} s", whole);
 }
 
-std::string bar(std::size_t done, std::size_t total) {
-  constexpr std::size_t kWidth = 20;
-  const std::size_t filled = total == 0 ? 0 : kWidth * done / total;
-  return std::string(filled, '#') + std::string(kWidth - filled, '.');
-}
-
 std::string text_of(const EvaluationProgress &progress) {
-  std::string text = fmt::format(" [{}] {}/{}{} | {} | {} at a time | {:.0f} tok/s",
-                                 bar(progress.done, progress.total), progress.done, progress.total,
-                                 progress.more ? " (full cache first)" : "", progress.doing,
-                                 progress.active, progress.tokens_per_second);
+  std::string text = fmt::format(" {} {}/{}{} | {} | {} at a time | {:.0f} tok/s",
+                                 progress_bar(progress.done, progress.total), progress.done,
+                                 progress.total, progress.more ? " (full cache first)" : "",
+                                 progress.doing, progress.active, progress.tokens_per_second);
   if (progress.seconds_left > 0) text += " | " + duration_text(progress.seconds_left) + " left";
   return text + " ";
 }
-
-/// A status line on a terminal; else a line a minute, so that a log shows that it goes on.
-class ProgressLine {
- public:
-  void show(const EvaluationProgress &progress) {
-    if (status_.due()) status_.show(text_of(progress));
-    if (terminal_ || Clock::now() - last_ < std::chrono::minutes(1)) return;
-    last_ = Clock::now();
-    std::fputs(("vase eval:" + text_of(progress) + "\n").c_str(), stderr);
-  }
-  void clear() { status_.clear(); }
-
- private:
-  using Clock = std::chrono::steady_clock;
-
-  StatusLine status_;
-  bool terminal_ = isatty(STDERR_FILENO) != 0;
-  Clock::time_point last_ = Clock::now();
-};
 
 void print_summary(const EvalArguments &arguments, const std::vector<eval::Record> &records) {
   const eval::Summary summary =
@@ -113,7 +85,7 @@ eval::EvaluationHost host_of(const EvalArguments &arguments, const engine::Model
     return model.make_context(options);
   };
   host.progress = [&line](const EvaluationProgress &progress) {
-    line.show(progress);
+    if (line.due()) line.show(text_of(progress));
     return !interrupted();
   };
   return host;
@@ -158,7 +130,7 @@ void evaluate(const EvalArguments &arguments) {
   const MemoryPlanner planner = arguments.model.planner();
   const engine::Model model(arguments.model.options());
   const auto chat_template = engine::ChatTemplate::of(model, arguments.chat_template);
-  ProgressLine line;
+  ProgressLine line("vase eval");
   const eval::EvaluationHost host = host_of(arguments, model, planner, line);
   eval::Evaluation evaluation(model, chat_template, plan, host, desk, file);
   TrainingLength().check("with its prompt an answer may come to", evaluation.longest_text(),

@@ -7,10 +7,10 @@
 #include <utility>
 
 #include "cli/eval_tables.hpp"
+#include "cli/run_settings.hpp"
 #include "cli/settings_text.hpp"
 #include "cli/variants.hpp"
 #include "eval/cache_rows.hpp"
-#include "eval/fingerprint.hpp"
 #include "eval/packing.hpp"
 #include "eval/run_file.hpp"
 
@@ -51,10 +51,6 @@ std::pair<std::string, eval::Asking> parse_ask(const std::string &text, Sampling
   add_asking(parser, sampling, thinking, samples, n_predict);
   parse_settings(parser, settings, text);
   return {settings.name, asking_of(sampling, thinking, samples, n_predict)};
-}
-
-std::string named_file(const std::filesystem::path &path) {
-  return fmt::format("{} ({})", path.filename().string(), eval::fingerprint(path));
 }
 
 }  // namespace
@@ -228,38 +224,19 @@ std::vector<eval::Question> EvalArguments::questions() const {
 }
 
 nlohmann::ordered_json EvalArguments::settings() const {
-  const engine::ModelOptions options = model.options();
-  nlohmann::ordered_json adapters = nlohmann::ordered_json::array();
-  for (const engine::LoraFile &lora : options.loras) adapters.push_back(named_file(lora.path));
-  const auto or_default = [](const auto &value) {
-    return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json("default");
-  };
-  // Run files have had 0 where it is not given, since before policies had defaults of their own.
-  const nlohmann::ordered_json pinned =
-      policy.pin_prompt == 0.0f ? nlohmann::ordered_json("off")
-                                : nlohmann::ordered_json(policy.pin_prompt.value_or(0.0f));
-  nlohmann::ordered_json settings = {{"model", named_file(options.path)},
-                                     {"adapters", adapters},
-                                     {"cache_types", eval::cache_types(context.params())},
-                                     {"seed", sampling.seed},
-                                     {"temperature", greedy ? 0.0f : sampling.options.temperature},
-                                     {"top_k", sampling.options.top_k},
-                                     {"top_p", sampling.options.top_p},
-                                     {"min_p", sampling.options.min_p},
-                                     {"n_predict", n_predict},
-                                     {"ask", ask},
-                                     {"chat_template", chat_template},
-                                     {"system", system},
-                                     {"recency", or_default(policy.recency)},
-                                     {"interval", or_default(policy.interval)},
-                                     {"window", or_default(policy.window)},
-                                     {"sinks", or_default(policy.sinks)},
-                                     {"protect", or_default(policy.protect)},
-                                     {"temperature_attn", or_default(policy.temperature)},
-                                     {"lambda", or_default(policy.lambda)},
-                                     {"pin_prompt", pinned}};
+  nlohmann::ordered_json settings = settings_of(model);
+  settings.update({{"cache_types", eval::cache_types(context.params())},
+                   {"seed", sampling.seed},
+                   {"temperature", greedy ? 0.0f : sampling.options.temperature},
+                   {"top_k", sampling.options.top_k},
+                   {"top_p", sampling.options.top_p},
+                   {"min_p", sampling.options.min_p},
+                   {"n_predict", n_predict},
+                   {"ask", ask},
+                   {"chat_template", chat_template},
+                   {"system", system}});
+  settings.update(settings_of(policy));
   // Run files from before these were there lack them.
-  if (!model.calibration.empty()) settings["calibration"] = named_file(model.calibration);
   if (pack > 0) settings["pack"] = pack;
   if (turns > 0) settings["turns"] = turns;
   if (instruction) settings["instruction"] = *instruction;

@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "eval/line_run.hpp"
 #include "eval/record.hpp"
-#include "eval/text_file.hpp"
 #include "eval/ungraded_answers.hpp"
 
 namespace vase::eval {
@@ -53,9 +53,9 @@ class RunFile {
   /// results depend on.
   RunFile(const std::filesystem::path &path, const nlohmann::ordered_json &settings);
   /// Those that were there, and those that were appended.
-  const std::vector<Record> &records() const { return run_.records; }
+  const std::vector<Record> &records() const { return records_; }
   /// True if a torn line was cut off.
-  bool was_torn() const { return run_.torn; }
+  bool was_torn() const { return file_.was_torn(); }
   /// Answers that an earlier process has held and not appended.
   std::vector<Record> ungraded() const { return ungraded_.left(); }
   /// Writes an answer down before it is graded, text included, in a file beside the run. Throws
@@ -66,9 +66,9 @@ class RunFile {
   void append(const Record &record);
 
  private:
-  LineFile file_;
+  std::vector<Record> records_;
+  LineRunFile file_;
   UngradedAnswers ungraded_;
-  Run run_;
 };
 
 }  // namespace vase::eval

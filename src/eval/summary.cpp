@@ -4,9 +4,10 @@
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <tuple>
 
-#include "eval/budget.hpp"
+#include "eval/table_order.hpp"
 
 namespace vase::eval {
 namespace {
@@ -20,22 +21,6 @@ const std::string kFull = vase_policy_name(vase_policy_full());
 using Order = std::tuple<std::int64_t, std::string, std::string, double, std::int32_t, std::string>;
 
 std::int64_t tier_order(const std::string &tier) { return std::atoll(tier.c_str()); }
-
-double budget_order(const std::string &label) {
-  if (label == kFull) return 0;
-  const Budget budget = parse_budget(label);
-  if (budget.of_prompt) return 1e3;  // behind the multiples
-  return budget.divisor > 0 ? budget.divisor : 2e9 - budget.rows;
-}
-
-std::int32_t policy_order(const std::string &label) {
-  if (label == kFull) return -1;
-  const std::string name = label.substr(0, label.find_first_of("+:"));
-  for (std::int32_t i = 0; i < vase_policy_count(); ++i) {
-    if (name == vase_policy_name(vase_policy_at(i))) return i;
-  }
-  return vase_policy_count();
-}
 
 struct Place {
   std::string tier, cache_types, budget, policy;
@@ -267,12 +252,9 @@ Summary summarise(const std::vector<Record> &records, const std::string &base) {
 }
 
 std::string usual_base(const std::vector<Record> &records) {
-  // The first of all policies is VaSE as published.
-  for (const vase_policy *policy : {vase_policy_at(0), vase_policy_default()}) {
-    std::string base = vase_policy_name(policy);
-    if (std::ranges::find(records, base, &Record::policy) != records.end()) return base;
-  }
-  return {};
+  std::set<std::string> policies;
+  for (const Record &record : records) policies.insert(record.policy);
+  return usual_base(policies);
 }
 
 nlohmann::ordered_json to_json(const Summary &summary) {

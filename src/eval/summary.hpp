@@ -56,8 +56,7 @@ struct Summary {
 /// `base`: the policy that the others are compared with; "" for none.
 Summary summarise(const std::vector<Record> &records, const std::string &base);
 
-/// The policy to compare with where nobody says which: VaSE as published, else the default policy,
-/// whichever is there; else "".
+/// The policy to compare with where nobody says which (table_order.hpp).
 std::string usual_base(const std::vector<Record> &records);
 
 nlohmann::ordered_json to_json(const Summary &summary);

@@ -1,0 +1,55 @@
+// A tiny model of random weights, whose tokens are characters, and a text to read to it.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+
+#include "../engine/text_model.hpp"
+#include "../llama/tiny_models.hpp"
+#include "engine/log.hpp"
+#include "engine/model.hpp"
+#include "recall/deal.hpp"
+
+namespace vase::recall::test {
+
+inline std::string story(int sentences = 400) {
+  std::string text;
+  for (int i = 0; i < sentences; ++i)
+    text += "On day " + std::to_string(i) + " it rained.\n" + (i % 7 == 0 ? "\n" : "");
+  return text;
+}
+
+class WithModel : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    engine::init_llama(false);
+    const tests::TemporaryFolder folder;
+    engine::test::write_text_model(folder / "text.gguf");
+    model_ = std::make_unique<engine::Model>(
+        engine::ModelOptions{.path = folder / "text.gguf", .n_gpu_layers = 0});
+  }
+  static void TearDownTestSuite() { model_.reset(); }
+
+  static Prompt prompt() { return {*model_, engine::ChatTemplate("chatml"), ""}; }
+  static std::vector<Source> sources() {
+    std::vector<Source> sources;
+    sources.emplace_back("story", story(), *model_);
+    return sources;
+  }
+  static Deal deal(const std::vector<std::string> &names, int items = 1) {
+    Deal deal{.categories = {}, .depths = {0.2, 0.7}, .items = items, .after = 100};
+    for (const std::string &name : names) deal.categories.push_back(&find_category(name));
+    return deal;
+  }
+  static std::string plain(std::span<const llama_token> tokens) {
+    std::string text;
+    for (const llama_token token : tokens) text += model_->piece(token, true);
+    return text;
+  }
+
+  static inline std::unique_ptr<engine::Model> model_;
+};
+
+}  // namespace vase::recall::test
