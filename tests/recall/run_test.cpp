@@ -138,12 +138,12 @@ TEST_F(RecallRun, AStoppedRunGoesOnWhereItWas) {
   EXPECT_FALSE(run(all, "parts", 4, 41));
   EXPECT_TRUE(run(all, "parts", 4));
   // What is read beside a question differs, and with it the rounding: at noise, answers may, too.
-  const auto keys = [this](const std::string &name) {
+  const auto keys_in = [this](const std::string &name) {
     std::vector<std::string> keys;
     for (const auto &[key, answer] : answers(name)) keys.push_back(key);
     return keys;
   };
-  EXPECT_EQ(keys("parts"), keys("whole"));
+  EXPECT_EQ(keys_in("parts"), keys_in("whole"));
 }
 
 TEST_F(RecallRun, ItIsAskedOnceIfNothingIsReadOn) {
