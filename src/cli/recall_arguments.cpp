@@ -127,10 +127,12 @@ recall::Plan RecallArguments::plan() const {
   refuse_twice(budgets, "--budgets");
   for (const std::string &name : categories) recall::find_category(name);
   plan.variants = parse_variants(policies, policy, plan.seed);
+  std::vector<const vase_policy *> compared;
   for (const eval::Variant &variant : plan.variants) {
     check_variant(variant);
-    model.check_calibration(variant.policy);
+    compared.push_back(variant.policy);
   }
+  model.check_calibration(compared);
   for (const std::string &text : budgets) plan.budgets.push_back(eval::parse_budget(text));
   for (const std::int64_t length : lengths) {
     const eval::MeanLengths mean = {{"text", {.all = static_cast<double>(length)}}};
