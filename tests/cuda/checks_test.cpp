@@ -185,8 +185,9 @@ TEST_F(CudaItemsTest, AreReadFromProgramsOfOtherVersions) {
   items[1].new_position = 6;
   items[1].layer.n_rows = 66;
   items[1].layer.layer = 3;
-  const float measured = 1;
-  items[1].layer.calibration = &measured;  // the last field
+  constexpr auto kLast = sizeof(vase_layer) - sizeof(uint64_t);  // of alignment's size
+  items[1].layer.pinned_first = 7;
+  static_assert(offsetof(vase_layer, pinned_first) >= kLast, "the newest field");
   const auto status_of = [&](ptrdiff_t layer_more, ptrdiff_t item_more, int filler) {
     const std::vector<std::byte> given =
         of_another_version(items, layer_more, item_more, static_cast<std::byte>(filler));
@@ -203,7 +204,7 @@ TEST_F(CudaItemsTest, AreReadFromProgramsOfOtherVersions) {
     EXPECT_EQ(read[1].size, sizeof(vase_cuda_item));
   }
   ASSERT_EQ(status_of(-8, 0, 0), VASE_OK) << vase_last_error();
-  EXPECT_EQ(read[1].layer.calibration, nullptr) << "its program did not know that field";
+  EXPECT_EQ(read[1].layer.pinned_first, 0) << "its program did not know that field";
   EXPECT_EQ(read[1].layer.layer, 3U);
   EXPECT_EQ(read[1].new_position, 6);
   for (const auto& [layer_more, item_more] : {std::pair(16, 0), std::pair(0, 8)}) {
