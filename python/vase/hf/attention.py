@@ -16,10 +16,9 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import causal_mask_function, sdpa_mask
 
+from vase.hf import handover
+from vase.hf.full_attention import full_attention
 from vase.hf.visibility import Visibility
-
-LAYER_MARK = "_vase_layer"
-"""Attribute of the key tensor between VaseLayer.update() and the attention function."""
 
 
 class NewTokens(int):
@@ -56,16 +55,39 @@ def attention(
     *,
     attend: Callable[..., torch.Tensor],
     **kwargs: Any,
-) -> tuple[torch.Tensor, None]:
+) -> tuple[torch.Tensor, torch.Tensor | None]:
     """transformers' attention interface. query: [batch, query heads, new tokens, dim]; returns [batch, new tokens, query heads,
     dim]."""
-    layer = getattr(key, LAYER_MARK, None)
+    layer = handover.layer_of(module, key, value)
     if layer is None:
-        return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+        return attend_masked(module, query, key, value, attention_mask, **kwargs), None
     if attention_mask is not None and attention_mask.ndim != 2:
-        raise ValueError(f"attention_mask has {attention_mask.ndim} axes; VaseCache takes [batch, tokens] masks alone")
+        raise ValueError(
+            f"attention_mask has {attention_mask.ndim} axes; VaseCache takes [batch, tokens] masks alone (some models, like Doge, "
+            "make masks of their own over the whole text: their rows cannot be evicted)"
+        )
+    if kwargs.get("position_bias") is not None:
+        raise ValueError(
+            f"{type(module).__name__} adds a bias that goes by a row's place in the text, which says nothing about the rows "
+            "that VaseCache has kept"
+        )
     layer.meet(module)
     return layer.attend(query, key, value, attention_mask, partial(attend, module, kwargs), kwargs.get("scaling")), None
+
+
+def attend_masked(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor | None,
+    **kwargs: Any,
+) -> torch.Tensor:
+    """torch's scaled_dot_product_attention; where it cannot do what the model asks for (soft caps, attention sinks), in full."""
+    if kwargs.get("softcap") is None and kwargs.get("s_aux") is None:
+        output, _ = sdpa_attention_forward(module, query, key, value, mask, **kwargs)
+        return output
+    return full_attention(query, key, value, mask, kwargs.get("scaling"), kwargs.get("softcap"), kwargs.get("s_aux"))
 
 
 def attend_sdpa(
@@ -76,8 +98,7 @@ def attend_sdpa(
     values: torch.Tensor,
     visibility: Visibility,
 ) -> torch.Tensor:
-    output, _ = sdpa_attention_forward(module, query, keys, values, visibility.mask(query.device), **kwargs)
-    return output
+    return attend_masked(module, query, keys, values, visibility.mask(query.device), **kwargs)
 
 
 def attend_flash(
@@ -97,6 +118,11 @@ def attend_flash(
             f"the attention implementation 'vase_fa2' needs the flash-attn library ({error}): install it, or call "
             "model.set_attn_implementation('vase_sdpa')"
         ) from error
+    if kwargs.get("s_aux") is not None:
+        raise ValueError(
+            f"{type(module).__name__} has attention sinks, which flash-attn 2 does not know: call "
+            "model.set_attn_implementation('vase_eager')"
+        )
     if not visibility.padding_is_left():
         raise ValueError("attention_mask has padding behind tokens; vase_fa2 takes padding on the left alone (or use vase_sdpa)")
     output: torch.Tensor = flash_attn_with_kvcache(
@@ -106,12 +132,22 @@ def attend_flash(
         cache_seqlens=visibility.rows(query.device),
         softmax_scale=kwargs.get("scaling"),
         causal=True,
+        softcap=kwargs.get("softcap") or 0.0,
     )
     return output
 
 
+ATTENTION: dict[str, Callable[..., torch.Tensor]] = {
+    "vase_sdpa": attend_sdpa,
+    # The same under a name that transformers lets models have that it keeps from sdpa.
+    "vase_eager": attend_sdpa,
+    # No "flash" in it: transformers looks for kernels of its own behind such names.
+    "vase_fa2": attend_flash,
+}
+
+
 def register() -> None:
-    """Makes "vase_sdpa" and "vase_fa2" known to transformers, which looks for kernels of its own behind any name with "flash"."""
-    for name, attend in {"vase_sdpa": attend_sdpa, "vase_fa2": attend_flash}.items():
+    """Makes the implementations known to transformers."""
+    for name, attend in ATTENTION.items():
         AttentionInterface.register(name, partial(attention, attend=attend))
         AttentionMaskInterface.register(name, padding_of_new_tokens)

@@ -11,17 +11,17 @@ from typing import Any, NamedTuple, Unpack
 import numpy as np
 import torch
 from transformers import PreTrainedConfig
-from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
+from transformers.cache_utils import Cache
 
 from vase import _vase, frameworks
 from vase.calibration import layers_of
-from vase.hf.layer import SequenceRows, VaseLayer
+from vase.hf.attention import ATTENTION
+from vase.hf.layer import Room, SequenceRows, VaseLayer
+from vase.hf.layers import bounded_layers, shares_rows
 from vase.hf.rope import RopeUnknownError, rope_of
 from vase.options import PolicyOptions
 from vase.policies import DEFAULT_POLICY, parameters
 from vase.rope import Rope, dense_rope
-
-ATTENTION = ("vase_sdpa", "vase_fa2")
 
 
 class SequenceStatistics(NamedTuple):
@@ -40,11 +40,12 @@ class VaseCache(Cache):
 
     A sequence that is full when another token comes gives up ``interval`` rows in each head, each head its own; a prompt that is
     longer than the room is read in parts with evictions between them, so memory is bounded there too. Sequences of a batch are
-    treated as they would be alone. Sliding-window layers are bounded already and stay as transformers has them.
+    treated as they would be alone. Sliding-window layers and recurrent states are bounded already and stay as transformers has
+    them. Which models there are: docs/python.md.
 
     The model must use one of the attention implementations that this package registers:
 
-        model.set_attn_implementation("vase_sdpa")  # or "vase_fa2", with the flash-attn library
+        model.set_attn_implementation("vase_sdpa")  # "vase_fa2" with the flash-attn library, "vase_eager" where sdpa cannot be had
         cache = VaseCache(model.config, budget=4096)
         model.generate(**inputs, past_key_values=cache)
 
@@ -59,6 +60,7 @@ class VaseCache(Cache):
         policy: str = DEFAULT_POLICY,
         *,
         pin_prompt: float | None = None,
+        prompt_part: int | None = None,
         draw_streams: Sequence[int] | None = None,
         rope: Rope | None = None,
         calibration: str | os.PathLike[str] | Sequence[Any] | None = None,
@@ -72,6 +74,8 @@ class VaseCache(Cache):
             pin_prompt: share of the budget (0 to 0.9) up to which the prompt's rows are never evicted (default: the
                 policy's own); of a longer prompt the newest rows are pinned. The prompt is what comes in forwards of more
                 than one token, before the first token that comes alone.
+            prompt_part: tokens of a long prompt that are read between two evictions, at least the interval (default: as many as the
+                budget). More is faster; memory for so many more rows is lent to one layer at a time.
             draw_streams: the stream of random numbers that each sequence of the batch draws from (default: its index), so that a
                 sequence's outcome need not depend on its place in the batch.
             rope: how the model rotates the keys of its full-attention layers, which policies that compare keys need to know (default: found out
@@ -89,7 +93,8 @@ class VaseCache(Cache):
         if decoder._attn_implementation not in ATTENTION:
             raise ValueError(
                 f"the model's attention implementation is {decoder._attn_implementation!r}, which hides the queries: call "
-                "model.set_attn_implementation('vase_sdpa') before making the cache"
+                "model.set_attn_implementation('vase_sdpa') before making the cache (VaseCache does not work with models of which "
+                "transformers says that their implementation cannot be set)"
             )
         if not isinstance(pin_prompt, (int, float, NoneType)):
             raise TypeError(f"pin_prompt is {pin_prompt!r}; it must be a number")
@@ -97,27 +102,27 @@ class VaseCache(Cache):
             raise TypeError(f"draw_streams is {draw_streams!r}; it must be a sequence of ints, one for each sequence of the batch")
         if pin_prompt is not None and not 0 <= pin_prompt <= 0.9:
             raise ValueError(f"pin_prompt is {pin_prompt}; it must be in 0 .. 0.9 of the budget")
+        if not isinstance(prompt_part, (int, NoneType)) or isinstance(prompt_part, bool):
+            raise TypeError(f"prompt_part is {prompt_part!r}; it must be an int")
         dense_rope(rope)  # says what is wrong with it
         self.parameters = parameters(policy, budget=budget, **options)
         self._options = options
+        if prompt_part is not None and self.parameters["evicts"] and prompt_part < self.parameters["interval"]:
+            raise ValueError(f"prompt_part is {prompt_part}; it must be at least the interval, {self.parameters['interval']}")
         share = self.parameters["pin_prompt"] if pin_prompt is None else pin_prompt
         self._pin_prompt = float(np.float32(share))  # single precision, as in llama.hpp: the same number of rows
         self._rope = rope
         self._rope_is_unknown = False
+        self._reads_text_alone = decoder is config
         self._trained = getattr(decoder, "max_position_embeddings", None) or 0
         self._said_length = False
         self._draw_streams = None if draw_streams is None else list(draw_streams)
 
-        capacity = budget + self.parameters["interval"] if self.parameters["evicts"] else None
+        room = self._room(prompt_part, shares_rows(decoder)) if self.parameters["evicts"] else None
         window = self.parameters["window"] if self.parameters["needs_queries"] else 0
-        layers = DynamicCache(config=config).layers
         find_rope = self._find_rope if self.parameters["uses_rope"] else None
-        layers = [
-            VaseLayer(capacity, window, self._evict, find_rope) if type(layer) is DynamicLayer else layer for layer in layers
-        ]
+        layers = bounded_layers(config, lambda layer, more: layer(room, window, self._evict, find_rope, **more))
         self.bounded_layers: list[VaseLayer] = [layer for layer in layers if isinstance(layer, VaseLayer)]
-        if not self.bounded_layers:
-            raise ValueError(f"{type(config).__name__} has no full-attention layers: there is nothing to bound")
         if calibration is not None:
             for layer, own in zip(self.bounded_layers, layers_of(calibration, len(self.bounded_layers))):
                 layer.calibration = torch.as_tensor(own, dtype=torch.float32)
@@ -126,6 +131,12 @@ class VaseCache(Cache):
                 f"calibration is None; policy {policy!r} needs what `vase calibrate -m MODEL -f TEXT -o FILE` measures: calibration=FILE"
             )
         super().__init__(layers=layers)
+
+    def _room(self, prompt_part: int | None, shares_rows: bool) -> Room:
+        budget, interval = self.parameters["budget"], self.parameters["interval"]
+        part = max(budget, interval) if prompt_part is None else prompt_part
+        # Rows that several layers look at must not go before all have: an eviction must wait for the next forward.
+        return Room(budget, budget + interval, budget + (interval if shares_rows else part))
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *args: Any, **kwargs: Any
@@ -183,7 +194,7 @@ class VaseCache(Cache):
         if self._rope is not None:
             return Rope(torch.as_tensor(self._rope.frequencies, dtype=torch.float32, device=keys.device), self._rope.stride)
         try:
-            return rope_of(attention, keys)
+            return rope_of(attention, keys, self._reads_text_alone)
         except RopeUnknownError as reason:
             if not self._rope_is_unknown:
                 warnings.warn(
@@ -201,28 +212,28 @@ class VaseCache(Cache):
         """Evicts ``sequences`` from ``layer``, and in the same go from the layers above it that stand at the same token."""
         items = []
         for b in sequences:
-            tokens = layer.sequences[b].tokens
+            here = layer.sequences[b].rows, layer.sequences[b].tokens
             for index, other in enumerate(self.bounded_layers):
-                if other.is_initialized and other.sequences[b].rows == layer.capacity and other.sequences[b].tokens == tokens:
+                if other.is_initialized and (other.sequences[b].rows, other.sequences[b].tokens) == here:
                     items.append((index, other, b))
         for alike in dict.fromkeys(_launched_together(other) for _, other, _ in items):
-            here = [item for item in items if _launched_together(item[1]) == alike]
-            with frameworks.current_stream(here[0][1].keys) as stream:
-                descriptions = [self._item(*item) for item in here]
+            together = [item for item in items if _launched_together(item[1]) == alike]
+            with frameworks.current_stream(together[0][1].keys) as stream:
+                descriptions = [self._item(*item) for item in together]
                 p = self.parameters
                 _vase.evict(descriptions, p["policy"], p["budget"], dict(self._options), stream)
-        for _, other, b in items:
-            other.drop_behind(b, self.parameters["budget"])
+            for (_, other, b), description in zip(together, descriptions):
+                other.drop_behind(b, p["budget"], description["positions"], description["sums"])
 
-    def _item(self, index: int, layer: VaseLayer, sequence: int) -> dict[str, object]:
+    def _item(self, index: int, layer: VaseLayer, sequence: int) -> dict[str, Any]:
         """One layer of one sequence as the extension module takes it."""
         s = layer.sequences[sequence]
         return {
-            "keys": layer.keys[sequence].transpose(0, 1),
-            "values": layer.values[sequence].transpose(0, 1),
+            "keys": layer.keys[sequence, :, : s.rows].transpose(0, 1),
+            "values": layer.values[sequence, :, : s.rows].transpose(0, 1),
             "queries": layer.queries.of(sequence, s.tokens),
-            "positions": layer.positions[sequence],
-            "sums": layer.sums[sequence],
+            "positions": layer.positions[sequence, :, : s.rows].contiguous(),
+            "sums": layer.sums[sequence, :, : s.rows].contiguous(),
             "calibration": layer.calibration,
             "rope": dense_rope(layer.rope),
             "n_new": s.rows - s.settled,
@@ -243,6 +254,8 @@ class VaseCache(Cache):
 
 
 def _launched_together(layer: VaseLayer) -> tuple[object, ...]:
-    """The same for layers that one call can evict: on one device, and rotated by pairs of one layout, or not at all."""
-    rope = layer.rope
-    return layer.device, None if rope is None else (len(rope.frequencies), rope.stride)
+    """The same for layers that one call can evict: on one device, of one shape, and rotated by pairs of one layout, or not at
+    all."""
+    rope, keys, values = layer.rope, layer.keys, layer.values
+    shape = keys.dtype, keys.shape[1], keys.shape[3], values.shape[3]
+    return layer.device, shape, None if rope is None else (len(rope.frequencies), rope.stride)

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from transformers.cache_utils import CacheLayerMixin
 
 from vase import _vase
-from vase.hf.attention import LAYER_MARK, NewTokens
+from vase.hf import handover
+from vase.hf.attention import NewTokens
 from vase.hf.query_ring import QueryRing
 from vase.hf.tensors import lasting_tensors
 from vase.hf.visibility import Visibility
 from vase.rope import Rope
+
+class Room(NamedTuple):
+    """How many rows a head may hold."""
+
+    budget: int
+    """After an eviction."""
+    capacity: int
+    """Between two forwards."""
+    prompt: int
+    """While tokens that came together are read, in one layer after the other; at least ``capacity``."""
+
 
 EvictDue = Callable[["VaseLayer", Sequence[int]], None]
 FindRope = Callable[[torch.nn.Module, torch.Tensor], Rope | None]
@@ -43,15 +55,16 @@ class SequenceRows:
 
 
 class VaseLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
-    """Rows of one layer, at most ``capacity`` per head and sequence.
+    """Rows of one layer, at most ``room.capacity`` per head and sequence (no bound if ``room`` is None).
 
     Sequence b holds its rows in keys[b, :, :rows] and values[b, :, :rows], both [batch, KV heads, rows, dim]; padding gets none.
     Which token a row stands for is in positions[b], [KV heads, rows]; what a policy that sums up has found of it so far in sums[b]. When a sequence is full and another token comes,
-    ``evict_due(layer, sequences)`` must leave it fewer rows. ``find_rope(attention module, keys)``, if it is given, says how the
+    ``evict_due(layer, sequences)`` must leave it ``room.budget`` rows. ``find_rope(attention module, keys)``, if it is given, says how the
     model rotates the layer's keys.
 
     New tokens pass in two steps, as transformers has it: update() marks the keys, and attend(), called by the attention function,
-    stores them and attends. What is longer than the room is taken in parts with evictions between them.
+    stores them and attends. What is longer than the room is taken in parts with evictions between them, and another at the end if
+    more rows than the capacity are left then.
     """
 
     is_sliding = False
@@ -62,9 +75,9 @@ class VaseLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
     positions: torch.Tensor
     sums: torch.Tensor
 
-    def __init__(self, capacity: int | None, window: int, evict_due: EvictDue, find_rope: FindRope | None = None):
+    def __init__(self, room: Room | None, window: int, evict_due: EvictDue, find_rope: FindRope | None = None):
         super().__init__()  # type: ignore[no-untyped-call]
-        self.capacity = capacity
+        self.room = room
         self.scaling: float | None = None
         self.sequences: list[SequenceRows] = []
         self.queries = QueryRing(window)
@@ -75,14 +88,17 @@ class VaseLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         self._find_rope = find_rope  # until it has been asked
         self._seen = 0  # columns of tokens, padding included
         self._waiting = False
+        self._is_shared = False
+        self._newest: Visibility | None = None
+        """What the newest tokens look at, for layers that share these rows; None if they took several parts."""
 
     # ---- what transformers asks ------------------------------------------------------------------
 
     @lasting_tensors()
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
         batch, heads = key_states.shape[:2]
-        if key_states.is_cuda and self.capacity is not None:
-            _vase.device_mask_rows(self.capacity)  # says now, not at the first eviction, if there is no CUDA in this build
+        if key_states.is_cuda and self.room is not None:
+            _vase.device_mask_rows(self.room.capacity)  # says now, not at the first eviction, if there is no CUDA in this build
         self.dtype, self.device = key_states.dtype, key_states.device
         self.keys = key_states.new_zeros(batch, heads, 0, key_states.shape[-1])
         self.values = value_states.new_zeros(batch, heads, 0, value_states.shape[-1])
@@ -100,14 +116,16 @@ class VaseLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
             self.lazy_initialization(key_states, value_states)
         if self._waiting:
             raise RuntimeError(
-                "VaseCache was given keys, but no queries: call model.set_attn_implementation('vase_sdpa') before generating"
+                "VaseCache was given keys, but no queries: call model.set_attn_implementation('vase_sdpa') before generating. If that "
+                "was done, the model does not hand the cache's keys to transformers' attention interface as they are, and "
+                "VaseCache does not work with it"
             )
         if key_states.shape[0] != len(self.sequences):
             raise ValueError(
                 f"the cache holds {len(self.sequences)} sequences and {key_states.shape[0]} are to continue; reset() forgets them"
             )
         self._waiting = True
-        setattr(key_states, LAYER_MARK, self)
+        handover.mark(self, key_states, value_states)
         return key_states, value_states
 
     def get_seq_length(self) -> int:
@@ -179,6 +197,8 @@ class VaseLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         [batch, new], False for padding, or None. attend(query, keys, values, visibility) returns [batch, new, query heads, dim],
         and so does this. scaling: of the logits, None for 1 / sqrt(dim).
         """
+        if not self._waiting:
+            return self._attend_again(query, attend)
         self._waiting = False
         self.scaling = scaling
         real = None if padding is None else padding.cpu().numpy()
@@ -189,10 +209,30 @@ class VaseLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
             part_real = None if real is None else real[:, part]
             visibility = Visibility([s.rows for s in self.sequences], end - begin, part_real)
             self._store(query[:, :, part], key[:, :, part], value[:, :, part], part_real)
-            most = max(1, max(s.rows for s in self.sequences))
-            outputs.append(attend(query[:, :, part], self.keys[:, :, :most], self.values[:, :, :most], visibility))
+            outputs.append(attend(query[:, :, part], *self._rows(), visibility))
+        self._newest = visibility if len(outputs) == 1 else None
+        self._leave_prompt_room()
         self._seen += query.shape[2]
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1)
+
+    def _attend_again(
+        self, query: torch.Tensor, attend: Callable[[torch.Tensor, torch.Tensor, torch.Tensor, Visibility], torch.Tensor]
+    ) -> torch.Tensor:
+        """Attention of another layer of the model to the same rows (Gemma 3n and 4), whose queries come right behind."""
+        self._is_shared = True
+        if self._newest is None:
+            assert self.room is not None
+            raise ValueError(
+                f"{query.shape[2]} tokens came at once, and layers of this model share their keys: the rows that the other layers "
+                "need were evicted meanwhile. Read the prompt in smaller pieces: "
+                f"generate(..., prefill_chunk_size={self.room.capacity - self.room.budget})"
+            )
+        return attend(query, *self._rows(), self._newest)
+
+    def _rows(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Keys and values of all sequences, up to the longest one's newest row."""
+        most = max(1, max(s.rows for s in self.sequences))
+        return self.keys[:, :, :most], self.values[:, :, :most]
 
     def _see_prompt(self, new: int, real: np.ndarray | None) -> None:
         """A prompt may come in several forwards (prefill_chunk_size); what is generated comes token by token."""
@@ -203,30 +243,54 @@ class VaseLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
 
     def _parts(self, new: int, real: np.ndarray | None) -> Iterator[tuple[int, int]]:
         """Ranges of columns that fit into the room there is, after evicting where there is none."""
+        if self.room is None:
+            yield 0, new
+            return
+        room = self.room.prompt if new > 1 else self.room.capacity
+        if self._is_shared:
+            self._make_way(new, real)
         begin = 0
         while begin < new:
-            full = [b for b, s in enumerate(self.sequences) if s.rows == self.capacity]
+            full = [b for b, s in enumerate(self.sequences) if s.rows >= room]
             if real is not None:
                 full = [b for b in full if real[b, begin:].any()]
             if full:
                 self._evict_due(self, full)
-            yield begin, (end := self._end_of_part(begin, new, real))
+            yield begin, (end := self._end_of_part(begin, new, real, room))
             begin = end
 
-    def _end_of_part(self, begin: int, new: int, real: np.ndarray | None) -> int:
-        if self.capacity is None:
-            return new
+    def _make_way(self, new: int, real: np.ndarray | None) -> None:
+        """Evicts before a sequence is full, where new tokens would fit in one part then."""
+        assert self.room is not None
+        added = [new] * len(self.sequences) if real is None else real.sum(axis=1)
+        crowded = [
+            b for b, s in enumerate(self.sequences) if s.rows > self.room.budget and s.rows + added[b] > self.room.capacity
+        ]
+        if crowded:
+            self._evict_due(self, crowded)
+
+    def _end_of_part(self, begin: int, new: int, real: np.ndarray | None, room: int) -> int:
         if real is None:
-            return min(new, begin + self.capacity - max(s.rows for s in self.sequences))
-        room = np.array([self.capacity - s.rows for s in self.sequences])
-        fits = (real[:, begin:].cumsum(axis=1) <= room[:, None]).all(axis=0)
+            return min(new, begin + room - max(s.rows for s in self.sequences))
+        free = np.array([room - s.rows for s in self.sequences])
+        fits = (real[:, begin:].cumsum(axis=1) <= free[:, None]).all(axis=0)
         return begin + int(fits.sum())
+
+    def _leave_prompt_room(self) -> None:
+        """Evicts what does not fit between two forwards, and gives back the memory that was lent for reading."""
+        if self.room is None or self.room.prompt == self.room.capacity:
+            return
+        over = [b for b, s in enumerate(self.sequences) if s.rows > self.room.capacity]
+        if over:
+            self._evict_due(self, over)
+            self._newest = None
+        self._shrink(self.room.capacity)
 
     @lasting_tensors()
     def _store(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, real: np.ndarray | None) -> None:
         # Queries first: their places in the ring go by the tokens there were before.
-        if self.capacity is not None:
-            self.queries.append(query, self.sequences, real, self.capacity)
+        if self.room is not None:
+            self.queries.append(query, self.sequences, real, self.room.capacity)
         self._append(key, value, real)
 
     def _append(self, key: torch.Tensor, value: torch.Tensor, real: np.ndarray | None) -> None:
@@ -257,12 +321,22 @@ class VaseLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         if rows <= have:
             return
         want = max(rows, 2 * have)
-        if self.capacity is not None:
-            want = min(want, self.capacity)
+        if self.room is not None:
+            want = max(rows, min(want, self.room.capacity))
         self.keys = torch.nn.functional.pad(self.keys, (0, 0, 0, want - have))
         self.values = torch.nn.functional.pad(self.values, (0, 0, 0, want - have))
         self.positions = torch.nn.functional.pad(self.positions, (0, want - have))
         self.sums = torch.nn.functional.pad(self.sums, (0, want - have))
+
+    @lasting_tensors()
+    def _shrink(self, rows: int) -> None:
+        """Gives back the memory behind ``rows`` rows, which nobody holds."""
+        if self.keys.shape[2] <= rows:
+            return
+        self.keys = self.keys[:, :, :rows].clone()
+        self.values = self.values[:, :, :rows].clone()
+        self.positions = self.positions[:, :, :rows].clone()
+        self.sums = self.sums[:, :, :rows].clone()
 
     # ---- for evictions ---------------------------------------------------------------------------
 
@@ -276,8 +350,13 @@ class VaseLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
             s.settled = s.rows
         return positions
 
-    def drop_behind(self, sequence: int, rows: int) -> None:
-        """Says that an eviction has left ``rows`` rows, the first ones."""
+    @lasting_tensors()
+    def drop_behind(self, sequence: int, rows: int, positions: torch.Tensor, sums: torch.Tensor) -> None:
+        """Says that an eviction has left ``rows`` rows, the first ones. positions, sums: [KV heads, rows before], what the eviction
+        has moved, copies where memory was reserved for more rows than there were."""
         s = self.sequences[sequence]
+        if s.rows < self.positions.shape[2]:
+            self.positions[sequence, :, :rows] = positions[:, :rows]
+            self.sums[sequence, :, :rows] = sums[:, :rows]
         s.rows = s.settled = rows
         s.evictions += 1

@@ -31,36 +31,39 @@ class RopeUnknownError(Exception):
 
 
 @lasting_tensors()
-def rope_of(attention: torch.nn.Module, like: torch.Tensor) -> Rope | None:
+def rope_of(attention: torch.nn.Module, like: torch.Tensor, reads_text_alone: bool = True) -> Rope | None:
     """How ``attention``, an attention module of a transformers model, rotates its keys; None if it does not.
 
-    like: a tensor of the type and on the device of the layer's keys; so are the frequencies.
+    like: a tensor of the type and on the device of the layer's keys; so are the frequencies. reads_text_alone: the model reads no
+    pictures, so that a token's position is one number.
 
     Raises RopeUnknownError if this cannot be found out.
     """
     config = getattr(attention, "config", None)
     if config is None:
         raise RopeUnknownError(f"{type(attention).__name__} has no configuration")
-    embedding, layer_type = _rotary_embedding(attention, config)
+    state = torch.arange(1, config.hidden_size + 1, device=like.device).sin().to(like.dtype)
+    states = state.expand(1, len(TOKENS), -1)
+    if not _takes(attention, "position_embeddings") and _equal(_keys(attention, states, None)):
+        return None
+    embedding, layer_type = _rotary_embedding(attention, config, reads_text_alone)
     prefix = f"{layer_type}_" if layer_type else ""
     frequencies = getattr(embedding, f"{prefix}inv_freq", None)
     if frequencies is None:
         raise RopeUnknownError(f"{type(embedding).__name__} has no {prefix}inv_freq")
     frequencies = frequencies.to(like.device, torch.float32)
-
-    state = torch.arange(1, config.hidden_size + 1, device=like.device).sin().to(like.dtype)
-    states = state.expand(1, len(TOKENS), -1)
     tokens = torch.tensor(TOKENS, device=like.device)
     angles = _asked(embedding.to(like.device), states, tokens[None], **({"layer_type": layer_type} if layer_type else {}))
     keys = _keys(attention, states, angles)
-    if _equal(keys):
+    if _equal(keys) or getattr(config, "position_embedding_type", "rope") == "nope":
         return None
-    if _rotation_is_optional(attention, states):
+    if _rotation_is_optional(attention, states) and not hasattr(config, "position_embedding_type"):
         raise RopeUnknownError(f"{type(attention).__name__} leaves it to the model which layers are rotated")
     for stride in (len(frequencies), 1):
-        rope = Rope(frequencies, stride)
-        if 2 * len(frequencies) <= keys.shape[-1] and _equal(turned_back(keys, tokens, rope)):
-            return rope
+        for way in (1, -1):  # nanochat turns keys the other way
+            rope = Rope(way * frequencies, stride)
+            if 2 * len(frequencies) <= keys.shape[-1] and _equal(turned_back(keys, tokens, rope)):
+                return rope
     raise RopeUnknownError(f"{type(attention).__name__} pairs elements of a key in a way that is not known here")
 
 
@@ -76,7 +79,7 @@ def turned_back(keys: torch.Tensor, tokens: torch.Tensor, rope: Rope) -> torch.T
     return turned
 
 
-def _rotary_embedding(attention: torch.nn.Module, config: Any) -> tuple[Any, str | None]:
+def _rotary_embedding(attention: torch.nn.Module, config: Any, reads_text_alone: bool) -> tuple[Any, str | None]:
     """The rotary embedding that goes with ``attention``, and the layer type by which it must be asked, if it has several."""
     code = sys.modules[type(attention).__module__]
     classes = [
@@ -95,7 +98,7 @@ def _rotary_embedding(attention: torch.nn.Module, config: Any) -> tuple[Any, str
         kind, parameters = kind.get(layer_type), parameters.get(layer_type) or {}
     if kind in CHANGING:
         raise RopeUnknownError(f"its frequencies change as the text grows (RoPE of type {kind!r})")
-    if "mrope_section" in parameters:
+    if "mrope_section" in parameters and not reads_text_alone:
         raise RopeUnknownError("tokens of pictures have positions of their own (multimodal RoPE)")
     return embedding, layer_type
 
@@ -114,20 +117,30 @@ class _KeyCatcher:
 
 def _keys(attention: Any, states: torch.Tensor, angles: Any) -> torch.Tensor:
     """[1, KV heads, tokens, dim]: what ``attention`` would put into the cache."""
-    # Newer releases of transformers call it cache, and warn of the older name, which is the only one that the others know.
-    name = "cache" if "cache" in inspect.signature(attention.forward).parameters else "past_key_values"
+    arguments = {
+        "hidden_states": states,
+        "position_embeddings": angles,
+        "position_ids": torch.tensor([TOKENS], device=states.device),
+        "attention_mask": None,
+        "shared_kv_states": {},  # Gemma 4's place for keys that several layers read
+        # The cache, as newer releases of transformers call it, older ones, and GPT-NeoX.
+        "cache": (catcher := _KeyCatcher()),
+        "past_key_values": catcher,
+        "layer_past": catcher,
+    }
+    named = [name for name in arguments if _takes(attention, name)]
+    if "cache" in named and "past_key_values" in named:
+        named.remove("past_key_values")
     try:
         # forward itself: hooks are for what the user runs.
-        _asked(
-            attention.forward,
-            hidden_states=states,
-            position_embeddings=angles,
-            attention_mask=None,
-            **{name: _KeyCatcher()},
-        )
+        _asked(attention.forward, **{name: arguments[name] for name in named})
     except _KeysSeen as seen:
         return seen.keys
     raise RopeUnknownError(f"{type(attention).__name__} hands no keys to the cache")
+
+
+def _takes(attention: Any, name: str) -> bool:
+    return name in inspect.signature(attention.forward).parameters
 
 
 def _rotation_is_optional(attention: torch.nn.Module, states: torch.Tensor) -> bool:

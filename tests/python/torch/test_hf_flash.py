@@ -11,7 +11,7 @@ from tiny_models import SMALL, generate, padded_prompts, small, taking, tiny_mod
 from vase.hf import VaseCache
 
 
-def flash_attn_with_kvcache(q, k_cache, v_cache, cache_seqlens, softmax_scale, causal):
+def flash_attn_with_kvcache(q, k_cache, v_cache, cache_seqlens, softmax_scale, causal, softcap):
     """q: [batch, new, query heads, dim]; caches: [batch, rows, KV heads, dim]; cache_seqlens: int32 [batch]. The causal mask is
     aligned with the end of each sequence; a query that sees nothing gives zeros."""
     assert causal and cache_seqlens.dtype == torch.int32
@@ -24,7 +24,8 @@ def flash_attn_with_kvcache(q, k_cache, v_cache, cache_seqlens, softmax_scale, c
                 continue
             groups = q.shape[2] // k_cache.shape[2]
             keys, values = (c[b, :visible].repeat_interleave(groups, dim=1) for c in (k_cache, v_cache))
-            weights = (torch.einsum("hd,nhd->hn", q[b, i], keys) * softmax_scale).softmax(-1)
+            logits = torch.einsum("hd,nhd->hn", q[b, i], keys) * softmax_scale
+            weights = (softcap * (logits / softcap).tanh() if softcap else logits).softmax(-1)
             output[b, i] = torch.einsum("hn,nhd->hd", weights, values)
     return output
 

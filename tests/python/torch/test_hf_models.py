@@ -91,7 +91,7 @@ def test_streaming_equals_a_mask_over_sinks_and_window():
     """The whole path against plain attention under a mask: with one layer, evicting to sinks and the newest rows is a mask."""
     model = tiny_model("Llama", num_hidden_layers=1)
     ids = padded_prompts([90])["input_ids"]
-    options = {"budget": 24, "recency": 16, "interval": 8, "sinks": 4}
+    options = {**SMALL, "recency": 16, "sinks": 4}
     with torch.inference_mode():
         found = model(ids, **taking(VaseCache(model.config, policy="streaming", **options))).logits
     model.set_attn_implementation("sdpa")

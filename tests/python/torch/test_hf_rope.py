@@ -53,6 +53,9 @@ def found_ropes(name, **changes):
         ("Phi", {}, 4, 4),  # half of the elements
         ("Glm", {}, 4, 1),
         ("Gemma3", MIXED, 8, 8),  # another rotation under sliding windows
+        ("GPTNeoX", {}, 2, 2),  # has another name for the cache
+        ("NanoChat", {}, 8, 8),  # turns the other way
+        ("Ministral3", {}, 8, 8),  # asks for the positions, too
         ("Llama", scaled("linear"), 8, 8),
         ("Llama", scaled("llama3", low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=512), 8, 8),
         ("Llama", scaled("yarn", original_max_position_embeddings=1024), 8, 8),
@@ -73,6 +76,7 @@ def test_the_first_layer_turned_back(name, changes, pairs, stride):
 def test_layers_that_do_not_rotate():
     assert [rope is None for rope in found_ropes("SmolLM3", num_hidden_layers=4)] == [False, False, False, True]
     assert found_ropes("Exaone4", **MIXED) == [None, None]
+    assert found_ropes("OPT") == [None, None, None]  # learned positions
 
 
 @pytest.mark.filterwarnings("error")
@@ -90,7 +94,7 @@ def test_half_precision(dtype):
     ("name", "changes", "reason"),
     [
         ("Llama", scaled("dynamic"), "its frequencies change as the text grows .RoPE of type 'dynamic'"),
-        ("GPTNeoX", {}, "GPTNeoXAttention hands no keys to the cache"),
+        ("OlmoHybrid", {}, "OlmoHybridAttention leaves it to the model which layers are rotated"),
     ],
 )
 def test_what_cannot_be_found_out_is_said_once(name, changes, reason):

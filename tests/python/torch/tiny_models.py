@@ -32,12 +32,13 @@ CONFIGURATIONS = {"Gemma3": "Gemma3TextConfig"}
 CACHE_ARGUMENT = (
     "cache" if "cache" in inspect.signature(transformers.LlamaForCausalLM.forward).parameters else "past_key_values"
 )
-SMALL = {"budget": 24, "recency": 8, "interval": 8}
+EVICTIONS = {"budget": 24, "recency": 8, "interval": 8}
+SMALL = {**EVICTIONS, "prompt_part": 8}
 
 
 def small(policy):
     """Options of a small cache under this policy; a short window where the policy looks at one."""
-    looks_at_queries = vase.parameters(policy, **SMALL)["needs_queries"]
+    looks_at_queries = vase.parameters(policy, **EVICTIONS)["needs_queries"]
     return {**SMALL, "policy": policy, **({"window": 8} if looks_at_queries else {})}
 
 
