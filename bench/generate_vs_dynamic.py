@@ -3,6 +3,7 @@
 
     PYTHONPATH=build/release/python python3 bench/generate_vs_dynamic.py --json FILE        # one GPU, 16k and 32k tokens deep
     ... --batches 1 8 --prompts 32768                                                       # also time the reading of prompts
+    ... --shape qwen2.5-1.5b --batches --prompts 16384 --parts 128 1024 4096 --policies vase-plus   # that alone, by length of part
     ... --shape tiny --device cpu --depths 300 --budget 128 --tokens 80                     # to try it out
     python3 bench/generate_vs_dynamic.py --tables FILE                                      # prints the tables again
 
@@ -35,6 +36,28 @@ SHAPES = {
         "num_attention_heads": 32,
         "num_key_value_heads": 8,
         "head_dim": 128,
+        "max_position_embeddings": 65536,
+        "tie_word_embeddings": True,
+    },
+    "qwen2.5-1.5b": {
+        "vocab_size": 151936,
+        "hidden_size": 1536,
+        "intermediate_size": 8960,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 12,
+        "num_key_value_heads": 2,
+        "head_dim": 128,
+        "max_position_embeddings": 65536,
+        "tie_word_embeddings": True,
+    },
+    "smollm2-135m": {
+        "vocab_size": 49152,
+        "hidden_size": 576,
+        "intermediate_size": 1536,
+        "num_hidden_layers": 30,
+        "num_attention_heads": 9,
+        "num_key_value_heads": 3,
+        "head_dim": 64,
         "max_position_embeddings": 65536,
         "tie_word_embeddings": True,
     },
@@ -91,15 +114,15 @@ def step_seconds(model, cache, ids, tokens: int) -> list[float]:
     return [b - a for a, b in zip(clock.times, clock.times[1:])]
 
 
-def empty_cache(model, kind: str, arguments):
-    """kind: "dynamic", or a policy. Also sets the attention that goes with it, and the device's memory counter back."""
+def empty_cache(model, kind: str, arguments, part: int | None = None):
+    """kind: "dynamic", or a policy, which reads prompts in parts of ``part`` tokens. Also sets the attention that goes with it, and the device's memory counter back."""
     if arguments.device == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     model.set_attn_implementation("sdpa" if kind == "dynamic" else arguments.attention)
     if kind == "dynamic":
         return DynamicCache(config=model.config)
-    return VaseCache(model.config, budget=arguments.budget, policy=kind)
+    return VaseCache(model.config, budget=arguments.budget, policy=kind, prompt_part=part)
 
 
 def peak_bytes(arguments) -> int | None:
@@ -129,13 +152,22 @@ def measure_decoding(model, kind: str, depth: int | None, batch: int, arguments)
     }
 
 
-def measure_prompt(model, kind: str, tokens: int, arguments) -> Measurement:
-    """Seconds to read a prompt of one sequence; a bounded cache reads it in parts of `interval` tokens."""
-    cache = empty_cache(model, kind, arguments)
+def measure_prompt(model, kind: str, tokens: int, arguments, part: int | None = None) -> Measurement:
+    """Seconds to read a prompt of one sequence; a bounded cache reads it in parts (None: as long as the budget)."""
+    cache = empty_cache(model, kind, arguments, part)
     ids = random_ids(model, 1, tokens)
     start = time.perf_counter()
     model(ids, past_key_values=cache, logits_to_keep=1).logits.cpu()
-    return {"cache": kind, "prompt": tokens, "seconds": time.perf_counter() - start, "peak_bytes": peak_bytes(arguments)}
+    seconds = time.perf_counter() - start
+    evictions = 0 if kind == "dynamic" else cache.statistics().evictions
+    return {
+        "cache": kind,
+        "prompt": tokens,
+        "part": part,
+        "seconds": seconds,
+        "evictions": evictions,
+        "peak_bytes": peak_bytes(arguments),
+    }
 
 
 def run(model, arguments, recording: Recording):
@@ -147,8 +179,10 @@ def run(model, arguments, recording: Recording):
         for policy in arguments.policies:
             recording.add(measure_decoding(model, policy, None, batch, arguments))
     for tokens in arguments.prompts:
-        for kind in ["dynamic", *arguments.policies]:
-            recording.add(measure_prompt(model, kind, tokens, arguments))
+        recording.add(measure_prompt(model, "dynamic", tokens, arguments))
+        for policy in arguments.policies:
+            for part in arguments.parts:
+                recording.add(measure_prompt(model, policy, tokens, arguments, part))
 
 
 def mebibytes(count: int | None) -> str:
@@ -166,11 +200,17 @@ def tables(content: dict) -> str:
         + [mebibytes(m["cache_bytes"]), mebibytes(m["peak_bytes"])]
         for m in decoding
     ]
-    text = f"{s['machine']}, {s['shape']}, {s['dtype']}, budget {s['budget']}\n\n{markdown(columns, rows)}"
+    texts = [f"{s['machine']}, {s['shape']}, {s['dtype']}, budget {s['budget']}"]
+    if decoding:
+        texts.append(markdown(columns, rows))
     if prompts:
-        rows = [[f"{m['prompt']:,}", f"`{m['cache']}`", f"{m['seconds']:.2f}", mebibytes(m["peak_bytes"])] for m in prompts]
-        text += "\n\n" + markdown(["prompt, tokens", "cache", "seconds", "device at most, MiB"], rows)
-    return text
+        rows = [
+            [f"{m['prompt']:,}", f"`{m['cache']}`", "-" if m["cache"] == "dynamic" else f"{m['part'] or s['budget']:,}"]
+            + [str(m["evictions"]), f"{m['seconds']:.2f}", mebibytes(m["peak_bytes"])]
+            for m in prompts
+        ]
+        texts.append(markdown(["prompt, tokens", "cache", "part", "evictions", "seconds", "device at most, MiB"], rows))
+    return "\n\n".join(texts)
 
 
 def main():
@@ -179,9 +219,10 @@ def main():
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
     parser.add_argument("--depths", type=int, nargs="+", default=[16384, 32768])
     parser.add_argument("--budget", type=int, default=4096)
-    parser.add_argument("--batches", type=int, nargs="+", default=[1], help="sequences")
+    parser.add_argument("--batches", type=int, nargs="*", default=[1], help="sequences")
     parser.add_argument("--tokens", type=int, default=192, help="generated per measurement; several evictions")
     parser.add_argument("--prompts", type=int, nargs="*", default=[], help="also time the reading of prompts of these lengths")
+    parser.add_argument("--parts", type=int, nargs="+", default=[None], help="tokens of a prompt between two evictions (the budget)")
     parser.add_argument("--policies", nargs="+", default=["vase", "vase-cur"])
     parser.add_argument("--attention", default="vase_sdpa", choices=["vase_sdpa", "vase_fa2"])
     parser.add_argument("--json", type=Path, help="file for all measurements")

@@ -21,6 +21,11 @@ from vase.hf.full_attention import full_attention
 from vase.hf.visibility import Visibility
 
 
+NOT_CAUSAL = torch.empty(0, dtype=torch.bool)
+"""Stands for a mask that cannot be had with a VaseCache. Some models make masks that none of their layers uses, so what is refused is
+its use."""
+
+
 class NewTokens(int):
     """The offset that a VaseLayer gives for masks: it asks for a mask over the new tokens alone."""
 
@@ -33,13 +38,14 @@ def padding_of_new_tokens(
     attention_mask: torch.Tensor | None = None,
     **kwargs: Any,
 ) -> torch.Tensor | None:
-    """With a VaseCache: bool [batch, new tokens], False for padding; None if there is none. With another cache: sdpa's mask."""
+    """With a VaseCache: bool [batch, new tokens], False for padding; None if there is none; or NOT_CAUSAL. With another cache: sdpa's
+    mask."""
     if not isinstance(kv_offset, NewTokens):
         return sdpa_mask(
             q_length=q_length, kv_offset=kv_offset, mask_function=mask_function, attention_mask=attention_mask, **kwargs
         )
     if mask_function is not causal_mask_function:
-        raise ValueError("VaseCache works with causal attention; this model asks for another mask")
+        return NOT_CAUSAL
     if attention_mask is None:
         return None
     new = attention_mask[:, -q_length:]
@@ -61,6 +67,8 @@ def attention(
     layer = handover.layer_of(module, key, value)
     if layer is None:
         return attend_masked(module, query, key, value, attention_mask, **kwargs), None
+    if attention_mask is NOT_CAUSAL:
+        raise ValueError(f"VaseCache works with causal attention; {type(module).__name__} asks for another mask")
     if attention_mask is not None and attention_mask.ndim != 2:
         raise ValueError(
             f"attention_mask has {attention_mask.ndim} axes; VaseCache takes [batch, tokens] masks alone (some models, like Doge, "

@@ -186,15 +186,19 @@ class VaseCache(Cache):
 
     def cache_bytes(self) -> int:
         """Bytes that the keys and values of all layers take now, sliding-window layers included."""
-        tensors = [getattr(layer, name, None) for layer in self.layers for name in ("keys", "values")]
+        tensors = [
+            getattr(layer, name, None)
+            for layer in self.layers
+            for name in (("keys",) if getattr(layer, "expands", False) else ("keys", "values"))  # whose values are part of the keys
+        ]
         return sum(t.numel() * t.element_size() for t in tensors if t is not None)
 
-    def _find_rope(self, attention: torch.nn.Module, keys: torch.Tensor) -> Rope | None:
+    def _find_rope(self, attention: torch.nn.Module, layer: VaseLayer) -> Rope | None:
         """How a layer's keys are rotated, as far as anybody knows."""
         if self._rope is not None:
-            return Rope(torch.as_tensor(self._rope.frequencies, dtype=torch.float32, device=keys.device), self._rope.stride)
+            return Rope(torch.as_tensor(self._rope.frequencies, dtype=torch.float32, device=layer.device), self._rope.stride)
         try:
-            return rope_of(attention, keys, self._reads_text_alone)
+            return rope_of(attention, layer.keys, layer.stored, self._reads_text_alone)
         except RopeUnknownError as reason:
             if not self._rope_is_unknown:
                 warnings.warn(

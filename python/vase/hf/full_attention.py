@@ -38,7 +38,7 @@ def full_attention(
             logits = (logits / softcap).tanh() * softcap
         if mask is not None:
             part = mask[:, :, None, begin : begin + at_once]
-            logits = logits.masked_fill(~part, float("-inf")) if part.dtype == torch.bool else logits + part
+            logits = logits.masked_fill(~part, torch.finfo(torch.float32).min) if part.dtype == torch.bool else logits + part
         if sinks is not None:
             extra = sinks.float().view(1, kv_heads, -1, 1, 1).expand(*logits.shape[:-1], 1)
             weights = torch.cat([logits, extra], dim=-1).softmax(-1)[..., :-1]

@@ -53,9 +53,11 @@ def layer_of(module: torch.nn.Module, key: torch.Tensor, value: torch.Tensor) ->
         # Keys that nobody holds any more are those of a forward that has failed.
         if left_open is None or left_open.keys() is None:
             return None
+        if left_open.layer.expands:
+            return left_open.layer
         raise ValueError(
-            f"{type(module).__name__} works on keys after the cache has returned them (as multi-head latent attention does, which "
-            "caches compressed ones); VaseCache cannot tell which rows those are, so it does not work with this model"
+            f"{type(module).__name__} works on keys after the cache has returned them; VaseCache cannot tell which rows those are, so it "
+            "does not work with this model"
         )
     if handover.values() is not value:
         raise ValueError(

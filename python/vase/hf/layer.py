@@ -29,7 +29,7 @@ class Room(NamedTuple):
 
 
 EvictDue = Callable[["VaseLayer", Sequence[int]], None]
-FindRope = Callable[[torch.nn.Module, torch.Tensor], Rope | None]
+FindRope = Callable[[torch.nn.Module, "VaseLayer"], Rope | None]
 
 
 class SequenceRows:
@@ -59,7 +59,7 @@ class VaseLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
 
     Sequence b holds its rows in keys[b, :, :rows] and values[b, :, :rows], both [batch, KV heads, rows, dim]; padding gets none.
     Which token a row stands for is in positions[b], [KV heads, rows]; what a policy that sums up has found of it so far in sums[b]. When a sequence is full and another token comes,
-    ``evict_due(layer, sequences)`` must leave it ``room.budget`` rows. ``find_rope(attention module, keys)``, if it is given, says how the
+    ``evict_due(layer, sequences)`` must leave it ``room.budget`` rows. ``find_rope(attention module, layer)``, if it is given, says how the
     model rotates the layer's keys.
 
     New tokens pass in two steps, as transformers has it: update() marks the keys, and attend(), called by the attention function,
@@ -69,6 +69,7 @@ class VaseLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
 
     is_sliding = False
     is_croppable = False
+    expands = False
     # There from lazy_initialization() to reset().
     keys: torch.Tensor
     values: torch.Tensor
@@ -125,8 +126,17 @@ class VaseLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
                 f"the cache holds {len(self.sequences)} sequences and {key_states.shape[0]} are to continue; reset() forgets them"
             )
         self._waiting = True
-        handover.mark(self, key_states, value_states)
-        return key_states, value_states
+        shown = self._shown(key_states, value_states)
+        handover.mark(self, *shown)
+        return shown
+
+    def stored(self, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What is kept of keys and values that the model hands over."""
+        return key, value
+
+    def _shown(self, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What update() returns for new keys and values."""
+        return key, value
 
     def get_seq_length(self) -> int:
         return self._seen
@@ -179,7 +189,7 @@ class VaseLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
     def meet(self, attention: torch.nn.Module) -> None:
         """Shows the layer, which holds keys, the model's attention module that they come from."""
         if self._find_rope is not None:
-            self.rope = self._find_rope(attention, self.keys)
+            self.rope = self._find_rope(attention, self)
             self._find_rope = None
 
     def attend(

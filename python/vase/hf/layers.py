@@ -9,6 +9,7 @@ import torch
 from transformers import PreTrainedConfig, cache_utils
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
+from vase.hf.latent import LatentLayer
 from vase.hf.layer import VaseLayer
 
 # What earlier releases of transformers do not have is (): no layer is one.
@@ -38,10 +39,12 @@ def bounded_layers(config: PreTrainedConfig, make: Callable[[type[VaseLayer], di
     name = type(config).__name__
     if config.is_encoder_decoder:
         raise ValueError(f"{name} is of a model with an encoder, whose caches are two; VaseCache takes decoders alone")
+    decoder = config.get_text_config(decoder=True)
+    latent, turned = getattr(decoder, "kv_lora_rank", None), getattr(decoder, "qk_rope_head_dim", None)
     layers: list[Any] = []
     for index, layer in enumerate(DynamicCache(config=config).layers):
         if type(layer) is DynamicLayer:
-            layers.append(make(VaseLayer, {}))
+            layers.append(make(LatentLayer, {"latent": latent, "turned": turned}) if latent and turned else make(VaseLayer, {}))
         elif _STATE_AND_ROWS and type(layer) is _STATE_AND_ROWS:
             layers.append(make(StateAndRows, {"state": vars(layer)}))
         elif type(layer) in _LEFT_ALONE:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import torch
@@ -26,15 +27,19 @@ NEAR = 0.02
 """How far, relative to their norm, equal keys may be apart in bfloat16."""
 
 
+Stored = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+
+
 class RopeUnknownError(Exception):
     """Says why a model's rotation could not be found out."""
 
 
 @lasting_tensors()
-def rope_of(attention: torch.nn.Module, like: torch.Tensor, reads_text_alone: bool = True) -> Rope | None:
+def rope_of(attention: torch.nn.Module, like: torch.Tensor, stored: Stored, reads_text_alone: bool) -> Rope | None:
     """How ``attention``, an attention module of a transformers model, rotates its keys; None if it does not.
 
-    like: a tensor of the type and on the device of the layer's keys; so are the frequencies. reads_text_alone: the model reads no
+    like: a tensor of the type and on the device of the layer's keys; so are the frequencies. stored: what the cache keeps of
+    what it is handed. reads_text_alone: the model reads no
     pictures, so that a token's position is one number.
 
     Raises RopeUnknownError if this cannot be found out.
@@ -44,7 +49,7 @@ def rope_of(attention: torch.nn.Module, like: torch.Tensor, reads_text_alone: bo
         raise RopeUnknownError(f"{type(attention).__name__} has no configuration")
     state = torch.arange(1, config.hidden_size + 1, device=like.device).sin().to(like.dtype)
     states = state.expand(1, len(TOKENS), -1)
-    if not _takes(attention, "position_embeddings") and _equal(_keys(attention, states, None)):
+    if not _takes(attention, "position_embeddings") and _equal(_keys(attention, states, None, stored)):
         return None
     embedding, layer_type = _rotary_embedding(attention, config, reads_text_alone)
     prefix = f"{layer_type}_" if layer_type else ""
@@ -54,10 +59,10 @@ def rope_of(attention: torch.nn.Module, like: torch.Tensor, reads_text_alone: bo
     frequencies = frequencies.to(like.device, torch.float32)
     tokens = torch.tensor(TOKENS, device=like.device)
     angles = _asked(embedding.to(like.device), states, tokens[None], **({"layer_type": layer_type} if layer_type else {}))
-    keys = _keys(attention, states, angles)
-    if _equal(keys) or getattr(config, "position_embedding_type", "rope") == "nope":
+    keys = _keys(attention, states, angles, stored)
+    if _equal(keys) or getattr(config, "position_embedding_type", "rope") != "rope":
         return None
-    if _rotation_is_optional(attention, states) and not hasattr(config, "position_embedding_type"):
+    if _rotation_is_optional(attention, states, stored) and not hasattr(config, "position_embedding_type"):
         raise RopeUnknownError(f"{type(attention).__name__} leaves it to the model which layers are rotated")
     for stride in (len(frequencies), 1):
         for way in (1, -1):  # nanochat turns keys the other way
@@ -111,11 +116,14 @@ class _KeysSeen(Exception):  # noqa: N818  # no error
 class _KeyCatcher:
     """Takes the place of a cache and ends the attention as soon as it hands over its keys."""
 
-    def update(self, key_states: torch.Tensor, *args: Any, **kwargs: Any) -> NoReturn:
-        raise _KeysSeen(key_states)
+    def __init__(self, stored: Stored):
+        self._stored = stored
+
+    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any) -> NoReturn:
+        raise _KeysSeen(self._stored(key_states, value_states)[0])
 
 
-def _keys(attention: Any, states: torch.Tensor, angles: Any) -> torch.Tensor:
+def _keys(attention: Any, states: torch.Tensor, angles: Any, stored: Stored) -> torch.Tensor:
     """[1, KV heads, tokens, dim]: what ``attention`` would put into the cache."""
     arguments = {
         "hidden_states": states,
@@ -124,7 +132,7 @@ def _keys(attention: Any, states: torch.Tensor, angles: Any) -> torch.Tensor:
         "attention_mask": None,
         "shared_kv_states": {},  # Gemma 4's place for keys that several layers read
         # The cache, as newer releases of transformers call it, older ones, and GPT-NeoX.
-        "cache": (catcher := _KeyCatcher()),
+        "cache": (catcher := _KeyCatcher(stored)),
         "past_key_values": catcher,
         "layer_past": catcher,
     }
@@ -143,9 +151,9 @@ def _takes(attention: Any, name: str) -> bool:
     return name in inspect.signature(attention.forward).parameters
 
 
-def _rotation_is_optional(attention: torch.nn.Module, states: torch.Tensor) -> bool:
+def _rotation_is_optional(attention: torch.nn.Module, states: torch.Tensor, stored: Stored) -> bool:
     try:
-        _keys(attention, states, None)
+        _keys(attention, states, None, stored)
     except RopeUnknownError:
         return False
     return True

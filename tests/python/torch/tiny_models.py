@@ -28,7 +28,6 @@ ARCHITECTURES = {
     "Gemma": {},
     "Mistral": {"sliding_window": None},
 }
-CONFIGURATIONS = {"Gemma3": "Gemma3TextConfig"}
 CACHE_ARGUMENT = (
     "cache" if "cache" in inspect.signature(transformers.LlamaForCausalLM.forward).parameters else "past_key_values"
 )
@@ -44,9 +43,10 @@ def small(policy):
 
 def tiny_model(name, attention="vase_sdpa", **changes):
     """A random model of architecture ``name``; always the same one."""
-    config = getattr(transformers, CONFIGURATIONS.get(name, f"{name}Config"))(**{**SHAPE, **ARCHITECTURES.get(name, {}), **changes})
+    model_class = getattr(transformers, f"{name}ForCausalLM")
+    config = model_class.config_class(**{**SHAPE, **ARCHITECTURES.get(name, {}), **changes})
     torch.manual_seed(1)
-    model = getattr(transformers, f"{name}ForCausalLM")(config).eval()
+    model = model_class(config).eval()
     model.set_attn_implementation(attention)
     return model
 
