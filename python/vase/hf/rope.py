@@ -122,6 +122,9 @@ class _KeyCatcher:
     def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any) -> NoReturn:
         raise _KeysSeen(self._stored(key_states, value_states)[0])
 
+    def get_seq_length(self, *args: Any) -> int:
+        return 0
+
 
 def _keys(attention: Any, states: torch.Tensor, angles: Any, stored: Stored) -> torch.Tensor:
     """[1, KV heads, tokens, dim]: what ``attention`` would put into the cache."""

@@ -26,6 +26,10 @@ LATENT = {
     **{"q_lora_rank": 32, "kv_lora_rank": 32, "qk_rope_head_dim": 8, "qk_nope_head_dim": 16, "v_head_dim": 16},
     **{"num_key_value_heads": 4, "head_dim": 8},
 }
+ROTATION = {
+    **{"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 1.0},
+    **{"llama_4_scaling_beta": 0.1, "original_max_position_embeddings": 8192},
+}
 INDEXER = {"index_n_heads": 2, "index_head_dim": 16, "index_topk": 8}
 WINDOWS = {"layer_types": ["sliding_attention", "full_attention"] * 2, "num_hidden_layers": 4, "sliding_window": 16}
 CHUNKS = {"layer_types": ["chunked_attention", "full_attention"] * 2, "attention_chunk_size": 16, "no_rope_layers": [1, 0] * 2}
@@ -96,9 +100,9 @@ MODELS: dict[str, dict] = {
     "DeepseekV2": {**GROUPS, **LATENT},
     "DeepseekV3": {**GROUPS, **LATENT},
     "Glm4MoeLite": {**GROUPS, **LATENT},
-    "KimiLinear": {**GROUPS, **LATENT},
+    "KimiLinear": {**GROUPS, **LATENT, **STATES, "linear_head_dim": 16, "linear_num_heads": 2},
     "MiniCPM3": LATENT,
-    "Mistral4": {**GROUPS, **LATENT},
+    "Mistral4": {**GROUPS, **LATENT, "rope_parameters": ROTATION},
     "Youtu": LATENT,
     "DeepseekV32": {**GROUPS, **LATENT, **INDEXER},
     "GlmMoeDsa": {**GROUPS, **LATENT, **INDEXER},
@@ -112,6 +116,11 @@ MODELS: dict[str, dict] = {
     "FalconMamba": {},
     "RecurrentGemma": {},
 }
+SLICE = ("Llama", "Phi", "GPTNeoX", "Qwen2Moe", "Gemma2", "Gemma3", "GptOss", "Gemma3n", "NemotronH", "Qwen3_5", "FalconH1") + (
+    ("DeepseekV3", "KimiLinear", "DeepseekV32", "DiffLlama", "Doge", "JetMoe", "MiniMax", "Bloom", "Mamba")
+)
+"""What the tests try: one model of each kind."""
+
 REFUSALS = {
     "an indexer picks rows by their number": "an indexer picks rows by their number in the text",
     "works on keys after the cache has returned": "attention works on keys behind the cache",
@@ -149,10 +158,9 @@ def structure_of(config) -> str:
     except ValueError:
         return "a cache of its own"
     kinds = [KINDS[type(layer).__name__] for layer in layers]
-    if getattr(config, "kv_lora_rank", None) and "rows of the whole text" in kinds:
-        kinds = ["compressed rows" if kind == "rows of the whole text" else kind for kind in kinds]
     shares = ", shared between layers" if getattr(config, "num_kv_shared_layers", 0) else ""
-    return ", ".join(kind for kind in dict.fromkeys(sorted(kinds)) if kind != "none") + shares
+    named = ", ".join(kind for kind in KINDS.values() if kind in kinds and kind != "none")
+    return (named.replace("rows of the whole text", "compressed rows") if getattr(config, "kv_lora_rank", None) else named) + shares
 
 
 def attention_for(name, changes):

@@ -6,6 +6,7 @@ import gguf
 import numpy as np
 import pytest
 import torch
+import transformers
 from tiny_models import SMALL, generate, padded_prompts, small, taking, tiny_model
 
 from vase import read_calibration
@@ -125,6 +126,27 @@ def test_a_prompt_in_chunks_is_the_same_prompt(policy, lengths):
             assert (caches[0].positions(layer, sequence) == caches[1].positions(layer, sequence)).all()
 
 
+@pytest.mark.parametrize("policy", ["vase", "vase-plus"])
+@pytest.mark.parametrize("part", [16, None, 200])
+def test_parts_of_a_prompt_are_as_long_as_one_likes(policy, part):
+    """A batch is treated as its sequences alone whatever the length of parts; longer ones bring fewer evictions, and memory that was
+    lent is given back."""
+    model = tiny_model("Llama")
+    lengths = [12, 40, 100]
+    prompts = padded_prompts(lengths)
+    options = {**small(policy), "prompt_part": part}
+    together = VaseCache(model.config, **options)
+    expected = generate(model, prompts, together, tokens=1)
+    assert [together.statistics(b).evictions for b in range(3)] == [0, 1, {16: 5, None: 3, 200: 1}[part]]
+    assert all(together.statistics(b).rows <= 32 for b in range(3))
+    assert together.cache_bytes() == 3 * 3 * 2 * 2 * 32 * 16 * 4  # sequences, layers, K and V, heads, rows, dim, bytes
+    for b, length in enumerate(lengths):
+        alone = VaseCache(model.config, draw_streams=[b], **options)
+        found = generate(model, {"input_ids": prompts["input_ids"][b : b + 1, -length:]}, alone, tokens=1)
+        assert found[0, -1] == expected[b, -1] and alone.statistics() == together.statistics(b)
+        assert all((np.sort(alone.positions(layer)) == np.sort(together.positions(layer, b))).all() for layer in range(3))
+
+
 def test_set_prompt_end():
     model = tiny_model("Llama")
     cache = VaseCache(model.config, policy="random", pin_prompt=0.5, **SMALL)
@@ -217,6 +239,8 @@ def test_another_attention_implementation_afterwards_is_noticed():
         (ValueError, "policy is 'lru'", {"policy": "lru"}),
         (TypeError, "'colour'", {"colour": 1}),
         (ValueError, "pin_prompt is 2", {"pin_prompt": 2}),
+        (ValueError, "prompt_part is 3; it must be at least the interval, 128", {"prompt_part": 3}),
+        (TypeError, "prompt_part is 2.5; it must be an int", {"prompt_part": 2.5}),
         (TypeError, "pin_prompt is 'half'; it must be a number", {"pin_prompt": "half"}),
         (TypeError, "draw_streams is 3; it must be a sequence of ints", {"draw_streams": 3}),
     ],
@@ -224,6 +248,13 @@ def test_another_attention_implementation_afterwards_is_noticed():
 def test_bad_arguments(error, message, options):
     with pytest.raises(error, match=message):
         VaseCache(tiny_model("Llama").config, **options)
+
+
+def test_a_model_with_an_encoder_is_refused():
+    config = transformers.BartConfig()
+    config._attn_implementation = "vase_sdpa"
+    with pytest.raises(ValueError, match="BartConfig is of a model with an encoder"):
+        VaseCache(config)
 
 
 def test_the_model_in_place_of_its_configuration():

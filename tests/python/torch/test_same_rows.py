@@ -85,7 +85,8 @@ def rows_of_the_program(model_file, policy, characters, pin_prompt, path):
 
 def rows_in_transformers(model, policy, tokens, pin_prompt):
     """The same tokens, the prompt in one forward and then one at a time: [layer][head] ascending positions, and the statistics."""
-    cache = VaseCache(model.config, budget=BUDGET, policy=policy, seed=SEED, pin_prompt=pin_prompt)
+    # The program evicts every `interval` tokens of a prompt, too.
+    cache = VaseCache(model.config, budget=BUDGET, policy=policy, seed=SEED, pin_prompt=pin_prompt, prompt_part=256 - BUDGET)
     ids = torch.tensor([tokens])
     prompt = len(tokens) - (GENERATED - 1)  # the last one is printed, but not decoded any more
     with torch.inference_mode():
