@@ -156,6 +156,7 @@ class VaseLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         self.queries.clear()
         self._seen = 0
         self._waiting = False
+        self._newest = None
 
     def crop(self, tokens_to_remove: int) -> None:
         if tokens_to_remove != 0:

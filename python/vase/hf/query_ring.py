@@ -37,7 +37,7 @@ class QueryRing:
 
         query: [batch, query heads, new, dim], of tokens that come behind those of ``sequences``; real: bool [batch, new], False
         for padding. Only queries of the last ``window`` tokens before an eviction are ever read, which is when a sequence has
-        ``capacity`` rows; others are not stored."""
+        ``capacity`` rows or more; others are not stored."""
         new = query.shape[2]
         if self.window == 0 or max(s.rows for s in sequences) + new <= capacity - self.window:
             return

@@ -5,7 +5,6 @@
 
 import argparse
 import os
-import re
 import warnings
 from collections import defaultdict
 from typing import NamedTuple
