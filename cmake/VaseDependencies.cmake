@@ -38,4 +38,5 @@ endif()
 
 if(VASE_BUILD_LLAMA)
   include(VaseLlama)
+  include(VaseJinja)
 endif()

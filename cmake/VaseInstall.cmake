@@ -13,9 +13,12 @@ install(
   INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 if(TARGET vase_cli)
   install(TARGETS vase_cli)
-  if(TARGET vase_exec)
-    install(TARGETS vase_exec LIBRARY)  # vase exec looks for it beside the program's folder
-  endif()
+  # The program looks for these beside its folder.
+  foreach(library IN ITEMS vase_exec vase_jinja)
+    if(TARGET ${library})
+      install(TARGETS ${library} LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+    endif()
+  endforeach()
   install(FILES "${PROJECT_SOURCE_DIR}/models/vase-reasoner-lora.gguf"
           DESTINATION "${CMAKE_INSTALL_DATADIR}/vase")
   install(

@@ -30,7 +30,7 @@ if ! is_complete; then
   lock_cache
   if ! is_complete; then
     say "building ${programs[*]}: some ten minutes, once"
-    cmake -S "$dir/src" -B "$dir/build" -DLLAMA_BUILD_COMMON=ON -DLLAMA_BUILD_TESTS=ON -DLLAMA_BUILD_TOOLS=ON \
+    cmake -S "$dir/src" -B "$dir/build" -DLLAMA_BUILD_TESTS=ON -DLLAMA_BUILD_TOOLS=ON \
       -DLLAMA_BUILD_SERVER=ON -DLLAMA_BUILD_UI=OFF -DLLAMA_USE_PREBUILT_UI=OFF \
       >"$dir/configure-programs.log" 2>&1 || {
       tail -n 30 "$dir/configure-programs.log" >&2

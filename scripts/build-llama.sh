@@ -33,7 +33,8 @@ options=(
   # No AMX: its tile configuration is optimised away by GCC up to 12, and then any quantised model
   # crashes on a CPU that has AMX (llama.cpp issue 20824, pull request 26954).
   -DCMAKE_C_FLAGS=-U__AMX_INT8__ -DCMAKE_CXX_FLAGS=-U__AMX_INT8__
-  -DLLAMA_BUILD_COMMON=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_TOOLS=OFF
+  # llama-common writes chat templates (src/jinja).
+  -DLLAMA_BUILD_COMMON=ON -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_TOOLS=OFF
   -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_SERVER=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_OPENSSL=OFF
 )
 flavour=$(llama_flavour)

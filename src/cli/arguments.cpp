@@ -163,6 +163,15 @@ engine::ModelOptions ModelArguments::options() const {
   return options;
 }
 
+std::string ModelArguments::trained_template() const {
+  if (path.empty() && !no_reasoner && loras.empty()) return "chatml";
+  std::error_code error;
+  const auto is_reasoner = [&](const std::string &lora) {
+    return std::filesystem::equivalent(lora, reasoner_adapter(), error);
+  };
+  return std::ranges::any_of(loras, is_reasoner) ? "chatml" : "";
+}
+
 void ModelArguments::check_has_calibration(const vase_policy *policy) const {
   if (vase_policy_needs_calibration(policy) == 0 || !calibration.empty()) return;
   throw Error(fmt::format("policy {} needs what was measured of this model's queries; {}",

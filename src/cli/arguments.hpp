@@ -33,6 +33,9 @@ struct ModelArguments {
   /// none was given and the default one is not there.
   std::filesystem::path file() const;
   engine::ModelOptions options() const;
+  /// llama.cpp's name of the chat template that an adapter was trained with, where that is not the
+  /// model's own: our reasoner knows no system message. "" else.
+  std::string trained_template() const;
   /// Throws Error if `policy` needs a calibration and none is given.
   void check_has_calibration(const vase_policy *policy) const;
   /// The same for all of them, and throws Error if a calibration is given that none of them needs.

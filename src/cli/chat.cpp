@@ -90,7 +90,8 @@ class Chat {
       check(question);
       const Turn turn = session_.answer(conversation_.ask(question));
       if (turn.prompt == engine::PromptRead::all) {
-        conversation_.answered(session_.forget_thought(turn));
+        session_.forget_thought(turn);
+        conversation_.answered();
       } else if (turn.prompt == engine::PromptRead::part) {
         conversation_.cut_off();
       } else {

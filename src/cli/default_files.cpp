@@ -6,6 +6,7 @@
 #include <optional>
 #include <system_error>
 
+#include "engine/own_library.hpp"
 #include "vase/llama.hpp"
 
 namespace vase::cli {
@@ -68,12 +69,9 @@ std::filesystem::path eval_script(const char *name) {
 
 std::filesystem::path interposed_library() {
   const char *name = "libvase-exec.so";
-  const auto beside = program_folder().parent_path();
-  for (const auto &folder : {beside / "lib", beside / VASE_LIBRARY_FOLDER, program_folder()}) {
-    if (std::filesystem::exists(folder / name)) return folder / name;
-  }
+  if (const auto path = engine::own_library(name)) return *path;
   throw Error(fmt::format("{} is not in {}: reinstall vase (there is none outside Linux)", name,
-                          (beside / "lib").string()));
+                          (program_folder().parent_path() / "lib").string()));
 }
 
 }  // namespace vase::cli

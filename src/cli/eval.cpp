@@ -129,7 +129,7 @@ void evaluate(const EvalArguments &arguments) {
 
   const MemoryPlanner planner = arguments.model.planner();
   const engine::Model model(arguments.model.options());
-  const auto chat_template = engine::ChatTemplate::of(model, arguments.chat_template);
+  const auto chat_template = arguments.chat.open(model, arguments.model);
   ProgressLine line("vase eval");
   const eval::EvaluationHost host = host_of(arguments, model, planner, line);
   eval::Evaluation evaluation(model, chat_template, plan, host, desk, file);

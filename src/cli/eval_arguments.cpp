@@ -144,8 +144,7 @@ void EvalArguments::add_to(CLI::App &app) {
   option("--json", json, "also write the tables to this file");
   option("--summary", summary, "only print the tables of these runs; nothing is run")
       ->type_name("FILE");
-  option("--chat-template", chat_template,
-         "llama.cpp's name of a chat template (default: the model's own)");
+  chat.add_to(app);
   option("--system-prompt,--sys", system, "system message");
   app.add_flag("--force", force, "start even if the memory does not seem to suffice");
   model.add_to(app);
@@ -233,12 +232,15 @@ nlohmann::ordered_json EvalArguments::settings() const {
                    {"min_p", sampling.options.min_p},
                    {"n_predict", n_predict},
                    {"ask", ask},
-                   {"chat_template", chat_template},
+                   {"chat_template", chat.named()},
                    {"system", system}});
   settings.update(settings_of(policy));
   // Run files from before these were there lack them.
   if (pack > 0) settings["pack"] = pack;
   if (turns > 0) settings["turns"] = turns;
+  // Files of runs from before it was there lack it, and go on only where nothing changed.
+  if (const engine::TemplateOptions written = chat.options(model); engine::takes_jinja(written))
+    settings["jinja"] = written.variables;
   if (instruction) settings["instruction"] = *instruction;
   if (thinking.options.budget >= 0) {
     settings["reasoning_budget"] = thinking.options.budget;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cli/arguments.hpp"
+#include "cli/chat_arguments.hpp"
 #include "eval/question_file.hpp"
 #include "eval/schedule.hpp"
 
@@ -43,7 +44,7 @@ struct EvalArguments {
   std::vector<std::string> summary;
   std::optional<std::string> base;
   std::string json;
-  std::string chat_template;
+  ChatArguments chat;
   std::string system;
   bool keep_text = false;
   bool force = false;

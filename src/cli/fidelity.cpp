@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "cli/arguments.hpp"
+#include "cli/chat_arguments.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/memory.hpp"
 #include "cli/output.hpp"
@@ -39,7 +40,7 @@ struct FidelityArguments {
   PolicyArguments policy;  // parameters of all policies
   std::optional<std::string> text;
   std::optional<std::string> prompt;  // a question, to which the text is the answer
-  std::string chat_template;          // of the question; "": the model's own
+  ChatArguments chat;                 // of the question
   std::vector<std::string> policies = policies_to_compare();
   std::vector<std::string> budgets = {"4x"};
   std::int64_t tokens = 0;  // 0: all, up to what the model was trained on
@@ -55,7 +56,7 @@ void read_text(const FidelityArguments &arguments, const engine::Model &model,
                eval::FidelityPlan &plan) {
   if (arguments.prompt) {
     const std::string question = read_prompt(arguments.prompt, {});
-    engine::Conversation conversation(engine::ChatTemplate::of(model, arguments.chat_template), "");
+    engine::Conversation conversation(arguments.chat.open(model, arguments.model), "");
     plan.tokens = model.tokenize(conversation.ask(question));
     plan.n_prompt = std::ssize(plan.tokens);
   }
@@ -186,8 +187,7 @@ void add_fidelity_command(CLI::App &app) {
   command->add_option("-p,--prompt", arguments->prompt,
                       "the question that the text answers: read before it in the model's chat "
                       "format,\npinned as the policies do, and not measured");
-  command->add_option("--chat-template", arguments->chat_template,
-                      "llama.cpp's name of a chat template (default: the model's own)");
+  arguments->chat.add_to(*command);
   command
       ->add_option("--policies", arguments->policies, "policies to compare with the full f16 cache")
       ->delimiter(',')

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "cli/arguments.hpp"
+#include "cli/chat_arguments.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/memory.hpp"
 #include "cli/units.hpp"
@@ -39,7 +40,7 @@ struct ServeArguments {
   ThinkingArguments thinking;
   std::optional<std::int32_t> n_ctx;
   std::int32_t slots = 4;
-  std::string chat_template;
+  ChatArguments chat;
   std::string alias;
   std::string host = "127.0.0.1";
   int port = 8080;
@@ -77,10 +78,10 @@ std::vector<std::string> keys_of(const ServeArguments &arguments) {
 
 std::optional<engine::ChatTemplate> chat_template_of(const ServeArguments &arguments,
                                                      const engine::Model &model) {
-  if (!arguments.chat_template.empty()) return engine::ChatTemplate(arguments.chat_template);
   try {
-    return engine::ChatTemplate::of(model);
+    return arguments.chat.open(model, arguments.model);
   } catch (const Error &error) {
+    if (!arguments.chat.options(arguments.model).name_or_text.empty()) throw;
     fmt::print(stderr, "vase: no chat completions: {}\n", error.what());
     return std::nullopt;
   }
@@ -227,7 +228,9 @@ void serve(ServeArguments arguments) {
                     "each slot holds, and texts may be of any length",
                     vase_policy_name(vase_policy_full()), arguments.policy.policy));
   }
-  std::vector<std::string> keys = keys_of(arguments);  // wrong ones are known before anything loads
+  // What is wrong with them is known before anything loads.
+  std::vector<std::string> keys = keys_of(arguments);
+  arguments.chat.options(arguments.model);
   BoundedOptions options;
   MemoryPlan memory;
   {
@@ -309,8 +312,7 @@ void add_serving_options(CLI::App &app, ServeArguments &arguments) {
       ->check(at_least(0))
       ->group("Requests");
   app.add_option("--cache-dir", arguments.cache_dir,
-                 "folder in which they outlive the server: written when it ends, read when it "
-                 "starts")
+                 "folder in which they outlive the server, read when it starts")
       ->group("Requests");
   option("--timeout", arguments.timeout, "seconds that a request may take, waiting included")
       ->check(between(0.1, 1e6));
@@ -330,8 +332,7 @@ void add_serve_command(CLI::App &app) {
   const auto arguments = std::make_shared<ServeArguments>();
   arguments->model.add_to(*command);
   command->add_option("-a,--alias", arguments->alias, "the model's name (default: the file's)");
-  command->add_option("--chat-template", arguments->chat_template,
-                      "llama.cpp's name of a chat template (default: the model's own)");
+  arguments->chat.add_to(*command);
   arguments->policy.add_to(*command);
   arguments->policy.add_guard_to(*command);
   command

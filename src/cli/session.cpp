@@ -38,6 +38,7 @@ const char *in_words(engine::Finish finish) {
 
 SessionArguments prepared(SessionArguments arguments) {
   arguments.thinking.check(arguments.n_predict);
+  arguments.chat.options(arguments.model);  // what is wrong is known before anything loads
   engine::init_llama(arguments.model.verbose);
   if (arguments.n_ctx && arguments.policy.evicts()) {
     throw Error(
@@ -65,8 +66,7 @@ void SessionArguments::add_to(CLI::App &app) {
   sampling.add_to(app);
   thinking.add_to(app);
   context.add_to(app);
-  app.add_option("--chat-template", chat_template,
-                 "llama.cpp's name of a chat template (default: the model's own)");
+  chat.add_to(app);
   app.add_option("--system-prompt,--sys", system, "system message of the conversation");
   app.add_flag("--force", force, "start even if the memory does not seem to suffice");
 }
@@ -119,7 +119,7 @@ engine::Model Session::load() {
 }
 
 engine::Conversation Session::conversation() const {
-  return {engine::ChatTemplate::of(model_, arguments_.chat_template), arguments_.system};
+  return {arguments_.chat.open(model_, arguments_.model), arguments_.system};
 }
 
 Turn Session::answer(const std::string &prompt) {
@@ -224,12 +224,12 @@ std::string Session::answer_with_marks() const {
   return text;
 }
 
-std::string Session::forget_thought(const Turn &turn) {
-  if (aside_.empty() || turn.prompt != engine::PromptRead::all) return turn.text;
+void Session::forget_thought(const Turn &turn) {
+  if (aside_.empty() || turn.prompt != engine::PromptRead::all) return;
   const std::string whole = answer_with_marks();
   std::string said(eval::after_thinking(whole));
   said.erase(0, std::min(said.find_first_not_of(" \t\r\n"), said.size()));
-  if (said.empty() || said.size() == whole.size()) return turn.text;
+  if (said.empty() || said.size() == whole.size()) return;
   // What the prompt's end has opened is closed again, as templates write an answer without thought.
   std::string rest = said;
   if (const auto *opened = engine::thought_opened_by(opened_thought_)) {
@@ -243,7 +243,6 @@ std::string Session::forget_thought(const Turn &turn) {
   generator_.clear(0);
   context_.restore(0, aside_);
   generator_.take_over(0, std::move(aside_tokens_));
-  return said;
 }
 
 void Session::clear() {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cli/arguments.hpp"
+#include "cli/chat_arguments.hpp"
 #include "cli/memory.hpp"
 #include "cli/report.hpp"
 #include "cli/rows_file.hpp"
@@ -28,7 +29,7 @@ struct SessionArguments {
   ThinkingArguments thinking;
   std::optional<std::int32_t> n_ctx;
   std::int64_t n_predict = -1;
-  std::string chat_template;
+  ChatArguments chat;
   std::string system;
   bool force = false;
   bool summary = false;         // also where nobody reads along
@@ -61,9 +62,9 @@ class Session {
   /// can go on.
   Turn answer(const std::string &prompt);
   /// After a turn whose answer began with a thought: the cache goes back to where the answer
-  /// begins, and the next turn reads what was said behind the thought. Returns that; `turn.text` if
-  /// there is nothing to forget, or the thought never ended.
-  std::string forget_thought(const Turn &turn);
+  /// begins, and the next turn reads what was said behind the thought. Does nothing if there is
+  /// nothing to forget, or the thought never ended.
+  void forget_thought(const Turn &turn);
   /// Forgets the conversation, but not the statistics.
   void clear();
 

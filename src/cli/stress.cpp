@@ -116,7 +116,7 @@ void stress(StressArguments arguments) {
   const engine::Model model(arguments.session.model.options());
   TrainingLength().check("the text goes on to", arguments.tokens, model.n_ctx_train());
   const engine::Conversation conversation(
-      engine::ChatTemplate::of(model, arguments.session.chat_template), arguments.session.system);
+      arguments.session.chat.open(model, arguments.session.model), arguments.session.system);
   BoundedContext context = model.make_context(options);
   const bool with_script = eval::GradingDesk::needs_script(plan.questions);
   eval::GradingDesk desk(plan.questions, with_script ? eval_script("math_verify_helper.py") : "");

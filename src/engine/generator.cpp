@@ -80,6 +80,7 @@ void Generator::start(std::int32_t sequence, Request request) {
   s.n_predict = request.n_predict;
   s.n_logprobs = request.n_logprobs;
   s.text = request.text;
+  s.shown = std::move(request.shown);
   s.sampler.emplace(model_.vocab(), request.sampling);
   s.utf8 = {};
   s.stop = StopStrings(std::move(request.stop));
@@ -284,7 +285,10 @@ void Generator::emit(std::int32_t sequence, Clock::time_point now) {
     s.thinking->push(event.token);
     s.statistics.thoughts_cut = s.thinking->cuts();
   }
-  if (s.text) event.text = s.stop.push(s.utf8.push(model_.piece(event.token)));
+  if (s.text) {
+    const bool shown = std::ranges::find(s.shown, event.token) != s.shown.end();
+    event.text = s.stop.push(s.utf8.push(model_.piece(event.token, shown)));
+  }
   if (s.stop.matched()) return finish(sequence, Finish::stop_string, event);
   if (s.statistics.generated == s.n_predict) return finish(sequence, Finish::length, event);
   // What the budget writes is no sign of a loop.

@@ -45,6 +45,7 @@ struct Request {
   /// Not given: this one is the newest, and if the sequence has a text already, another turn of it.
   std::optional<Prompts> prompts = {};
   ThinkingOptions thinking = {};
+  std::vector<llama_token> shown = {};  ///< control tokens whose names are text
   /// Of the prompt: tokens after which a step ends and at_boundary() tells, rising, each below the
   /// prompt's length.
   std::vector<std::size_t> boundaries = {};
@@ -161,6 +162,7 @@ class Generator {
     std::int64_t n_predict = -1;
     std::int32_t n_logprobs = -1;
     bool text = true;
+    std::vector<llama_token> shown;
     llama_token picked = 0;  // the next token
     std::optional<Sampler> sampler;
     Utf8Assembler utf8;

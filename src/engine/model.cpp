@@ -132,6 +132,15 @@ std::string Model::piece(llama_token token, bool control) const {
   return text;
 }
 
+std::vector<llama_token> Model::control_tokens(std::span<const std::string> names) const {
+  std::vector<llama_token> tokens;
+  for (const std::string &name : names) {
+    const std::vector<llama_token> read = tokenize(name, false);
+    if (read.size() == 1 && piece(read[0]).empty()) tokens.push_back(read[0]);
+  }
+  return tokens;
+}
+
 std::optional<std::string> Model::chat_template() const {
   const char *text = llama_model_chat_template(get(), nullptr);
   return text == nullptr ? std::nullopt : std::optional<std::string>(text);

@@ -67,6 +67,8 @@ class Model {
   /// The bytes of a token, which may be part of a character. Control tokens have none, unless
   /// `control` is set: then their name.
   std::string piece(llama_token token, bool control = false) const;
+  /// Those of `names` that are control tokens.
+  std::vector<llama_token> control_tokens(std::span<const std::string> names) const;
   bool is_eog(llama_token token) const { return llama_vocab_is_eog(vocab(), token); }
 
   /// The model's own chat template; nullopt if the file has none.

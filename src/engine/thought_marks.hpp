@@ -15,8 +15,9 @@ struct ThoughtMarks {
   constexpr std::string_view how_to_end() const { return ending.empty() ? close : ending; }
 };
 
-/// Those of gpt-oss, Magistral, Seed-OSS, Kimi, Command A, OpenThinker, and what most others use.
-inline constexpr std::array<ThoughtMarks, 11> kThoughtMarks = {{
+/// Those of gpt-oss, Magistral, Seed-OSS, Kimi, Command A, OpenThinker, Gemma 4, MiniMax M3, Kimi
+/// K3, Hunyuan 3, and what most others use.
+inline constexpr std::array<ThoughtMarks, 15> kThoughtMarks = {{
     {"<think>", "</think>"},
     {"<thinking>", "</thinking>"},
     {"<thought>", "</thought>"},
@@ -29,6 +30,10 @@ inline constexpr std::array<ThoughtMarks, 11> kThoughtMarks = {{
      "<|end|><|start|>assistant<|channel|>final<|message|>"},
     {"[THINK]", "[/THINK]"},
     {"<seed:think>", "</seed:think>"},
+    {"<|channel>thought", "<channel|>"},
+    {"<mm:think>", "</mm:think>"},
+    {"<|open|>think<|sep|>", "<|close|>think<|sep|>"},
+    {"<think:opensource>", "</think:opensource>"},
     {"\xe2\x97\x81think\xe2\x96\xb7", "\xe2\x97\x81/think\xe2\x96\xb7"},
 }};
 

@@ -31,8 +31,4 @@ std::vector<llama_token> Dialogue::ask() {
   return model_->tokenize(text, next_++ == 0);
 }
 
-void Dialogue::answered(const std::vector<llama_token> &tokens) {
-  conversation_.answered(text_of(*model_, tokens));
-}
-
 }  // namespace vase::eval

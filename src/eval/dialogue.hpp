@@ -32,8 +32,9 @@ class Dialogue {
   std::vector<llama_token> ask();
   /// The mark by which that text opens a thought, as some templates do; "" if it opens none.
   const std::string &opened_thought() const { return opened_thought_; }
-  /// What the model answered to the turn that was asked last, without the token that ended it.
-  void answered(const std::vector<llama_token> &tokens);
+  /// The model's answer to the turn that was asked last is in the cache, without the token that
+  /// ended it.
+  void answered() { conversation_.answered(); }
 
  private:
   const engine::Model *model_;

@@ -50,7 +50,7 @@ Evaluation::Evaluation(const engine::Model &model, const engine::ChatTemplate &c
     std::int64_t tokens = 0;
     while (dialogue.more()) {
       tokens += std::ssize(dialogue.ask());
-      dialogue.answered({});
+      dialogue.answered();
     }
     prompt_tokens_.push_back(tokens);
     opened_thoughts_.push_back(dialogue.opened_thought());

@@ -75,7 +75,7 @@ std::vector<Answer> PhaseRun::step() {
     slot.answer.evictions = generator_.evictions(event.sequence);
     slot.answer.loop_alarms += generator_.statistics(event.sequence).loop_alarms;
     if (slot.dialogue->more() && !full) {
-      slot.dialogue->answered(reply.tokens);
+      slot.dialogue->answered();
       ask(event.sequence);
       continue;
     }

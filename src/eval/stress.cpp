@@ -43,7 +43,7 @@ std::vector<StressAnswer> run_stress(const StressPlan &plan, const engine::Model
                         .n_predict = plan.limit > 0 ? plan.limit : own});
     const std::optional<std::string> text = listen(plan, generator, context);
     if (!text) break;
-    conversation.answered(*text);
+    conversation.answered();
     answer.tokens = generator.statistics(0).generated;
     answer.correct = desk.grade(question, *text).correct;
     answer.rows = context.statistics(0).rows;

@@ -8,6 +8,9 @@
 #include <utility>
 
 #include "engine/prompt_cache.hpp"
+#include "engine/thought_marks.hpp"
+#include "server/parsed_answer.hpp"
+#include "server/reasoning.hpp"
 #include "server/request_parser.hpp"
 
 namespace vase::server {
@@ -19,17 +22,34 @@ std::int64_t now() {
 }
 
 // Some templates open the reasoning themselves, so that the answer begins inside it.
-ReasoningSplitter::Start start_of(const CompletionRequest &request, std::string_view prompt) {
-  if (request.api != Api::chat || !request.split_reasoning) return ReasoningSplitter::Start::plain;
-  const auto end = prompt.find_last_not_of(" \t\r\n");
-  const std::string_view text = end == prompt.npos ? prompt : prompt.substr(0, end + 1);
-  return text.ends_with("<think>") ? ReasoningSplitter::Start::reasoning
-                                   : ReasoningSplitter::Start::answer;
+SplitterMaker splitter_for(const CompletionRequest &request, const engine::ChatPrompt &prompt) {
+  if (request.api != Api::chat || !request.split_reasoning)
+    return [] { return std::make_unique<ReasoningSplitter>(ReasoningSplitter::Start::plain); };
+  const engine::ThoughtMarks *opened = engine::thought_opened_by(prompt.text);
+  if (prompt.parser != nullptr) {
+    return [parser = prompt.parser, opened] {
+      return std::make_unique<ParsedAnswer>(parser, opened != nullptr);
+    };
+  }
+  if (opened != nullptr) return [opened] { return std::make_unique<ReasoningSplitter>(*opened); };
+  return [] { return std::make_unique<ReasoningSplitter>(ReasoningSplitter::Start::answer); };
+}
+
+// Control tokens without which the thoughts of an answer cannot be told.
+std::vector<llama_token> shown_marks(const CompletionRequest &request,
+                                     const engine::ChatPrompt &prompt, const engine::Model &model) {
+  if (request.api != Api::chat || !request.split_reasoning) return {};
+  std::vector<std::string> names = prompt.marks;
+  for (const engine::ThoughtMarks &marks : engine::kThoughtMarks) {
+    names.emplace_back(marks.open);
+    names.emplace_back(marks.close);
+  }
+  return model.control_tokens(names);
 }
 
 // The i-th answer of a request draws from its own numbers, wherever it runs.
 Answer make_answer(const CompletionRequest &request, const TokenisedPrompt &prompt,
-                   std::size_t index) {
+                   const std::vector<llama_token> &shown, std::size_t index) {
   Answer answer{.request = {.prompt = prompt.tokens,
                             .sampling = request.sampling,
                             .n_predict = request.max_tokens,
@@ -38,6 +58,7 @@ Answer make_answer(const CompletionRequest &request, const TokenisedPrompt &prom
                             .loop_guard = request.loop_guard,
                             .prompts = prompt.prompts,
                             .thinking = request.thinking,
+                            .shown = shown,
                             .boundaries = prompt.boundaries},
                 .policy = request.policy,
                 .pin_prompt = request.pin_prompt,
@@ -80,12 +101,13 @@ void CompletionService::check_length(const std::vector<llama_token> &prompt,
                       "context_length_exceeded");
 }
 
-// How much of `prompt` these messages alone make. 0 if the template cannot write them alone.
-std::size_t CompletionService::tokens_of(std::span<const engine::ChatMessage> beginning,
+// How much of `prompt` the first messages alone make. 0 if the template cannot write them alone.
+std::size_t CompletionService::tokens_of(const CompletionRequest &request, std::size_t n_messages,
                                          const std::vector<llama_token> &prompt) const {
   try {
-    const auto tokens =
-        model_.tokenize(chat_template_->format({beginning.begin(), beginning.end()}, false));
+    const auto end = request.messages.begin() + static_cast<std::ptrdiff_t>(n_messages);
+    const auto tokens = model_.tokenize(
+        chat_template_->write({request.messages.begin(), end}, false, request.variables).text);
     return static_cast<std::size_t>(std::ranges::mismatch(tokens, prompt).in2 - prompt.begin());
   } catch (const Error &) {
     return 0;
@@ -94,37 +116,36 @@ std::size_t CompletionService::tokens_of(std::span<const engine::ChatMessage> be
 
 // Where another prompt may go on: behind the system message, and behind the last message, before
 // what opens the answer, for a template may write that otherwise once the answer is there.
-std::vector<std::size_t> CompletionService::turns_of(
-    const std::vector<engine::ChatMessage> &messages,
-    const std::vector<llama_token> &prompt) const {
+std::vector<std::size_t> CompletionService::turns_of(const CompletionRequest &request,
+                                                     const std::vector<llama_token> &prompt) const {
+  const std::vector<engine::ChatMessage> &messages = request.messages;
   std::vector<std::size_t> turns;
-  const auto add = [&](std::span<const engine::ChatMessage> beginning) {
-    const std::size_t shared = tokens_of(beginning, prompt);
+  const auto add = [&](std::size_t n_messages) {
+    const std::size_t shared = tokens_of(request, n_messages, prompt);
     if (shared >= engine::PromptCache::kLeastTokens && shared < prompt.size() &&
         (turns.empty() || shared > turns.back())) {
       turns.push_back(shared);
     }
   };
-  const std::span all(messages);
-  if (messages.size() > 1 && messages.front().role == "system") add(all.first(1));
-  add(all);
+  if (messages.size() > 1 && messages.front().role == "system") add(1);
+  add(messages.size());
   return turns;
 }
 
 // What was asked first, and what was asked after the last answer.
-Prompts CompletionService::prompts_of(const std::vector<engine::ChatMessage> &messages,
+Prompts CompletionService::prompts_of(const CompletionRequest &request,
                                       const std::vector<llama_token> &prompt) const {
+  const std::vector<engine::ChatMessage> &messages = request.messages;
   const auto answers = [](const engine::ChatMessage &message) {
     return message.role == "assistant";
   };
-  const std::span all(messages);
   const auto first = std::ranges::find_if(messages, answers);
   if (first == messages.end()) return {};
   const auto last = std::ranges::find_if(messages.rbegin(), messages.rend(), answers);
   const auto asked = static_cast<std::size_t>(first - messages.begin());
   const auto answered = messages.size() - static_cast<std::size_t>(last - messages.rbegin());
-  const auto first_end = static_cast<std::int64_t>(tokens_of(all.first(asked), prompt));
-  const auto begin = static_cast<std::int64_t>(tokens_of(all.first(answered), prompt));
+  const auto first_end = static_cast<std::int64_t>(tokens_of(request, asked, prompt));
+  const auto begin = static_cast<std::int64_t>(tokens_of(request, answered, prompt));
   return {.first_end = std::min(first_end, begin), .newest_begin = begin};
 }
 
@@ -134,8 +155,8 @@ std::vector<TokenisedPrompt> CompletionService::tokenize(const CompletionRequest
   if (request.api == Api::chat) {
     prompts.push_back({.tokens = model_.tokenize(chat_text)});
     check_length(prompts.back().tokens, "messages");
-    prompts.back().boundaries = turns_of(request.messages, prompts.back().tokens);
-    prompts.back().prompts = prompts_of(request.messages, prompts.back().tokens);
+    prompts.back().boundaries = turns_of(request, prompts.back().tokens);
+    prompts.back().prompts = prompts_of(request, prompts.back().tokens);
     return prompts;
   }
   for (const Prompt &prompt : request.prompts) {
@@ -158,19 +179,21 @@ Completion CompletionService::accept(Api api, std::string_view body,
                                      std::function<bool()> client_gone) {
   Completion completion;
   try {
-    const CompletionRequest request = parse(api, body);
-    const std::string chat_text =
-        api == Api::chat ? chat_template_->format(request.messages, true) : "";
+    CompletionRequest request = parse(api, body);
+    engine::ChatPrompt chat;
+    if (api == Api::chat) chat = chat_template_->write(request.messages, true, request.variables);
+    request.stop.insert(request.stop.end(), chat.stops.begin(), chat.stops.end());
+    const std::vector<llama_token> shown = shown_marks(request, chat, model_);
     std::vector<Answer> answers;
-    for (const auto &prompt : tokenize(request, chat_text)) {
+    for (const auto &prompt : tokenize(request, chat.text)) {
       for (std::int32_t i = 0; i < request.n; ++i) {
-        answers.push_back(make_answer(request, prompt, answers.size()));
+        answers.push_back(make_answer(request, prompt, shown, answers.size()));
       }
     }
     completion.stream = request.stream;
     completion.writer = std::make_unique<ResponseWriter>(
-        request, ResponseHead{new_id(api), now(), model_name_}, model_,
-        start_of(request, chat_text), answers.size(), capacity_);
+        request, ResponseHead{new_id(api), now(), model_name_}, model_, splitter_for(request, chat),
+        answers.size(), capacity_);
     const auto deadline =
         Clock::now() + std::chrono::duration_cast<Clock::duration>(limits_.timeout);
     completion.task = std::make_shared<Task>(std::move(answers), deadline, std::move(client_gone));

@@ -59,11 +59,11 @@ class CompletionService {
   CompletionRequest parse(Api api, std::string_view body);
   std::vector<TokenisedPrompt> tokenize(const CompletionRequest &request,
                                         const std::string &chat_text) const;
-  std::size_t tokens_of(std::span<const engine::ChatMessage> beginning,
+  std::size_t tokens_of(const CompletionRequest &request, std::size_t n_messages,
                         const std::vector<llama_token> &prompt) const;
-  std::vector<std::size_t> turns_of(const std::vector<engine::ChatMessage> &messages,
+  std::vector<std::size_t> turns_of(const CompletionRequest &request,
                                     const std::vector<llama_token> &prompt) const;
-  Prompts prompts_of(const std::vector<engine::ChatMessage> &messages,
+  Prompts prompts_of(const CompletionRequest &request,
                      const std::vector<llama_token> &prompt) const;
   void check_length(const std::vector<llama_token> &prompt, const char *field) const;
   std::string new_id(Api api);

@@ -6,17 +6,7 @@
 namespace vase::server {
 namespace {
 
-constexpr std::string_view kOpen = "<think>";
-constexpr std::string_view kClose = "</think>";
 constexpr std::string_view kSpace = " \t\r\n";
-
-// Length of the longest end of `text` that is a proper beginning of kClose.
-std::size_t beginning_of_close(std::string_view text) {
-  for (std::size_t n = std::min(text.size(), kClose.size() - 1); n > 0; --n) {
-    if (text.ends_with(kClose.substr(0, n))) return n;
-  }
-  return 0;
-}
 
 // Drops the space at the start of `text`; stays true while there is nothing else.
 void trim_start(std::string &text, bool &trimming) {
@@ -28,9 +18,10 @@ void trim_start(std::string &text, bool &trimming) {
 }  // namespace
 
 ReasoningSplitter::ReasoningSplitter(Start start)
-    : state_(start == Start::answer      ? State::undecided
-             : start == Start::reasoning ? State::thinking
-                                         : State::answering) {}
+    : state_(start == Start::answer ? State::undecided : State::answering) {}
+
+ReasoningSplitter::ReasoningSplitter(const engine::ThoughtMarks &opened)
+    : state_(State::thinking), marks_(&opened) {}
 
 SplitText ReasoningSplitter::push(std::string_view text) {
   held_.append(text);
@@ -39,16 +30,28 @@ SplitText ReasoningSplitter::push(std::string_view text) {
 
 SplitText ReasoningSplitter::finish() { return advance(true); }
 
-// Decides whether the answer opens with a tag. Returns false while that cannot be known.
+// Length of the longest end of what is held that is a proper beginning of the closing mark.
+std::size_t ReasoningSplitter::beginning_of_close() const {
+  const std::string_view close = marks_->close;
+  for (std::size_t n = std::min(held_.size(), close.size() - 1); n > 0; --n) {
+    if (held_.ends_with(close.substr(0, n))) return n;
+  }
+  return 0;
+}
+
+// Decides whether the answer opens with a mark. Returns false while that cannot be known.
 bool ReasoningSplitter::leave_undecided(bool at_end) {
   const std::size_t first = std::min(held_.find_first_not_of(kSpace), held_.size());
   const std::string_view rest = std::string_view(held_).substr(first);
-  if (rest.starts_with(kOpen)) {
-    held_.erase(0, first + kOpen.size());
-    state_ = State::thinking;
-    return true;
+  for (const engine::ThoughtMarks &marks : engine::kThoughtMarks) {
+    if (rest.starts_with(marks.open)) {
+      held_.erase(0, first + marks.open.size());
+      state_ = State::thinking;
+      marks_ = &marks;
+      return true;
+    }
+    if (!at_end && marks.open.starts_with(rest)) return false;
   }
-  if (!at_end && kOpen.starts_with(rest)) return false;
   state_ = State::answering;
   return true;
 }
@@ -57,11 +60,11 @@ SplitText ReasoningSplitter::advance(bool at_end) {
   SplitText out;
   if (state_ == State::undecided && !leave_undecided(at_end)) return out;
   if (state_ == State::thinking) {
-    const std::size_t close = held_.find(kClose);
+    const std::size_t close = held_.find(marks_->close);
     const bool closed = close != held_.npos;
-    const std::size_t keep = closed || at_end ? 0 : beginning_of_close(held_);
+    const std::size_t keep = closed || at_end ? 0 : beginning_of_close();
     out.reasoning = held_.substr(0, closed ? close : held_.size() - keep);
-    held_.erase(0, closed ? close + kClose.size() : out.reasoning.size());
+    held_.erase(0, closed ? close + marks_->close.size() : out.reasoning.size());
     trim_start(out.reasoning, trim_reasoning_);
     if (!closed) return out;
     state_ = State::answering;

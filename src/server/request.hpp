@@ -30,11 +30,12 @@ struct CompletionRequest {
   std::vector<std::string> stop = {};
   std::int32_t logprobs = -1;  ///< likeliest tokens to report with each token; -1: no report
   bool stream = false;
-  bool include_usage = false;   ///< stream: a last chunk with the usage
-  bool split_reasoning = true;  ///< chat: <think> goes to reasoning_content
-  vase_params policy = {};      ///< with the seed of the draws
-  bool any_draws = false;       ///< nobody said a seed
-  bool reuses = true;           ///< may go on from what was read before
+  bool include_usage = false;                ///< stream: a last chunk with the usage
+  engine::TemplateVariables variables = {};  ///< chat: of the template
+  bool split_reasoning = true;               ///< chat: thoughts go to reasoning_content
+  vase_params policy = {};                   ///< with the seed of the draws
+  bool any_draws = false;                    ///< nobody said a seed
+  bool reuses = true;                        ///< may go on from what was read before
   float pin_prompt = 0.0f;
   bool loop_guard = false;
   engine::ThinkingOptions thinking = {};
@@ -48,6 +49,7 @@ struct RequestRules {
   std::int32_t max_answers = 16;      ///< prompts times n
   std::int32_t n_vocab = 0;
   bool has_chat_template = true;
+  bool jinja = false;       ///< the chat template has variables
   vase_params policy = {};  ///< the server's; its budget is the largest
   /// What the server was told; nullopt: what the request's policy wants at its budget.
   std::optional<float> pin_prompt = {};

@@ -78,6 +78,34 @@ std::vector<engine::ChatMessage> messages_of(const Fields &body) {
   return messages;
 }
 
+// llama-server's chat_template_kwargs, and reasoning_effort, which is one of them.
+engine::TemplateVariables variables_of(const Fields &body, const RequestRules &rules) {
+  engine::TemplateVariables variables;
+  const char *given = nullptr;
+  if (body.object("chat_template_kwargs")) {
+    for (const auto &[name, value] : body.find("chat_template_kwargs")->items()) {
+      variables[name] = dump(value);
+      given = "chat_template_kwargs";
+    }
+  }
+  if (const auto thinks = variables.find("enable_thinking");
+      thinks != variables.end() && thinks->second != "true" && thinks->second != "false") {
+    throw invalid_field("chat_template_kwargs.enable_thinking", "must be true or false");
+  }
+  const std::string effort = body.text("reasoning_effort").value_or("");
+  if (effort == "none") {
+    if (rules.jinja) variables["enable_thinking"] = "false";
+  } else if (!effort.empty()) {
+    variables["reasoning_effort"] = dump(Json(effort));
+    given = "reasoning_effort";
+  }
+  if (given == nullptr || rules.jinja) return variables;
+  throw invalid_field(given,
+                      "is for a chat template in Jinja, and this server writes one of llama.cpp's "
+                      "fixed list",
+                      "unsupported");
+}
+
 std::vector<std::int32_t> tokens_of(const Json &array, const std::string &path,
                                     std::int32_t n_vocab) {
   if (array.size() > kMaxPromptTokens) throw invalid_field(path, "is too long", "out_of_range");
@@ -318,6 +346,7 @@ CompletionRequest parse_request(Api api, std::string_view text, const RequestRul
                           "no_chat_template");
     }
     request.messages = messages_of(body);
+    request.variables = variables_of(body, rules);
     request.split_reasoning = split_reasoning_of(body);
   } else {
     request.prompts = prompts_of(body, rules);

@@ -42,7 +42,7 @@ std::int64_t count_characters(std::string_view text) {
 std::string server_sent_event(const std::string &data) { return "data: " + data + "\n\n"; }
 
 ResponseWriter::ResponseWriter(const CompletionRequest &request, ResponseHead head,
-                               const engine::Model &model, ReasoningSplitter::Start start,
+                               const engine::Model &model, const SplitterMaker &splitter,
                                std::size_t n_answers, std::int32_t capacity)
     : api_(request.api),
       include_usage_(request.include_usage),
@@ -54,20 +54,22 @@ ResponseWriter::ResponseWriter(const CompletionRequest &request, ResponseHead he
       capacity_(capacity),
       head_(std::move(head)),
       model_(model),
-      answers_(n_answers, AnswerText{.splitter = ReasoningSplitter(start)}) {}
+      answers_(n_answers) {
+  for (AnswerText &answer : answers_) answer.splitter = splitter();
+}
 
 // ---- pieces -------------------------------------------------------------------------------------
 
 SplitText ResponseWriter::split(const Piece &piece) {
   AnswerText &answer = answers_[piece.answer];
-  const bool was_reasoning = answer.splitter.reasoning();
-  SplitText text = answer.splitter.push(piece.text);
+  const bool was_reasoning = answer.splitter->reasoning();
+  SplitText text = answer.splitter->push(piece.text);
   if (piece.has_token &&
-      (was_reasoning || answer.splitter.reasoning() || !text.reasoning.empty())) {
+      (was_reasoning || answer.splitter->reasoning() || !text.reasoning.empty())) {
     ++answer.reasoning_tokens;
   }
   if (piece.finish == engine::Finish::none) return text;
-  const SplitText rest = answer.splitter.finish();
+  const SplitText rest = answer.splitter->finish();
   text.reasoning += rest.reasoning;
   text.content += rest.content;
   answer.finish = piece.finish;

@@ -2,13 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "engine/model.hpp"
 #include "engine/utf8.hpp"
+#include "server/answer_splitter.hpp"
 #include "server/json.hpp"
-#include "server/reasoning.hpp"
 #include "server/request.hpp"
 #include "server/task.hpp"
 
@@ -24,10 +25,10 @@ struct ResponseHead {
 /// Collects a task's pieces and writes them. For one thread.
 class ResponseWriter {
  public:
-  /// `start`: whether the answers may begin with reasoning. `capacity`: cells of a slot. `model`
-  /// must outlive this.
+  /// `splitter`: tells the reasoning of an answer from its content. `capacity`: cells of a slot.
+  /// `model` must outlive this.
   ResponseWriter(const CompletionRequest &request, ResponseHead head, const engine::Model &model,
-                 ReasoningSplitter::Start start, std::size_t n_answers, std::int32_t capacity);
+                 const SplitterMaker &splitter, std::size_t n_answers, std::int32_t capacity);
 
   /// Streaming: the event for a piece; "" if there is nothing to say yet.
   std::string chunk(const Piece &piece);
@@ -41,7 +42,7 @@ class ResponseWriter {
 
  private:
   struct AnswerText {
-    ReasoningSplitter splitter;
+    std::unique_ptr<AnswerSplitter> splitter;
     std::string content = {};
     std::string reasoning = {};
     OrderedJson logprobs = OrderedJson::array();

@@ -31,6 +31,7 @@ RequestRules rules_for(const engine::Model &model, const BoundedContext &context
               static_cast<std::size_t>(bound.n_sequences) + options.schedule.queue, 128)),
           .n_vocab = llama_vocab_n_tokens(model.vocab()),
           .has_chat_template = options.chat_template.has_value(),
+          .jinja = options.chat_template && options.chat_template->is_jinja(),
           .policy = bound.policy,
           .pin_prompt = bound.pin_prompt,
           .recency = options.recency,

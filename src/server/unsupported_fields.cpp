@@ -12,6 +12,9 @@
 namespace vase::server {
 namespace {
 
+constexpr const char *kElsewhere =
+    "; llama-server does that, and `vase exec` bounds its cache (docs/exec.md)";
+
 /// A field and, if it has one beside 0, false, "none", "" and what is empty, the value that asks
 /// for nothing.
 struct Field {
@@ -37,7 +40,6 @@ const std::vector<Field> &fields() {
       {"audio"},
       {"modalities", Json::array({"text"})},
       {"prediction"},
-      {"reasoning_effort"},
       {"verbosity"},
       {"web_search_options"},
       // llama.cpp
@@ -56,7 +58,6 @@ const std::vector<Field> &fields() {
       {"t_max_predict_ms"},
       {"lora"},
       {"image_data"},
-      {"chat_template_kwargs"},
       // vLLM
       {"repetition_penalty", 1},
       {"length_penalty", 1},
@@ -84,17 +85,22 @@ void refuse_response_format(const Fields &body) {
   const auto format = body.object("response_format");
   if (!format) return;
   if (format->text("type").value_or("text") != "text") {
-    throw invalid_field("response_format.type", "must be \"text\"", "unsupported");
+    throw invalid_field("response_format.type", std::string("must be \"text\"") + kElsewhere,
+                        "unsupported");
   }
   // llama.cpp takes a schema beside any type.
   for (const char *name : {"schema", "json_schema"}) {
-    if (format->find(name) != nullptr) refuse(format->path(name));
+    if (format->find(name) != nullptr) refuse(format->path(name), kElsewhere);
   }
 }
 
 void refuse_for_completions(const Fields &body) {
   if (body.flag("echo").value_or(false)) refuse("echo");
   if (!body.text("suffix").value_or("").empty()) refuse("suffix");
+  for (const char *name : {"chat_template_kwargs", "reasoning_effort"}) {
+    const Json *value = body.find(name);
+    if (value != nullptr && !asks_for_nothing(*value)) refuse(name, ": there is no chat template");
+  }
   constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
   const auto n = body.integer("n", 1, kMost).value_or(1);
   if (body.integer("best_of", 1, kMost).value_or(n) != n) {
@@ -110,12 +116,15 @@ void refuse_unsupported(Api api, const Fields &body) {
     if (value == nullptr || *value == field.neutral) continue;
     // 0 is no penalty where numbers are added, but the strongest there is where they are factors.
     if (!field.neutral.is_number() && asks_for_nothing(*value)) continue;
+    const std::string name = field.name;
     refuse(body.path(field.name),
-           field.neutral.is_null() ? std::string() : ", unless it is " + field.neutral.dump());
+           (field.neutral.is_null() ? std::string() : ", unless it is " + field.neutral.dump()) +
+               (name.starts_with("tool") || name == "functions" || name == "grammar" ? kElsewhere
+                                                                                     : ""));
   }
   // An empty schema is one too: any JSON.
   for (const char *name : {"json_schema", "guided_json"}) {
-    if (body.find(name) != nullptr) refuse(body.path(name));
+    if (body.find(name) != nullptr) refuse(body.path(name), kElsewhere);
   }
   refuse_response_format(body);
   if (api == Api::completions) refuse_for_completions(body);

@@ -13,7 +13,7 @@ TEST(Conversation, AppendsWhatTheTemplateWritesAtOnce) {
     Conversation conversation(chat_template, "");
     std::string text = conversation.ask("first question");
     text += "first answer";
-    conversation.answered("first answer");
+    conversation.answered();
     text += conversation.ask("second question");
 
     EXPECT_EQ(text, chat_template.format({{"user", "first question"},
@@ -29,7 +29,7 @@ TEST(Conversation, StartsWithTheSystemMessage) {
   EXPECT_EQ(conversation.ask("Hello"),
             "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHello<|im_end|>\n"
             "<|im_start|>assistant\n");
-  conversation.answered("");
+  conversation.answered();
   EXPECT_EQ(conversation.ask("Still there?"),
             "<|im_end|>\n<|im_start|>user\nStill there?<|im_end|>\n<|im_start|>assistant\n");
 }
@@ -38,7 +38,7 @@ TEST(Conversation, StartsWithTheSystemMessage) {
 TEST(Conversation, ClosesAnAnswerThatTheTemplateTrims) {
   Conversation conversation(ChatTemplate{std::string("gemma")}, "");
   conversation.ask("Hello");
-  conversation.answered(" Hello to you \n");
+  conversation.answered();
   EXPECT_TRUE(conversation.ask("Bye").starts_with("<end_of_turn>\n<start_of_turn>user\nBye"));
 }
 
@@ -46,7 +46,7 @@ TEST(Conversation, ClosesAnAnswerThatTheTemplateTrims) {
 TEST(Conversation, ClosesAnAnswerThatTheTemplateSetsApart) {
   Conversation conversation(ChatTemplate{std::string("mistral-v3")}, "");
   conversation.ask("Hello");
-  conversation.answered("Hello to you");
+  conversation.answered();
   EXPECT_EQ(conversation.ask("Bye"), "</s>[INST] Bye[/INST]");
 }
 

@@ -99,7 +99,8 @@ TEST_F(ModelTest, StopsLoadingWhenAsked) {
 TEST_F(ModelTest, SaysWhenThereIsNoChatTemplate) {
   const Model model({.path = folder_ / "base.gguf"});
   EXPECT_THAT(error_of([&] { ChatTemplate::of(model); }), HasSubstr("has no chat template"));
-  EXPECT_NO_THROW(ChatTemplate::of(model, "chatml")) << "a name goes before the model's own";
+  EXPECT_NO_THROW(ChatTemplate::of(model, {.name_or_text = "chatml"}))
+      << "a name goes before the model's own";
   write_text_model(folder_ / "chat.gguf", "{{ '<|im_start|>' }}");
   EXPECT_NO_THROW(ChatTemplate::of(Model({.path = folder_ / "chat.gguf"})));
 }

@@ -2,14 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <utility>
+
 namespace vase::server {
 namespace {
 
 using Start = ReasoningSplitter::Start;
 
 // The text in pieces of `size` bytes.
-SplitText split(std::string_view text, std::size_t size, Start start = Start::answer) {
-  ReasoningSplitter splitter(start);
+SplitText split(std::string_view text, std::size_t size, ReasoningSplitter splitter) {
   SplitText all;
   const auto add = [&](const SplitText &part) {
     all.reasoning += part.reasoning;
@@ -23,8 +24,8 @@ SplitText split(std::string_view text, std::size_t size, Start start = Start::an
 class AnyCut : public testing::TestWithParam<std::size_t> {
  protected:
   void expect(std::string_view text, std::string_view reasoning, std::string_view content,
-              Start start = Start::answer) const {
-    const SplitText got = split(text, GetParam(), start);
+              ReasoningSplitter splitter = ReasoningSplitter(Start::answer)) const {
+    const SplitText got = split(text, GetParam(), std::move(splitter));
     EXPECT_EQ(got.reasoning, reasoning) << text;
     EXPECT_EQ(got.content, content) << text;
   }
@@ -53,12 +54,22 @@ TEST_P(AnyCut, KeepsThinkingThatIsNeverClosed) {
 }
 
 TEST_P(AnyCut, BeginsInsideIfThePromptHasOpenedIt) {
-  expect("why</think>because", "why", "because", Start::reasoning);
-  expect("why", "why", "", Start::reasoning);
+  const ReasoningSplitter opened(*engine::thought_opened_by("assistant\n<think>\n"));
+  expect("why</think>because", "why", "because", opened);
+  expect("why", "why", "", opened);
+}
+
+TEST_P(AnyCut, KnowsTheMarksOfOtherModels) {
+  expect("[THINK]why[/THINK]because", "why", "because");
+  expect("<|channel>thought\nwhy<channel|>because", "why", "because");
+  expect("<mm:think>a</think>b</mm:think>c", "a</think>b", "c");
+  const ReasoningSplitter opened(*engine::thought_opened_by("<|open|>think<|sep|>"));
+  expect("why<|close|>think<|sep|>because", "why", "because", opened);
 }
 
 TEST_P(AnyCut, TouchesNothingIfAskedTo) {
-  expect("<think>why</think>because", "", "<think>why</think>because", Start::plain);
+  expect("<think>why</think>because", "", "<think>why</think>because",
+         ReasoningSplitter(Start::plain));
 }
 
 TEST(ReasoningSplitter, KnowsWhetherItIsInside) {

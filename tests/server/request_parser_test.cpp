@@ -230,7 +230,7 @@ TEST(ParseRequest, RefusesWhatConstrainsInOtherServers) {
       {"n_probs", "5"},
       {"t_max_predict_ms", "100"},
       {"lora", R"([{"id":0,"scale":1}])"},
-      {"chat_template_kwargs", R"({"enable_thinking":false})"},
+      {"chat_template_kwargs", R"({"enable_thinking":false})"},  // without Jinja
       {"repetition_penalty", "1.2"},
       {"min_tokens", "3"},
       {"stop_token_ids", "[2]"},
@@ -244,6 +244,23 @@ TEST(ParseRequest, RefusesWhatConstrainsInOtherServers) {
   }
   EXPECT_EQ(wrong_field(R"(,"response_format":{"type":"text","schema":{}})"),
             "response_format.schema");
+}
+
+TEST(ParseRequest, SetsVariablesOfAChatTemplateInJinja) {
+  RequestRules rules = test_rules();
+  rules.jinja = true;
+  const auto variables = [&](const std::string &fields) {
+    return parse_chat(fields, rules).variables;
+  };
+  EXPECT_EQ(variables(R"(,"chat_template_kwargs":{"enable_thinking":false,"a":["b"]})"),
+            (engine::TemplateVariables{{"a", R"(["b"])"}, {"enable_thinking", "false"}}));
+  EXPECT_EQ(variables(R"(,"reasoning_effort":"low")"),
+            (engine::TemplateVariables{{"reasoning_effort", R"("low")"}}));
+  EXPECT_EQ(variables(R"(,"reasoning_effort":"none")"),
+            (engine::TemplateVariables{{"enable_thinking", "false"}}));
+  EXPECT_EQ(wrong_field(R"(,"chat_template_kwargs":[1])", rules), "chat_template_kwargs");
+  EXPECT_EQ(wrong_field(R"(,"chat_template_kwargs":{"enable_thinking":"no"})", rules),
+            "chat_template_kwargs.enable_thinking");
 }
 
 TEST(ParseRequest, TakesWhatAsksForNothing) {

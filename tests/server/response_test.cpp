@@ -8,6 +8,7 @@
 #include "../engine/text_model.hpp"
 #include "../llama/tiny_models.hpp"
 #include "engine/log.hpp"
+#include "server/reasoning.hpp"
 
 namespace vase::server {
 namespace {
@@ -27,7 +28,10 @@ class Response : public testing::Test {
     CompletionRequest request{.api = Api::chat, .include_usage = true};
     request.n = static_cast<std::int32_t>(n);
     request.policy = vase_params_default(vase_policy_find("vase"), 512);
-    return {request, {"id", 1, "m"}, *model_, ReasoningSplitter::Start::answer, n, 768};
+    return {request, {"id", 1, "m"}, *model_, by_marks(ReasoningSplitter::Start::answer), n, 768};
+  }
+  static SplitterMaker by_marks(ReasoningSplitter::Start start) {
+    return [start] { return std::make_unique<ReasoningSplitter>(start); };
   }
   static Piece piece(const std::string &text, engine::Finish finish = engine::Finish::none,
                      std::size_t answer = 0) {
@@ -85,7 +89,7 @@ class Logprobs : public Response {
     CompletionRequest request{.api = api};
     request.logprobs = 4;
     request.policy = vase_params_default(vase_policy_find("vase"), 512);
-    return {request, {"id", 1, "m"}, *model_, ReasoningSplitter::Start::plain, 1, 768};
+    return {request, {"id", 1, "m"}, *model_, by_marks(ReasoningSplitter::Start::plain), 1, 768};
   }
   /// A token, and those that were the likeliest in its place.
   static Piece chosen(llama_token token, const std::vector<llama_token> &likeliest = {}) {
