@@ -33,36 +33,37 @@ const PutAside *PromptCache::find(const PrefixWish &wish) {
   auto best = all_.end();
   std::size_t longest = 0;
   for (auto it = all_.begin(); it != all_.end(); ++it) {
-    if (it->tokens.size() <= longest || !wish.allows(it->rule, it->evictions)) continue;
-    const std::size_t shared = shared_prefix(it->tokens, wish.tokens);
+    const PutAside &one = **it;
+    if (one.tokens.size() <= longest || !wish.allows(one.rule, one.evictions)) continue;
+    const std::size_t shared = shared_prefix(one.tokens, wish.tokens);
     if (shared <= longest) continue;
     longest = shared;
     best = it;
   }
   if (best == all_.end()) return nullptr;
   all_.splice(all_.begin(), all_, best);
-  return &all_.front();
+  return all_.front().get();
 }
 
 bool PromptCache::holds(const PrefixWish &wish) const {
-  return std::ranges::any_of(all_, [&](const PutAside &one) {
-    return wish.allows(one.rule, one.evictions) && std::ranges::equal(one.tokens, wish.tokens);
+  return std::ranges::any_of(all_, [&](const auto &one) {
+    return wish.allows(one->rule, one->evictions) && std::ranges::equal(one->tokens, wish.tokens);
   });
 }
 
 bool PromptCache::put(PutAside put_aside) {
   const std::uint64_t size = put_aside.size();
   if (size > limit_) return false;
-  while (bytes_ + size > limit_) drop(&all_.back());
+  while (bytes_ + size > limit_) drop(all_.back().get());
   bytes_ += size;
-  all_.push_front(std::move(put_aside));
+  all_.push_front(std::make_shared<const PutAside>(std::move(put_aside)));
   return true;
 }
 
 void PromptCache::drop(const PutAside *put_aside) {
   const auto it =
-      std::ranges::find_if(all_, [&](const PutAside &one) { return &one == put_aside; });
-  bytes_ -= it->size();
+      std::ranges::find_if(all_, [&](const auto &one) { return one.get() == put_aside; });
+  bytes_ -= (*it)->size();
   all_.erase(it);
 }
 

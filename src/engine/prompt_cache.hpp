@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <list>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -76,13 +77,13 @@ class PromptCache {
   std::uint64_t bytes() const { return bytes_; }
   std::uint64_t limit() const { return limit_; }
   std::size_t size() const { return all_.size(); }
-  /// Newest first.
-  const std::list<PutAside> &all() const { return all_; }
+  /// What was asked for last comes first. Others may hold on to one that is let go meanwhile.
+  const std::list<std::shared_ptr<const PutAside>> &all() const { return all_; }
 
  private:
   std::uint64_t limit_;
   std::uint64_t bytes_ = 0;
-  std::list<PutAside> all_;  // what was asked for last comes first
+  std::list<std::shared_ptr<const PutAside>> all_;
 };
 
 }  // namespace vase::engine

@@ -4,9 +4,10 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstring>
 #include <fstream>
-#include <set>
+#include <span>
 #include <type_traits>
 #include <utility>
 
@@ -19,7 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::array<char, 8> kMagic = {'v', 'a', 's', 'e', ' ', 'p', 'r', 'm'};
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
 constexpr const char *kExtension = ".vase-prompt";
 
 // In front of the body: texts (identity, policy), tokens and snapshot, one behind the other.
@@ -30,14 +31,13 @@ struct Header {
   std::uint64_t seed = 0;
   std::uint64_t as_read = 0;
   std::int64_t evictions = 0;
-  std::uint64_t order = 0;  // 0: what was asked for last
   std::uint64_t identity_bytes = 0;
   std::uint64_t policy_bytes = 0;
   std::uint64_t token_bytes = 0;
   std::uint64_t snapshot_bytes = 0;
   std::uint64_t checksum = 0;  // of the header, with 0 for this, and the body
 };
-static_assert(std::is_trivially_copyable_v<Header> && sizeof(Header) == 88);
+static_assert(std::is_trivially_copyable_v<Header> && sizeof(Header) == 80);
 
 std::uint64_t checksum_of_file(Header header, std::span<const std::byte> body) {
   header.checksum = checksum_of(body);
@@ -50,93 +50,108 @@ void append(std::vector<std::byte> &body, const T &values) {
   body.insert(body.end(), bytes.begin(), bytes.end());
 }
 
-struct File {
-  Header header = {};
-  std::vector<std::byte> body = {};
-};
+std::string policy_and_draws(const ReadingRule &rule) {
+  return fmt::format("{} {} {} {}", rule.policy, rule.seed, rule.draw_stream, rule.as_read);
+}
 
-File file_of(const PutAside &one, std::uint64_t order, const std::string &identity) {
-  File file{.header = {.draw_stream = one.rule.draw_stream,
-                       .seed = one.rule.seed,
-                       .as_read = one.rule.as_read ? 1U : 0U,
-                       .evictions = one.evictions,
-                       .order = order,
-                       .identity_bytes = identity.size(),
-                       .policy_bytes = one.rule.policy.size(),
-                       .token_bytes = one.tokens.size() * sizeof(llama_token),
-                       .snapshot_bytes = one.bytes.size()}};
-  file.body.reserve(identity.size() + one.rule.policy.size() + one.size());
-  append(file.body, identity);
-  append(file.body, one.rule.policy);
-  append(file.body, one.tokens);
-  append(file.body, one.bytes);
-  file.header.checksum = checksum_of_file(file.header, file.body);
-  return file;
+// A file's bytes behind its header.
+std::vector<std::byte> body_of(const PutAside &one, const std::string &identity) {
+  std::vector<std::byte> body;
+  body.reserve(identity.size() + one.rule.policy.size() + one.size());
+  append(body, identity);
+  append(body, one.rule.policy);
+  append(body, one.tokens);
+  append(body, one.bytes);
+  return body;
+}
+
+// By what it is, not by its rows: the same for a prompt that is read again.
+fs::path name_of(const PutAside &one, const std::string &identity) {
+  std::vector<std::byte> bytes;
+  append(bytes, identity + '\0' + policy_and_draws(one.rule));
+  append(bytes, one.tokens);
+  return fmt::format("{:016x}{}", checksum_of(bytes), kExtension);
 }
 
 // First beside it: a file is whole, or not there.
-void write(const File &file, const fs::path &path) {
+void write_file(const PutAside &one, const std::string &identity, const fs::path &path) {
+  const std::vector<std::byte> body = body_of(one, identity);
+  Header header{.draw_stream = one.rule.draw_stream,
+                .seed = one.rule.seed,
+                .as_read = one.rule.as_read ? 1U : 0U,
+                .evictions = one.evictions,
+                .identity_bytes = identity.size(),
+                .policy_bytes = one.rule.policy.size(),
+                .token_bytes = one.tokens.size() * sizeof(llama_token),
+                .snapshot_bytes = one.bytes.size()};
+  header.checksum = checksum_of_file(header, body);
   fs::path beside = path;
   beside += ".part";
   {
     std::ofstream out(beside, std::ios::binary);
-    out.write(reinterpret_cast<const char *>(&file.header), sizeof(Header));
-    out.write(reinterpret_cast<const char *>(file.body.data()), std::ssize(file.body));
+    out.write(reinterpret_cast<const char *>(&header), sizeof(header));
+    out.write(reinterpret_cast<const char *>(body.data()), std::ssize(body));
     if (!out.flush()) throw Error("cannot be written");
   }
   fs::rename(beside, path);
 }
 
-std::vector<std::byte> contents(const fs::path &path) {
-  std::vector<std::byte> bytes(fs::file_size(path));
-  std::ifstream in(path, std::ios::binary);
-  in.read(reinterpret_cast<char *>(bytes.data()), std::ssize(bytes));
-  if (!in) throw Error("cannot be read");
-  return bytes;
-}
-
-struct Read {
-  std::uint64_t order = 0;
-  PutAside one = {};
+// A file that is of use, as its beginning says.
+struct Found {
+  fs::path path = {};
+  fs::file_time_type used = {};  // last
+  Header header = {};
 };
 
-Read read(const fs::path &path, const std::string &identity) {
-  const std::vector<std::byte> bytes = contents(path);
-  Header header;
-  if (bytes.size() < sizeof(header)) throw Error("is cut off");
-  std::memcpy(&header, bytes.data(), sizeof(header));
+Found look_at(const fs::path &path, const std::string &identity) {
+  Found found{.path = path, .used = fs::last_write_time(path)};
+  Header &header = found.header;
+  const std::uint64_t size = fs::file_size(path);
+  std::ifstream in(path, std::ios::binary);
+  if (!in.read(reinterpret_cast<char *>(&header), sizeof(header))) throw Error("is cut off");
   if (header.magic != kMagic) throw Error("is no prompt put aside by vase");
   if (header.version != kVersion) {
     throw Error(fmt::format("is of version {}, and this is {}", header.version, kVersion));
   }
-  auto rest = std::span(bytes).subspan(sizeof(header));
-  if (header.checksum != checksum_of_file(header, rest)) throw Error("is damaged or cut off");
+  std::uint64_t rest = size - sizeof(header);
+  for (const std::uint64_t part :
+       {header.identity_bytes, header.policy_bytes, header.token_bytes, header.snapshot_bytes}) {
+    if (part > rest) throw Error("is damaged or cut off");
+    rest -= part;
+  }
+  if (rest != 0) throw Error("is damaged or cut off");
+  std::string other(header.identity_bytes, '\0');
+  in.read(other.data(), std::ssize(other));
+  if (!in || other != identity)
+    throw Error("is of another model, or of other adapters or cache types");
+  return found;
+}
+
+PutAside read_file(const Found &found) {
+  const Header &header = found.header;
+  std::vector<std::byte> body(fs::file_size(found.path) - sizeof(header));
+  std::ifstream in(found.path, std::ios::binary);
+  in.seekg(sizeof(header));
+  in.read(reinterpret_cast<char *>(body.data()), std::ssize(body));
+  if (!in) throw Error("cannot be read");
+  if (header.checksum != checksum_of_file(header, body)) throw Error("is damaged or cut off");
+  auto rest = std::span(body).subspan(header.identity_bytes);
   const auto next = [&](std::uint64_t size) {
-    if (size > rest.size()) throw Error("contradicts itself");
     const auto part = rest.first(size);
     rest = rest.subspan(size);
     return part;
   };
-  const auto text = [&](std::uint64_t size) {
-    const auto part = next(size);
-    return std::string(reinterpret_cast<const char *>(part.data()), part.size());
-  };
-  if (text(header.identity_bytes) != identity) {
-    throw Error("is of another model, or of other adapters or cache types");
-  }
-  Read result{.order = header.order,
-              .one = {.rule = {.policy = text(header.policy_bytes),
-                               .seed = header.seed,
-                               .draw_stream = header.draw_stream,
-                               .as_read = header.as_read != 0},
-                      .evictions = header.evictions}};
+  const auto policy = next(header.policy_bytes);
+  PutAside one{.rule = {.policy = {reinterpret_cast<const char *>(policy.data()), policy.size()},
+                        .seed = header.seed,
+                        .draw_stream = header.draw_stream,
+                        .as_read = header.as_read != 0},
+               .evictions = header.evictions};
   const auto tokens = next(header.token_bytes);
-  result.one.tokens.resize(tokens.size() / sizeof(llama_token));
-  std::memcpy(result.one.tokens.data(), tokens.data(),
-              result.one.tokens.size() * sizeof(llama_token));
-  const auto snapshot = next(header.snapshot_bytes);
-  result.one.bytes.assign(snapshot.begin(), snapshot.end());
-  return result;
+  one.tokens.resize(tokens.size() / sizeof(llama_token));
+  std::memcpy(one.tokens.data(), tokens.data(), one.tokens.size() * sizeof(llama_token));
+  one.bytes.assign(rest.begin(), rest.end());
+  return one;
 }
 
 // What is wrong with a file, or the system's word for it.
@@ -162,45 +177,86 @@ std::vector<fs::path> files_in(const fs::path &folder) {
 
 }  // namespace
 
-void write_prompt_cache(const PromptCache &cache, const fs::path &folder,
-                        const std::string &identity, const SayOfFile &say) {
-  or_say(folder, say, "prompts are not kept", [&] {
-    std::set<fs::path> kept;
-    std::uint64_t order = 0;
-    for (const PutAside &one : cache.all()) {
-      const File file = file_of(one, order++, identity);
-      const fs::path path = folder / (fmt::format("{:016x}", checksum_of(file.body)) + kExtension);
-      or_say(path, say, "it is not kept", [&] { write(file, path); });
-      kept.insert(path);
-    }
-    for (const fs::path &path : files_in(folder)) {
-      if (kept.contains(path)) continue;
-      // Not those of other models, which share the folder.
-      try {
-        read(path, identity);
-      } catch (const Error &) {
-        continue;
-      }
-      fs::remove(path);
-    }
-  });
+PromptCacheFiles::PromptCacheFiles(fs::path folder, std::string identity, SayOfFile say)
+    : folder_(std::move(folder)), identity_(std::move(identity)), say_(std::move(say)) {
+  try {
+    fs::create_directories(folder_);
+    files_in(folder_);
+  } catch (const fs::filesystem_error &error) {
+    throw Error(fmt::format("--cache-dir {}: {}", folder_.string(), error.code().message()));
+  }
+  thread_ = std::thread([this] { run(); });
 }
 
-void read_prompt_cache(PromptCache &cache, const fs::path &folder, const std::string &identity,
-                       const SayOfFile &say) {
-  std::vector<fs::path> files;
-  try {
-    fs::create_directories(folder);
-    files = files_in(folder);
-  } catch (const fs::filesystem_error &error) {
-    throw Error(fmt::format("--cache-dir {}: {}", folder.string(), error.code().message()));
+PromptCacheFiles::~PromptCacheFiles() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
   }
-  std::vector<Read> all;
-  for (const fs::path &path : files) {
-    or_say(path, say, "skipped", [&] { all.push_back(read(path, identity)); });
+  changed_.notify_one();
+  thread_.join();
+}
+
+void PromptCacheFiles::read_into(PromptCache &cache) {
+  std::vector<Found> all;
+  for (const fs::path &path : files_in(folder_)) {
+    or_say(path, say_, "skipped", [&] { all.push_back(look_at(path, identity_)); });
   }
-  std::ranges::sort(all, std::ranges::greater{}, &Read::order);
-  for (Read &one : all) cache.put(std::move(one.one));
+  std::ranges::sort(all, std::ranges::greater{}, &Found::used);
+  std::vector<PutAside> read;
+  std::uint64_t bytes = 0;
+  for (const Found &found : all) {
+    own_.insert(found.path);  // also what has no room: mirror() lets it go
+    const std::uint64_t size = found.header.token_bytes + found.header.snapshot_bytes;
+    if (bytes + size > cache.limit()) continue;
+    or_say(found.path, say_, "skipped", [&] {
+      read.push_back(read_file(found));
+      bytes += size;
+    });
+  }
+  for (auto one = read.rbegin(); one != read.rend(); ++one) cache.put(std::move(*one));
+}
+
+void PromptCacheFiles::mirror(const PromptCache &cache) {
+  {
+    const std::lock_guard lock(mutex_);
+    wanted_.assign(cache.all().begin(), cache.all().end());
+    pending_ = true;
+  }
+  changed_.notify_one();
+}
+
+void PromptCacheFiles::run() {
+  for (;;) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return pending_ || stopping_; });
+    if (!pending_) return;
+    pending_ = false;
+    const Held held = std::move(wanted_);
+    lock.unlock();
+    or_say(folder_, say_, "prompts are not kept", [&] { write(held); });
+  }
+}
+
+void PromptCacheFiles::write(const Held &held) {
+  std::set<fs::path> kept;
+  fs::file_time_type used = fs::file_time_type::clock::now();
+  for (const auto &weak : held) {
+    const std::shared_ptr<const PutAside> one = weak.lock();
+    if (one == nullptr) continue;
+    const fs::path path = folder_ / name_of(*one, identity_);
+    or_say(path, say_, "it is not kept", [&] {
+      if (!own_.contains(path)) write_file(*one, identity_, path);
+      own_.insert(path);
+      kept.insert(path);
+      fs::last_write_time(path, used);
+    });
+    used -= std::chrono::milliseconds(1);  // the order in which they were asked for
+  }
+  for (const fs::path &path : own_) {
+    if (!kept.contains(path)) fs::remove(path);
+  }
+  own_ = std::move(kept);
 }
 
 }  // namespace vase::engine

@@ -1,9 +1,15 @@
 // A prompt cache that outlives its process, as files of a folder.
 #pragma once
 
+#include <condition_variable>
 #include <filesystem>
 #include <functional>
+#include <memory>
+#include <mutex>
+#include <set>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "engine/prompt_cache.hpp"
 
@@ -12,16 +18,44 @@ namespace vase::engine {
 /// Called with a line about a file that is skipped, or cannot be written, and why.
 using SayOfFile = std::function<void(const std::string &line)>;
 
-/// Writes all that is in `cache` to `folder`, a file each, and deletes the files that an earlier
-/// call left there and that are not in it any more. `identity`: of all that the bytes depend on and
-/// rules do not say (model, adapters, cache types).
-void write_prompt_cache(const PromptCache &cache, const std::filesystem::path &folder,
-                        const std::string &identity, const SayOfFile &say);
+/// Keeps a file for each prompt that is put aside, written by a thread of its own soon after it
+/// was, so that a process which is killed loses little. What comes and goes before that is never
+/// written.
+class PromptCacheFiles {
+ public:
+  /// `identity`: of all that the bytes depend on and rules do not say (model, adapters, cache
+  /// types); `say` may be called by another thread. Makes the folder if it is not there, and throws
+  /// Error if that cannot be.
+  PromptCacheFiles(std::filesystem::path folder, std::string identity, SayOfFile say);
+  /// Writes what is still to be written.
+  ~PromptCacheFiles();
+  PromptCacheFiles(const PromptCacheFiles &) = delete;
+  PromptCacheFiles &operator=(const PromptCacheFiles &) = delete;
 
-/// Takes in what write_prompt_cache() has written for the same identity, the newest that fit. Makes
-/// the folder if it is not there. Throws Error if that cannot be; files that are damaged, of
-/// another version or of another identity are skipped.
-void read_prompt_cache(PromptCache &cache, const std::filesystem::path &folder,
-                       const std::string &identity, const SayOfFile &say);
+  /// Takes in what is there for the same identity: the newest that fit, and only these are read
+  /// whole. Files that are damaged, of another version or of another identity are skipped. Called
+  /// once, before mirror().
+  void read_into(PromptCache &cache);
+  /// From now on the folder is to hold what `cache` holds. Does not wait for it.
+  void mirror(const PromptCache &cache);
+
+ private:
+  using Held = std::vector<std::weak_ptr<const PutAside>>;
+
+  void run();
+  void write(const Held &held);
+
+  std::filesystem::path folder_;
+  std::string identity_;
+  SayOfFile say_;
+  std::set<std::filesystem::path> own_;  // files of this identity that are there, of write() alone
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  Held wanted_;
+  bool pending_ = false;
+  bool stopping_ = false;
+  std::thread thread_;
+};
 
 }  // namespace vase::engine

@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "core/training_length.hpp"
-#include "engine/prompt_cache_files.hpp"
 #include "engine/thinking_budget.hpp"
 #include "server/error.hpp"
 
@@ -42,7 +41,10 @@ Scheduler::Scheduler(const engine::Model &model, BoundedContext &context,
       metrics_(metrics),
       slots_(static_cast<std::size_t>(context.options().n_sequences)) {
   if (!options_.cache_folder.empty()) {
-    engine::read_prompt_cache(prompt_cache_, options_.cache_folder, options_.identity, say);
+    prompt_files_ =
+        std::make_unique<engine::PromptCacheFiles>(options_.cache_folder, options_.identity, say);
+    prompt_files_->read_into(prompt_cache_);
+    prompt_files_->mirror(prompt_cache_);
   }
   publish();
   thread_ = std::thread([this] { run(); });
@@ -127,9 +129,10 @@ void Scheduler::stop() {
   work_.notify_one();
   if (!thread_.joinable()) return;
   thread_.join();
-  if (options_.cache_folder.empty()) return;
+  if (prompt_files_ == nullptr) return;
   for (std::int32_t slot = 0; slot < std::ssize(slots_); ++slot) put_aside_before_it_is_lost(slot);
-  engine::write_prompt_cache(prompt_cache_, options_.cache_folder, options_.identity, say);
+  prompt_files_->mirror(prompt_cache_);
+  prompt_files_.reset();
 }
 
 // ---- the engine's thread ------------------------------------------------------------------------
@@ -283,7 +286,10 @@ void Scheduler::put_aside(std::int32_t index) {
   std::string why = "it takes more than --cache-ram";
   try {
     one.bytes = context_.save(index);
-    if (prompt_cache_.put(std::move(one))) return;
+    if (prompt_cache_.put(std::move(one))) {
+      if (prompt_files_ != nullptr) prompt_files_->mirror(prompt_cache_);
+      return;
+    }
   } catch (const std::exception &error) {
     why = error.what();
   }

@@ -17,6 +17,7 @@
 
 #include "engine/generator.hpp"
 #include "engine/prompt_cache.hpp"
+#include "engine/prompt_cache_files.hpp"
 #include "observe/cache_view.hpp"
 #include "server/metrics.hpp"
 #include "server/task.hpp"
@@ -124,6 +125,7 @@ class Scheduler {
   const engine::Model &model_;
   ScheduleOptions options_;
   engine::PromptCache prompt_cache_;
+  std::unique_ptr<engine::PromptCacheFiles> prompt_files_;  // null: they end with the process
   bool noted_unkept_ = false;
   std::uint64_t n_freed_ = 0;
   std::int64_t n_ctx_train_;

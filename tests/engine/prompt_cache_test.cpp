@@ -3,9 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <thread>
 
 #include "../llama/tiny_models.hpp"
 #include "engine/generator.hpp"
@@ -99,11 +101,11 @@ class PromptFiles : public ::testing::Test {
 
   PromptCache read(const std::string &identity = "model", std::uint64_t limit = 1 << 20) {
     PromptCache cache(limit);
-    read_prompt_cache(cache, folder_, identity, say_);
+    PromptCacheFiles(folder_, identity, say_).read_into(cache);
     return cache;
   }
   void write(const PromptCache &cache, const std::string &identity = "model") {
-    write_prompt_cache(cache, folder_, identity, say_);
+    PromptCacheFiles(folder_, identity, say_).mirror(cache);
   }
   std::vector<fs::path> files() const {
     std::vector<fs::path> files;
@@ -121,16 +123,50 @@ TEST_F(PromptFiles, OutliveTheirProcess) {
   PromptCache again = read();
   ASSERT_EQ(again.size(), 2U);
   EXPECT_EQ(again.bytes(), cache.bytes());
-  EXPECT_EQ(again.all().front().tokens, counted(80));
-  EXPECT_EQ(again.all().back().tokens, counted(40));
-  EXPECT_EQ(again.all().back().rule, rule);
-  EXPECT_EQ(again.all().back().evictions, 7);
-  EXPECT_EQ(again.all().back().bytes, cache.all().back().bytes);
-  EXPECT_EQ(read("model", cache.all().front().size()).size(), 1U) << "the newest that fits";
-  again.drop(&again.all().front());
-  write(again);
-  EXPECT_EQ(read().size(), 1U);
+  EXPECT_EQ(again.all().front()->tokens, counted(80));
+  EXPECT_EQ(again.all().back()->tokens, counted(40));
+  EXPECT_EQ(again.all().back()->rule, rule);
+  EXPECT_EQ(again.all().back()->evictions, 7);
+  EXPECT_EQ(again.all().back()->bytes, cache.all().back()->bytes);
+  EXPECT_EQ(read("model", cache.all().front()->size()).size(), 1U) << "the newest that fits";
   EXPECT_THAT(said_, ElementsAre());
+}
+
+TEST_F(PromptFiles, AreWhatTheCacheHolds) {
+  PromptCache cache = read();
+  PromptCacheFiles mirrored(folder_, "model", say_);
+  const auto become = [&](std::size_t n) {
+    mirrored.mirror(cache);
+    for (int i = 0; i < 500 && files().size() != n; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    return files().size() == n;
+  };
+  for (const llama_token first : {0, 1000}) cache.put(of(counted(40, first)));
+  EXPECT_TRUE(become(2)) << "while the process runs";
+  cache.drop(cache.all().front().get());
+  EXPECT_TRUE(become(1));
+  ASSERT_NE(cache.find({.tokens = counted(50, 0), .rule = {"p"}}), nullptr);
+  cache.put(of(counted(40, 2000)));
+  EXPECT_TRUE(become(2));
+  EXPECT_EQ(read().all().back()->tokens, counted(40, 0));
+  EXPECT_THAT(said_, ElementsAre());
+}
+
+TEST_F(PromptFiles, OnlyThoseThatFitAreReadWhole) {
+  PromptCache cache = read();
+  cache.put(of(counted(40)));
+  write(cache);
+  const fs::path old = files().front();
+  cache.put(of(counted(40, 1000)));
+  write(cache);
+  std::fstream(old, std::ios::binary | std::ios::in | std::ios::out)
+      .seekp(-1, std::ios::end)
+      .put('x');
+  fs::last_write_time(old, fs::file_time_type::clock::now() - std::chrono::hours(1));
+  EXPECT_EQ(read("model", of(counted(40)).size()).size(), 1U);
+  EXPECT_THAT(said_, ElementsAre()) << "its damage is not seen";
+  EXPECT_EQ(read().size(), 1U);
+  EXPECT_THAT(said_, ElementsAre(HasSubstr("is damaged or cut off: skipped")));
 }
 
 TEST_F(PromptFiles, AreSkippedInWords) {
