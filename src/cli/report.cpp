@@ -32,6 +32,11 @@ std::string memory_line(const Report &report) {
   return line;
 }
 
+std::string reused(const Report &report) {
+  if (report.prompt_reused == 0) return {};
+  return fmt::format("; {} of earlier turns not read again", with_commas(report.prompt_reused));
+}
+
 std::string evictions_line(const Report &report) {
   if (report.evictions == 0) return "none yet";
   const double total = report.prompt_seconds + report.generate_seconds;
@@ -65,8 +70,8 @@ std::string summary_text(const Report &report) {
   const auto line = [&](const char *name, const std::string &what) {
     text += fmt::format("{:<11}{}\n", name, what);
   };
-  line("prompt", fmt::format("{} tokens, {:.1f} tok/s", with_commas(report.prompt_done),
-                             rate(report.prompt_done, report.prompt_seconds)));
+  line("prompt", fmt::format("{} tokens, {:.1f} tok/s{}", with_commas(report.prompt_done),
+                             rate(report.prompt_done, report.prompt_seconds), reused(report)));
   line("generated", fmt::format("{} tokens, {:.1f} tok/s ({})", with_commas(report.generated),
                                 rate(report.generated, report.generate_seconds), report.finish));
   line("cache", fmt::format("{} of {} tokens in each head", with_commas(report.rows),

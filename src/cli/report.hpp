@@ -10,6 +10,7 @@ namespace vase::cli {
 struct Report {
   std::int64_t prompt_tokens = 0;
   std::int64_t prompt_done = 0;
+  std::int64_t prompt_reused = 0;  ///< tokens of earlier turns that a turn went on from
   std::int64_t generated = 0;
   double prompt_seconds = 0;
   double generate_seconds = 0;

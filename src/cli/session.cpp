@@ -168,6 +168,7 @@ void Session::take_turn(const std::string &prompt, Turn &turn) {
                        .thinking = arguments_.thinking.options,
                        .boundaries = std::move(boundaries)});
   answering_ = true;
+  past_.prompt_reused += before;
   stream(turn);
 }
 

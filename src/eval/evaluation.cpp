@@ -35,18 +35,18 @@ std::vector<Phase> deal(const Phase &phase, const EvaluationHost &host) {
 
 }  // namespace
 
-Evaluation::Evaluation(const engine::Model &model, const engine::ChatTemplate &chat_template,
+Evaluation::Evaluation(const engine::Model &model, engine::ChatTemplate chat_template,
                        const EvaluationPlan &plan, const EvaluationHost &host, GradingDesk &desk,
                        RunFile &file)
     : model_(model),
-      chat_template_(chat_template),
+      chat_template_(std::move(chat_template)),
       plan_(plan),
       host_(host),
       desk_(desk),
       file_(file),
       start_(Clock::now()) {
   for (const Question &question : plan.questions) {
-    Dialogue dialogue(model, chat_template, host.system, question);
+    Dialogue dialogue(model, chat_template_, host.system, question);
     std::int64_t tokens = 0;
     while (dialogue.more()) {
       tokens += std::ssize(dialogue.ask());

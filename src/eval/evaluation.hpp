@@ -49,7 +49,7 @@ struct EvaluationHost {
 class Evaluation {
  public:
   /// All references must outlive this.
-  Evaluation(const engine::Model &model, const engine::ChatTemplate &chat_template,
+  Evaluation(const engine::Model &model, engine::ChatTemplate chat_template,
              const EvaluationPlan &plan, const EvaluationHost &host, GradingDesk &desk,
              RunFile &file);
 
@@ -75,7 +75,7 @@ class Evaluation {
   std::size_t index_of(const Question &question) const;
 
   const engine::Model &model_;
-  const engine::ChatTemplate &chat_template_;
+  engine::ChatTemplate chat_template_;
   const EvaluationPlan &plan_;
   const EvaluationHost &host_;
   std::vector<std::int64_t> prompt_tokens_;   // of each question, all its turns

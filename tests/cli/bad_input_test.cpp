@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 
 #include "process.hpp"
 
@@ -113,6 +114,30 @@ TEST_F(BadInput, ThinkingBudgets) {
                     "--reasoning-budget 100 leaves nothing of -n 100 for the answer");
     if (command[0] == "serve") continue;  // requests may have budgets of their own
     expect_one_line(with({"--reasoning-budget-message", "So:"}), kFailed, "--reasoning-budget N");
+  }
+}
+
+TEST_F(BadInput, ChatTemplates) {
+  const std::string empty = folder_ + "/no-template.jinja";
+  std::ofstream(empty) << "no braces";
+  for (const std::vector<std::string> &command :
+       {std::vector<std::string>{"run", "--chat", "-p", "x"}, {"chat"}, {"serve"}, {"eval"}}) {
+    const auto with = [&](const std::vector<std::string> &options) {
+      std::vector<std::string> all = command;
+      all.insert(all.end(), options.begin(), options.end());
+      return all;
+    };
+    expect_one_line(with({"--chat-template-kwargs", "[1]"}), kFailed,
+                    "--chat-template-kwargs must be a JSON object, as "
+                    "{\"enable_thinking\": false}, not [1]");
+    expect_one_line(with({"--chat-template-kwargs", "{\"enable_thinking\": 1}"}), kFailed,
+                    "enable_thinking must be true or false, not 1");
+    expect_one_line(with({"--chat-template", "chatmel"}), kFailed,
+                    "--chat-template chatmel: llama.cpp has none of that name (it has ");
+    expect_one_line(with({"--chat-template-file", empty}), kFailed, "there are no braces");
+    expect_one_line(with({"--chat-template-file", folder_ + "/nothing"}), kFailed,
+                    "cannot read " + folder_ + "/nothing");
+    expect_one_line(with({"--reasoning", "maybe"}), kWrongUsage, "--reasoning");
   }
 }
 

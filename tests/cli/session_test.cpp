@@ -23,7 +23,7 @@ using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
 using ::testing::Not;
 
-constexpr const char *kChatTemplate = "{{ '<|im_start|>' }}";
+constexpr const char *kChatTemplate = "chatml";
 
 class SessionTest : public ::testing::Test {
  protected:
@@ -489,9 +489,9 @@ TEST_F(SessionTest, RunReadsAHeaderOnceForEachUseAndPlansWithOneContext) {
 // The model that `make model` fetches, if it was.
 TEST(DefaultModel, KnowsTheCapitalOfFrance) {
   if (!std::filesystem::exists(default_model())) GTEST_SKIP() << "not fetched";
-  const Outcome outcome =
-      run_vase({"run", "--no-reasoner", "--chat", "-p", "What is the capital of France?", "-n",
-                "10", "--temp", "0", "--budget", "128", "-t", "1"});
+  const Outcome outcome = run_vase({"run", "--no-reasoner", "--chat", "--chat-template", "chatml",
+                                    "-p", "What is the capital of France?", "-n", "10", "--temp",
+                                    "0", "--budget", "128", "-t", "1"});
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_EQ(outcome.err, "");
   EXPECT_THAT(outcome.out, HasSubstr("Paris"));

@@ -1,5 +1,5 @@
-// write_prompt MODEL: reads a JSON array of {"template": FILE, "messages": [...], "variables":
-// {...}} and writes what each comes to: {"prompt", "tokens"}, or {"error"}.
+// write_prompt MODEL: reads a JSON array of {"messages": [...], "variables": {...}, "template":
+// FILE, if not the model's own} and writes what each comes to: {"prompt", "tokens"}, or {"error"}.
 #include <cstdio>
 #include <exception>
 #include <fstream>
@@ -21,8 +21,11 @@ using vase::engine::TemplateVariables;
 
 nlohmann::json written(const vase::engine::Model &model, const nlohmann::json &asked) {
   try {
-    std::ifstream file(asked.at("template").get<std::string>(), std::ios::binary);
-    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    std::string text;  // "": the model's own
+    if (asked.contains("template")) {
+      std::ifstream file(asked.at("template").get<std::string>(), std::ios::binary);
+      text.assign(std::istreambuf_iterator<char>(file), {});
+    }
     std::vector<ChatMessage> messages;
     for (const auto &message : asked.at("messages"))
       messages.push_back({message.at("role"), message.at("content")});

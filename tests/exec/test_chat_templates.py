@@ -55,6 +55,15 @@ def test_writes_what_llama_server_writes(default_model, name):
     check(default_model, name)
 
 
+def test_writes_a_models_own(default_model):
+    """Which is in its file, and has a system message of its own."""
+    requests = [{"messages": messages, "variables": {}} for messages in CONVERSATIONS]
+    ours = written_by_vase(default_model, requests)
+    with Server(default_model, "--jinja", "-c", 512, "--no-warmup", vase=None) as server:
+        for request, own in zip(requests, ours):
+            assert own["prompt"] == server.post("/apply-template", {"messages": request["messages"]})["prompt"]
+
+
 def test_writes_no_second_mark_of_the_beginning():
     """Of a model whose text begins with one, by a template that writes it, too."""
     check(real_model("gemma-3-270m.Q4_K_M.gguf"), "google-gemma-2-2b-it")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vase_server import SANITIZED, write_model
+from vase_server import SANITIZED, Server, wait_until, write_model
 
 PROMPT = "It was a dark and stormy night, and the rain fell in torrents. "  # a token a character
 LONG = PROMPT * 6  # more than the budget of these tests
@@ -134,6 +134,18 @@ def test_it_outlives_the_server(start, tmp_path):
     foreign = start("--cache-dir", folder, model=other)
     assert "is of another model" in foreign.said()
     assert cached(ask(foreign, LONG)) == 0
+
+
+def test_it_outlives_a_server_that_is_killed(start, model, tmp_path):
+    folder = tmp_path / "prompts"
+    with Server(model, "--budget", 128, "--recency", 32, "--interval", 32, "--cache-dir", folder) as killed:
+        ask(killed, LONG)
+        assert wait_until(lambda: list(folder.glob("*.vase-prompt")))
+        killed.process.kill()
+        killed.process.wait()
+        killed.log.close()
+    second = start("--policy", "vase-plus", "--cache-dir", folder)
+    assert cached(ask(second, LONG)) > 0
 
 
 @pytest.mark.skipif(SANITIZED, reason="many requests")
