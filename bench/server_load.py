@@ -36,19 +36,19 @@ def start(arguments):
 
 
 class Stream(threading.Thread):
-    """One streamed request; notes when each token came."""
+    """One streamed request to HOST:PORT; notes when each token came."""
 
-    def __init__(self, port, prompt, tokens):
+    def __init__(self, address, prompt, tokens, headers=JSON):
         super().__init__(daemon=True)
-        self.port, self.times, self.status = port, [], 0
+        self.address, self.headers, self.times, self.status = address, headers, [], 0
         self.body = {"prompt": prompt, "max_tokens": tokens, "ignore_eos": True, "stream": True,
                      "logprobs": 0}  # so that every token makes an event, also those without text
         self.began = time.monotonic()
 
     def run(self):
         self.began = time.monotonic()
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=900)
-        connection.request("POST", "/v1/completions", json.dumps(self.body), JSON)
+        connection = http.client.HTTPConnection(self.address, timeout=900)
+        connection.request("POST", "/v1/completions", json.dumps(self.body), self.headers)
         response = connection.getresponse()
         self.status = response.status
         if response.status != 200:
@@ -60,9 +60,16 @@ class Stream(threading.Thread):
 
 def throughput(arguments):
     process, port = start(arguments)
+    rate = rate_at(f"127.0.0.1:{port}", arguments)
+    process.send_signal(signal.SIGTERM)
+    process.wait(60)
+    return rate
+
+
+def rate_at(address, arguments, headers=JSON):
+    """Tokens a second of as many streams as slots, while all of them generate. Ends this program if that is never so."""
     tokens = random.Random(1)
-    streams = [Stream(port, [tokens.randrange(100, 1000) for _ in range(arguments.depth)],
-                      arguments.tokens) for _ in range(arguments.slots)]
+    streams = [Stream(address, [tokens.randrange(100, 1000) for _ in range(arguments.depth)], arguments.tokens, headers) for _ in range(arguments.slots)]
     for stream in streams:
         stream.start()
     # While all of them generate: none reads its prompt any more, and none is done.
@@ -76,8 +83,6 @@ def throughput(arguments):
     end = time.monotonic()
     for stream in streams:
         stream.join(600)
-    process.send_signal(signal.SIGTERM)
-    process.wait(60)
     count = sum(begin < t <= end for stream in streams for t in stream.times)
     return count / (end - begin)
 
@@ -99,7 +104,7 @@ def latency(arguments):
     end = time.monotonic() + arguments.seconds
     while time.monotonic() < end:
         prompt = [chance.randrange(100, 1000) for _ in range(chance.randint(20, 400))]
-        streams.append(Stream(port, prompt, arguments.answer))
+        streams.append(Stream(f"127.0.0.1:{port}", prompt, arguments.answer))
         streams[-1].start()
         time.sleep(chance.expovariate(arguments.rate))
     for stream in streams:

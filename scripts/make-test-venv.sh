@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
-# make-test-venv.sh [--torch]
+# make-test-venv.sh [--torch | --ray]
 #
 # Makes the Python environment of the tests that are written in Python, in
 #   ${VASE_CACHE:-~/.cache/vase}/test-venv
 # and brings it up to date when a tests/*/requirements.txt has changed. With --torch: that of the tests
-# that need torch, in torch-venv beside it (5 GB, because PyPI's torch brings CUDA along).
+# that need torch, in torch-venv beside it (5 GB, because PyPI's torch brings CUDA along). With --ray: that of
+# the tests of vase.ray, in ray-venv (0.5 GB).
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 [[ ${1:-} != --help ]] || help_and_exit
 venv="$CACHE/test-venv"
 requirements=("$ROOT"/tests/*/requirements.txt)
-if [[ ${1:-} == --torch ]]; then
-  venv="$CACHE/torch-venv"
-  requirements=("$ROOT/tests/python/requirements-torch.txt")
+if [[ ${1:-} == --torch || ${1:-} == --ray ]]; then
+  venv="$CACHE/${1#--}-venv"
+  requirements=("$ROOT"/tests/*/requirements"${1#-}".txt)
   shift
 fi
 (($# == 0)) || die "unknown argument $1 (try --help)"

@@ -16,6 +16,7 @@ cd "$ROOT"
 if [[ $preset != tsan ]]; then
   scripts/install-packages.sh --tests
   scripts/make-test-venv.sh
+  scripts/make-test-venv.sh --ray || say "no Ray: the tests of vase.ray are skipped"
   [[ ${VASE_TEST_TORCH:-} != 1 ]] || scripts/make-test-venv.sh --torch
   scripts/build-llama-programs.sh >/dev/null || say "no programs of llama.cpp: the tests of vase exec are skipped"
 fi

@@ -19,14 +19,13 @@ from __future__ import annotations
 import ctypes
 import os
 import runpy
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vase.program import PROGRAM
+from vase.program import find_program
 
 __all__ = ["bound"]
 
@@ -55,12 +54,8 @@ def _bound(arguments: list[str]) -> None:
 
 def _ask_program(arguments: list[str]) -> tuple[str, str]:
     """The library and its settings, as the program prints them."""
-    named = os.environ.get("VASE_PROGRAM")
-    program = named or (str(PROGRAM) if PROGRAM.exists() else shutil.which("vase"))
-    if program is None:
-        raise RuntimeError("there is no vase program: install vase from its wheel, or put vase on the PATH")
     environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
-    asked = subprocess.run([program, "exec", "--print-env", *arguments], capture_output=True, text=True, check=False,
+    asked = subprocess.run([find_program(), "exec", "--print-env", *arguments], capture_output=True, text=True, check=False,
                            env=environment)
     if asked.returncode != 0:
         raise RuntimeError(asked.stderr.strip())

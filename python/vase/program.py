@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
 PROGRAM = Path(__file__).parent / "bin" / "vase"
+
+
+def find_program() -> str:
+    """The path of a vase program: VASE_PROGRAM, that of the wheel, or the one on the PATH. Raises RuntimeError if there is none."""
+    program = os.environ.get("VASE_PROGRAM") or (str(PROGRAM) if PROGRAM.exists() else shutil.which("vase"))
+    if program is None:
+        raise RuntimeError("there is no vase program: install vase from its wheel, or put vase on the PATH")
+    return program
 
 
 def main() -> None:
