@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <limits>
+#include <system_error>
 #include <utility>
 
 #include "cli/eval_tables.hpp"
@@ -51,6 +53,24 @@ std::pair<std::string, eval::Asking> parse_ask(const std::string &text, Sampling
   add_asking(parser, sampling, thinking, samples, n_predict);
   parse_settings(parser, settings, text);
   return {settings.name, asking_of(sampling, thinking, samples, n_predict)};
+}
+
+// "2/8": each eighth question, from the second on. Those of a file often become harder, and parts
+// of one piece would take unequal times.
+std::vector<eval::Question> part_of(std::vector<eval::Question> questions,
+                                    const std::string &text) {
+  std::size_t index = 0, count = 0;
+  const char *end = text.data() + text.size();
+  const auto [slash, bad_index] = std::from_chars(text.data(), end, index);
+  const bool divided = bad_index == std::errc() && slash != end && *slash == '/';
+  const auto [rest, bad_count] = std::from_chars(divided ? slash + 1 : end, end, count);
+  if (!divided || bad_count != std::errc() || rest != end || index < 1 || index > count) {
+    throw Error(fmt::format("\"{}\" is no part: 2/8 is the second of eight", text));
+  }
+  std::vector<eval::Question> part;
+  for (std::size_t i = index - 1; i < questions.size(); i += count)
+    part.push_back(std::move(questions[i]));
+  return part;
 }
 
 }  // namespace
@@ -118,6 +138,11 @@ void EvalArguments::add_to(CLI::App &app) {
                "only read --problems, and say what they hold and whether their own answers are "
                "graded right; nothing is run")
       ->group(kQuestionGroup);
+  option("--part", part,
+         "only this part of the questions, 2/8 for the second of eight, as several machines take "
+         "one each")
+      ->type_name("I/N")
+      ->group(kQuestionGroup);
   list("--policies", policies, "policies to compare");
   list("--budgets", budgets,
        "rows, 4x for a quarter of the task's mean full-cache length, or prompt for that of its "
@@ -184,6 +209,13 @@ eval::EvaluationPlan EvalArguments::plan() const {
         "--policies, name "
         "a run that has it with --lengths FILE, or give budgets in rows");
   }
+  if (part.empty()) return plan;
+  if (bounded && multiples && plan.lengths.empty()) {
+    throw Error(
+        "budgets like 4x or prompt are shares of a mean over all questions, and --part has some: "
+        "name a run of all with --lengths FILE, or give budgets in rows");
+  }
+  plan.questions = part_of(std::move(plan.questions), part);
   return plan;
 }
 

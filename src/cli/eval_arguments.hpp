@@ -30,6 +30,7 @@ struct EvalArguments {
   std::vector<std::string> where;  // of fields of --problems
   std::optional<std::string> instruction;
   bool check_problems = false;
+  std::string part;  // "2/8"; "": all questions
   std::vector<std::string> policies = {vase_policy_name(vase_policy_full()),
                                        vase_policy_name(vase_policy_default())};
   std::vector<std::string> budgets = {"4x"};

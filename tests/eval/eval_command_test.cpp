@@ -121,6 +121,31 @@ TEST_F(EvalCommand, LengthsMayComeFromAnotherRun) {
   EXPECT_EQ(eval::read_run(path("shares.jsonl")).records.size(), 2U);
 }
 
+TEST_F(EvalCommand, PartsTogetherAskEveryQuestionOnce) {
+  const std::vector<std::string> whole = {"--policies", "streaming", "--budgets", "128"};
+  ASSERT_EQ(run_vase(command("whole.jsonl", whole)).exit_code, 0);
+  std::vector<std::string> ids;
+  for (const char *part : {"1/3", "2/3", "3/3"}) {
+    std::vector<std::string> options = whole;
+    options.insert(options.end(), {"--part", part});
+    const std::string file = "part" + std::string(1, part[0]) + ".jsonl";
+    ASSERT_EQ(run_vase(command(file, options)).exit_code, 0);
+    for (const eval::Record &record : eval::read_run(path(file)).records) ids.push_back(record.id);
+  }
+  std::vector<std::string> all;
+  for (const eval::Record &record : eval::read_run(path("whole.jsonl")).records)
+    all.push_back(record.id);
+  EXPECT_THAT(ids, testing::UnorderedElementsAreArray(all));
+
+  for (const char *part : {"0/3", "4/3", "2", "2/", "2/3x"}) {
+    EXPECT_THAT(run_vase(command("none.jsonl", {"--budgets", "128", "--part", part})).err,
+                HasSubstr("is no part: 2/8 is the second of eight"))
+        << part;
+  }
+  EXPECT_THAT(run_vase(command("none.jsonl", {"--budgets", "4x", "--part", "1/3"})).err,
+              HasSubstr("name a run of all with --lengths FILE"));
+}
+
 TEST_F(EvalCommand, ComparesTheDefaultPolicyWithTheFullCache) {
   const Outcome outcome = run_vase(command("default.jsonl", {"--budgets", "128"}));
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
