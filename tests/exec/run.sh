@@ -1,13 +1,7 @@
 #!/usr/bin/env bash
-# run.sh: runs the tests of `vase exec`; exits with 77 (skipped) if llama.cpp's programs are not there. They
-# stand in the build that libllama was installed from, or beside it.
+# run.sh: runs the tests of `vase exec`; exits with 77 (skipped) if llama.cpp's programs are not there.
 set -euo pipefail
-prefix=$(cd "$llama_DIR/../../.." && pwd)
-for folder in "$prefix/../build/bin" "$prefix/bin"; do
-  if [[ -x $folder/llama-server ]]; then
-    export VASE_LLAMA_PROGRAMS=$folder
-    exec "$(dirname "$0")/../run_pytest.sh" "$(dirname "$0")"
-  fi
-done
-echo "no llama-server in $prefix/../build/bin or $prefix/bin: scripts/build-llama-programs.sh makes it" >&2
-exit 77
+tests=$(cd "$(dirname "$0")/.." && pwd)
+VASE_LLAMA_PROGRAMS=$("$tests/find_llama_programs.sh") || exit 77
+export VASE_LLAMA_PROGRAMS
+exec "$tests/run_pytest.sh" "$tests/exec"

@@ -1,12 +1,16 @@
 """The application on a cluster of three nodes: answers, streams, hang-ups, where a conversation goes, and a node that dies."""
 
 import json
+import os
 import socket
 import time
+from pathlib import Path
 
+import pytest
 from conftest import BUDGET, Client
 from load import Load, hits
 
+LLAMA_SERVER = Path(os.environ.get("VASE_LLAMA_PROGRAMS", ""), "llama-server")
 ENDLESS = {"prompt": "abc", "max_tokens": 30000, "ignore_eos": True, "stream": True}
 
 
@@ -157,3 +161,16 @@ def test_keys_are_asked_for_everywhere_but_at_health(cluster, model, client, tmp
         assert asked.ask("GET", path, headers={"Authorization": "Bearer second"})[0] == 200
     [server] = cluster.servers()
     assert server["key"] not in ("first", "second")
+
+
+@pytest.mark.skipif(not LLAMA_SERVER.exists(), reason="no llama-server: scripts/build-llama-programs.sh builds it")
+def test_llama_server_under_vase_exec(cluster, model):
+    cluster.start(model=str(model), engine="llama-server", llama_server=str(LLAMA_SERVER), parallel=2, replicas=2,
+                  exec_options="--budget 256 --recency 32 --interval 32", options="-c 8192 -b 512")
+    asked = Client(cluster.port)
+    messages = [{"role": "user", "content": "hello"}]
+    status, headers, text = asked.ask("POST", "/v1/chat/completions", {"messages": messages, "max_tokens": 700, "ignore_eos": True})
+    assert status == 200 and json.loads(text)["usage"]["completion_tokens"] == 700  # of which the cache holds a part
+    assert headers["x-vase-replica"] in ("0", "1")
+    assert sum(asked.metric("llamacpp:tokens_predicted_total").values()) == 700
+    assert asked.ask("GET", "/health")[0] == 200
