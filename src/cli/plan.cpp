@@ -9,6 +9,7 @@
 #include <string>
 
 #include "cli/arguments.hpp"
+#include "cli/fleet_arguments.hpp"
 #include "cli/memory.hpp"
 #include "cli/output.hpp"
 #include "cli/table.hpp"
@@ -31,6 +32,7 @@ struct PlanArguments {
   std::string fit;
   ThinkingArguments thinking;
   std::int64_t n_predict = -1;
+  FleetArguments fleet;
   bool json = false;
 };
 
@@ -155,6 +157,8 @@ std::string as_table(const Plans &plans, const PlanArguments &arguments) {
     text += "llama.cpp did not say its sizes: KV cache and compute are estimates\n";
   }
   if (plans.answer) text += in_words(*plans.answer, plans.bounded);
+  if (arguments.fleet.given())
+    text += arguments.fleet.in_words(plans.bounded, plans.full, plans.program);
   return text;
 }
 
@@ -179,6 +183,7 @@ nlohmann::ordered_json as_json(const MemoryPlan &plan, std::size_t program) {
 
 void plan(const PlanArguments &arguments) {
   arguments.thinking.check(arguments.n_predict);
+  arguments.fleet.check();
   engine::init_llama(arguments.model.verbose);
   const Plans plans = make_plans(arguments);
   if (!arguments.json) return write_output(as_table(plans, arguments));
@@ -192,6 +197,8 @@ void plan(const PlanArguments &arguments) {
                       {"full_cache_bytes", plans.answer->full_cache_bytes}};
     if (plans.answer->tokens >= 0) json["answer"]["tokens"] = plans.answer->tokens;
   }
+  if (arguments.fleet.given())
+    json["fleet"] = arguments.fleet.as_json(plans.bounded, plans.program);
   write_output(json.dump(2) + "\n");
 }
 
@@ -222,6 +229,7 @@ void add_plan_command(CLI::App &app) {
       ->check(at_least(-1))
       ->capture_default_str()
       ->group("Sampling");
+  arguments->fleet.add_to(*command);
   command->add_flag("--json", arguments->json, "print JSON");
   arguments->context.add_to(*command);
   command->footer(

@@ -354,6 +354,45 @@ TEST_F(SessionTest, PlanPrintsATableOrJson) {
   EXPECT_LE(nlohmann::json::parse(fit.out)["bounded"]["total_bytes"], 1 << 30);
 }
 
+TEST_F(SessionTest, PlanSaysHowManyReplicas) {
+  const std::vector<std::string> asked = {
+      "-np",     "2",   "--fleet",        "9",   "--prompt-tokens", "100", "--answer-tokens", "50",
+      "--speed", "100", "--prompt-speed", "1000"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), asked.begin(), asked.end());
+    return command("plan", more);
+  };
+  // Half a second of writing and a tenth of reading.
+  const auto json = nlohmann::json::parse(run_vase(with({"--json"})).out);
+  EXPECT_DOUBLE_EQ(json["fleet"]["requests_per_second_of_a_replica"], 1 / 0.6);
+  const auto n = json["fleet"]["needed"]["replicas"].get<std::int64_t>();
+  EXPECT_GT(n, 6);
+  EXPECT_EQ(json["fleet"]["needed"]["bytes"],
+            n * json["bounded"]["total_bytes"].get<std::int64_t>());
+  const std::string words = run_vase(with({"--gpus", "3"})).out;
+  EXPECT_THAT(words, HasSubstr(std::to_string(n) + " replicas of 2 slots for 9 requests a second"));
+  EXPECT_THAT(words, HasSubstr("3 are fewer: they answer "));
+
+  std::ofstream(path("bench.json")) << R"({"sequences": 2, "bounded": {"prompt_seconds": 0.2},
+             "depths": [{"depth": 100, "bounded": {"tokens_per_second": 100}}]})";
+  const std::vector<std::string> measured = {
+      "-np", "2",      "--fleet", "9", "--prompt-tokens", "100", "--answer-tokens",
+      "50",  "--json", "--bench"};
+  const auto by_bench = [&](const std::string &file) {
+    std::vector<std::string> arguments = measured;
+    arguments.push_back(path(file));
+    return run_vase(command("plan", arguments));
+  };
+  const auto fleet = nlohmann::json::parse(by_bench("bench.json").out)["fleet"]["needed"];
+  EXPECT_EQ(fleet["replicas"], n);
+  EXPECT_EQ(fleet["wait_seconds"], json["fleet"]["needed"]["wait_seconds"]);
+  EXPECT_THAT(by_bench("text.gguf").err, HasSubstr("is not what `vase bench --json` writes"));
+  EXPECT_THAT(run_vase(command("plan", {"--fleet", "9"})).err, HasSubstr("needs --answer-tokens"));
+  EXPECT_THAT(run_vase(command("plan", {"--gpus", "2"})).err, HasSubstr("are for --fleet"));
+  EXPECT_THAT(run_vase(command("plan", {"--fleet", "9", "--answer-tokens", "5"})).err,
+              HasSubstr("--bench FILE, or both --speed and --prompt-speed"));
+}
+
 TEST_F(SessionTest, PlanSaysWhatAThoughtTakes) {
   const auto planned = [](const char *budget) {
     const Outcome outcome =
