@@ -1,10 +1,12 @@
 """What needs no cluster: settings, where conversations go, the page of metrics, names of the server, the command of a replica."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from vase.ray import Settings, app
+from vase.ray.application import number_of_replicas
 from vase.ray.affinity import by_affinity, conversation_key
 from vase.ray.command_line import command_line
 from vase.ray.failure import Failure
@@ -118,3 +120,17 @@ def test_the_command_of_a_replica(monkeypatch):
                          "10.0.0.1", 80, "keys")
     assert other == ["/opt/vase", "exec", "--budget", "512", "--", "llama-server", "-m", "m.gguf", "--host", "10.0.0.1", "--port", "80",
                      "--api-key-file", "keys", "--parallel", "4", "--metrics", "-c", "8192"]
+
+
+def test_the_number_of_replicas_follows_the_load():
+    config = number_of_replicas(Settings(parallel=4, replicas=2, max_replicas=9, target_load=0.5))["autoscaling_config"]
+    assert (config.min_replicas, config.max_replicas) == (2, 9)
+    policy = config.policy.get_policy()(**config.policy.policy_kwargs)  # as Ray Serve makes it
+
+    def replicas(loads):
+        return policy(SimpleNamespace(aggregated_metrics=loads and {"load": loads}, target_num_replicas=3))[0]
+
+    assert replicas({"a": 4.0, "b": 3.0}) == 4  # 7 answers, of which two for each replica
+    assert replicas({"a": 0.0, "b": 0.0}) == 0  # Ray Serve keeps to the bounds
+    assert replicas(None) == 3
+    assert number_of_replicas(Settings(replicas=2)) == {"num_replicas": 2}

@@ -27,7 +27,7 @@ def app(args: dict[str, Any]) -> Application:
     if key := os.environ.get("VASE_API_KEY"):
         settings = settings.model_copy(update={"api_keys": (*settings.api_keys, key)})
     engines = serve.deployment(Engine).options(
-        **_number(settings),
+        **number_of_replicas(settings),
         # The server itself refuses what is too much, in its own words; with llama-server, which does not, this is the limit.
         max_ongoing_requests=settings.parallel + settings.queue + (8 if settings.engine == "vase-serve" else 0),
         ray_actor_options={"num_cpus": settings.cpus, "num_gpus": settings.gpus},
@@ -49,11 +49,12 @@ def app(args: dict[str, Any]) -> Application:
     return fronts.bind(engines.bind(settings), settings)
 
 
-def _number(settings: Settings) -> dict[str, Any]:
+def number_of_replicas(settings: Settings) -> dict[str, Any]:
+    """What Ray Serve is told of it: a number, or bounds and a policy."""
     if settings.max_replicas == 0:
         return {"num_replicas": settings.replicas}
     policy = AutoscalingPolicy(
-        policy_function="vase.ray.autoscaling:replicas_for_load",
+        policy_function="vase.ray.autoscaling:ReplicasForLoad",
         policy_kwargs={"slots": settings.parallel, "target_load": settings.target_load},
     )
     return {"autoscaling_config": AutoscalingConfig(min_replicas=settings.replicas, max_replicas=settings.max_replicas, policy=policy)}

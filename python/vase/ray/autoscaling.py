@@ -8,13 +8,18 @@ from typing import Any
 from ray.serve.config import AutoscalingContext
 
 
-def replicas_for_load(context: AutoscalingContext, *, slots: int, target_load: float) -> tuple[int, dict[str, Any]]:
+class ReplicasForLoad:
     """Ray Serve's autoscaling policy: so many that answers at work or waiting come to `target_load` for each slot.
 
     By the servers' own counts (`Engine.record_autoscaling_stats`), averaged by Ray Serve over its look-back period; Ray Serve keeps
     the number within its bounds and waits before it changes it.
     """
-    loads = (context.aggregated_metrics or {}).get("load", {})
-    if not loads:  # none has been heard of yet
-        return context.target_num_replicas, {}
-    return math.ceil(sum(loads.values()) / (slots * target_load)), {}
+
+    def __init__(self, slots: int, target_load: float) -> None:
+        self._load_of_one = slots * target_load
+
+    def __call__(self, context: AutoscalingContext) -> tuple[int, dict[str, Any]]:
+        loads = (context.aggregated_metrics or {}).get("load", {})
+        if not loads:  # none has been heard of yet
+            return context.target_num_replicas, {}
+        return math.ceil(sum(loads.values()) / self._load_of_one), {}

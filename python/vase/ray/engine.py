@@ -56,7 +56,7 @@ class Engine:
             return str(self._rank), response.status, await response.text()
 
     async def record_autoscaling_stats(self) -> dict[str, float]:
-        """Called by Ray Serve for `autoscaling.replicas_for_load`."""
+        """Called by Ray Serve for `autoscaling.ReplicasForLoad`."""
         _, status, text = await self.metrics("")
         if status != 200:
             raise Failure(f"{self._server.name} answers {status} at /metrics")
