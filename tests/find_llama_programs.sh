@@ -2,6 +2,7 @@
 # find_llama_programs.sh: prints the folder of llama.cpp's programs, in the build that libllama ($llama_DIR) was
 # installed from, or beside it; exits with 1 if they are not there.
 set -euo pipefail
+# shellcheck disable=SC2154  # ctest says it
 prefix=$(cd "$llama_DIR/../../.." && pwd)
 for folder in "$prefix/../build/bin" "$prefix/bin"; do
   if [[ -x $folder/llama-server ]]; then

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 
 import pytest
 
@@ -71,13 +72,29 @@ def test_a_node_dies(cluster, options, alone, tmp_path, monkeypatch):
     assert killed and answers(tmp_path / "run.jsonl") == alone
 
 
+def without(options, name):
+    at = options.index(name) if name in options else len(options)
+    return options[:at] + options[at + 2:]
+
+
+def test_as_it_is_typed(cluster, options, alone, tmp_path):
+    out = tmp_path / "run.jsonl"
+    typed = [sys.executable, "-m", "vase.ray.evaluate", "--address", cluster.cluster.address, "-o", out, "--parts", "3", "--", *options]
+    done = subprocess.run(typed, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert answers(out) == alone
+    assert f"{3 * QUESTIONS} answers, 3 of 3 parts done" in done.stderr
+    assert done.stdout == subprocess.run([os.environ["VASE_PROGRAM"], "eval", "--summary", out], capture_output=True, text=True).stdout
+
+
 @pytest.mark.parametrize(("more", "words"), [
     (["--grader", "taste"], "taste"),
+    (["--policies", "random"], "with --lengths FILE"),
     (["--summary", "run.jsonl"], "--summary is not for an evaluation over several machines"),
 ])
 def test_what_is_wrong_is_said_in_a_line(cluster, options, more, words, tmp_path):
     with pytest.raises(Failure, match=words) as failure:
-        evaluate(tmp_path / "run.jsonl", [*options, *more])
+        evaluate(tmp_path / "run.jsonl", [*without(options, more[0]), *more])
     assert "\n" not in failure.value.message
 
 

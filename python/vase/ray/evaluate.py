@@ -50,15 +50,19 @@ class Evaluation:
     def run(self) -> None:
         """Until all parts are done. Raises Failure if one cannot be."""
         parts = len(self._waiting)
-        while self._waiting or self._at_work:
-            while self._waiting and len(self._at_work) < self._room():
-                part = self._waiting.pop(0)
-                self._attempts[part] += 1
-                self._at_work[self._task.remote(part, self._file.lines)] = part
-            ready, _ = ray.wait(list(self._at_work), num_returns=1, timeout=5)
-            for generator in ready:
-                self._take(generator)
-            self._progress(parts)
+        try:
+            while self._waiting or self._at_work:
+                while self._waiting and len(self._at_work) < self._room():
+                    part = self._waiting.pop(0)
+                    self._attempts[part] += 1
+                    self._at_work[self._task.remote(part, self._file.lines)] = part
+                ready, _ = ray.wait(list(self._at_work), num_returns=1, timeout=5)
+                for generator in ready:
+                    self._take(generator)
+                self._progress(parts)
+        finally:
+            for generator in self._at_work:  # those that are not wanted any more
+                ray.cancel(generator)
 
     def _room(self) -> int:
         """Parts that may be handed over: twice as many as run at a time, so that no machine waits for us."""
@@ -115,8 +119,9 @@ def evaluate(out: Path, options: list[str], *, parts: int = 0, cpus: float = 1, 
         Evaluation(file, made, cpus, gpus).run()
 
     budgets, policies = _value(options, "--budgets", "4x"), _value(options, "--policies", "full")
-    by_lengths = any(budget.endswith(_NEEDS_LENGTHS) for budget in budgets.split(",")) and not _value(options, "--lengths", "")
-    if by_lengths and "full" in policies.split(","):
+    shares = any(budget.endswith(_NEEDS_LENGTHS) for budget in budgets.split(","))
+    by_lengths = shares and "full" in policies.split(",") and not _value(options, "--lengths", "")
+    if by_lengths:
         # The mean over all of them, wherever they were asked, is what 4x is a quarter of.
         run(_without(options, "--policies") + ["--policies", "full"], lengths=False)
     run(options, lengths=by_lengths)
