@@ -34,6 +34,7 @@ if [[ $split == published ]]; then
   for run in "$root"/docs/results/*.jsonl.gz; do
     name=$(basename "$run" .gz)
     gunzip -c "$run" >"$out/$name"
+    [[ $name != recall-* ]] || continue # below
     echo "== $name"
     "$vase" eval --summary "$out/$name" --base "${BASE:-vase}"
   done
@@ -60,6 +61,15 @@ if [[ $split == published ]]; then
   shown=full,vase-plus,rkv+prompt,h2o+prompt,triattention,keydiff+prompt
   python3 "$root/bench/conversation_table.py" --policies "$shown" --budgets 8x "${sets[@]}"
   python3 "$root/bench/look_backs_by_question.py" --policies "$shown" --budget 8x "${alike[@]}"
+  echo "== the newest question pinned"
+  sets=()
+  for run in "$out"/*-turns8-pinned.jsonl; do compare "$(basename "$run" -turns8-pinned.jsonl)" "$run"; done
+  compare "all six" "$out"/*-turns8-pinned.jsonl
+  shown=full,vase-plus,rkv+prompt,streaming+prompt,snapkv+prompt,random+prompt
+  python3 "$root/bench/conversation_table.py" --policies "$shown" --budgets 16x,8x "${sets[@]}"
+  python3 "$root/bench/look_backs_by_question.py" --policies "$shown" --budget 8x "$out/gsm8k-turns8-pinned.jsonl"
+  echo "== recall"
+  for run in "$out"/recall-*.jsonl; do "$vase" recall --report "$run"; done
   exec "$vase" report "$out"/{2k,4k,8k}.jsonl --out "$out/report" --title "vase.cpp: results (test)"
 fi
 

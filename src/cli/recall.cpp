@@ -85,7 +85,7 @@ void recall_texts(const RecallArguments &arguments) {
   const nlohmann::ordered_json settings = arguments.settings();
   const MemoryPlanner planner = arguments.model.planner();
   const engine::Model model(arguments.model.options());
-  const recall::Prompt prompt(model, arguments.chat(model), arguments.system);
+  const recall::Prompt prompt(model, arguments.chat_of(model), arguments.system);
   plan.texts = arguments.make_texts(prompt, model);
   check_length(recall::longest(plan, prompt), model.n_ctx_train());
 

@@ -101,19 +101,17 @@ void RecallArguments::add_to(CLI::App &app) {
       ->type_name("FILE");
   option("--base", base, kBaseHelp);
   option("--json", json, "also write the tables to this file");
-  option("--chat-template", chat_template,
-         "llama.cpp's name of a chat template (default: the model's own; without one the question "
-         "is plain text)");
   option("--system-prompt,--sys", system, "system message");
   app.add_flag("--force", force, "start even if the memory does not seem to suffice");
+  chat.add_to(app);
   model.add_to(app);
   policy.add_parameters_to(app);
   context.add_to(app);
 }
 
-std::optional<engine::ChatTemplate> RecallArguments::chat(const engine::Model &loaded) const {
-  if (chat_template.empty() && !loaded.chat_template()) return std::nullopt;
-  return engine::ChatTemplate::of(loaded, chat_template);
+std::optional<engine::ChatTemplate> RecallArguments::chat_of(const engine::Model &loaded) const {
+  if (chat.options(model).name_or_text.empty() && !loaded.chat_template()) return std::nullopt;
+  return chat.open(loaded, model);
 }
 
 recall::Plan RecallArguments::plan() const {
@@ -169,9 +167,11 @@ nlohmann::ordered_json RecallArguments::settings() const {
                        {"items", items}, {"after", after},           {"seed", seed}};
   settings.update({{"cache_types", eval::cache_types(context.params())},
                    {"n_predict", n_predict},
-                   {"chat_template", chat_template},
+                   {"chat_template", chat.named()},
                    {"system", system}});
   settings.update(settings_of(policy));
+  if (const engine::TemplateOptions written = chat.options(model); engine::takes_jinja(written))
+    settings["jinja"] = written.variables;
   return settings;
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cli/arguments.hpp"
+#include "cli/chat_arguments.hpp"
 #include "recall/deal.hpp"
 #include "recall/run.hpp"
 
@@ -34,7 +35,7 @@ struct RecallArguments {
   std::vector<std::string> report;
   std::optional<std::string> base;
   std::string json;
-  std::string chat_template;
+  ChatArguments chat;
   std::string system;
   bool force = false;
 
@@ -42,7 +43,7 @@ struct RecallArguments {
   void add_to(CLI::App &app);
 
   /// The model's own chat template, or --chat-template; nothing for a model that has none.
-  std::optional<engine::ChatTemplate> chat(const engine::Model &model) const;
+  std::optional<engine::ChatTemplate> chat_of(const engine::Model &model) const;
   /// Variants and budgets, checked before anything large is read, without texts. Throws Error if
   /// something does not fit together.
   recall::Plan plan() const;
