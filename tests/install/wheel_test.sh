@@ -65,6 +65,11 @@ END_OF_PYTHON
 
 package=$(bare "$bin/python" -c 'import vase; print(vase.__path__[0])')
 
+# Chat templates in Jinja, by a library that the program opens.
+out=$(bare "$bin/vase" run --no-reasoner --chat --reasoning off -p Hello -n 1 --budget 64 --interval 16 2>&1) ||
+  fail "vase run --reasoning off" "$out"
+! grep -F "fixed list" <<<"$out" || fail "the wheel writes no templates in Jinja" "$out"
+
 # What goes in front of another program's libllama, and brings none of its own.
 expect "^LD_PRELOAD=$package/lib/libvase-exec.so\$" "$(bare "$bin/vase" exec --print-env --budget 256)"
 ! ldd "$package/lib/libvase-exec.so" | grep -F libllama || fail "libvase-exec.so brings a libllama along"
