@@ -3,9 +3,11 @@
 
     python3 bench/fleet_points.py --program build/release/bin/vase --model model.gguf
 
-Measures a replica with `vase bench`, asks `vase plan --fleet` for the load of one and of two replicas at several rates, and sends as
-many requests a second, at random (Poisson) and to a random replica, with prompts and answers of random length. All replicas share this
-machine's processors, so that each has its part of the threads. All traffic is on 127.0.0.1.
+Two things are held against each other. Capacity: what `vase plan --fleet` says a replica can do at most, from a run of `vase bench`,
+and how fast the servers work off a crowd of requests. Waits: what the plan says at several rates, and what it comes to when as many
+requests a second arrive at random (Poisson), at a random replica, with prompts and answers of random length. A machine that other work
+shares is not as fast at each moment; so a crowd comes before and after each point, and rates and waits are those of a machine of that
+speed (a plan for a machine f times as fast is the plan for 1/f of the rate, with times 1/f as long). All traffic is on 127.0.0.1.
 """
 
 import argparse
@@ -41,6 +43,45 @@ class Request(threading.Thread):
         self.wait = answer["vase"]["choices"][0]["queue_seconds"]
 
 
+def request(ports, arguments, chance):
+    prompt = [chance.randrange(100, 1000) for _ in range(1 + int(chance.expovariate(1 / (arguments.prompt - 0.5))))]
+    return Request(chance.choice(ports), prompt[:2000], 1 + int(chance.expovariate(1 / (arguments.answer - 0.5))))
+
+
+def crowd(ports, arguments, chance):
+    """Requests a second of all replicas, when there are always more than slots: the same number for each, until the first has few."""
+    requests = [request([port], arguments, chance) for port in ports for _ in range(arguments.crowd)]
+    began = time.monotonic()
+    for each in requests:
+        each.start()
+    for each in requests:
+        each.join(900)
+    ended = sorted(began + each.seconds for each in requests)
+    most = len(ended) - 2 * arguments.slots * len(ports)  # behind these, slots are empty
+    return most / (ended[most - 1] - began)
+
+
+def measure(ports, rate, arguments, chance):
+    """Mean wait and mean time of an answer."""
+    requests = []
+    for _ in range(arguments.requests):
+        requests.append(request(ports, arguments, chance))
+        requests[-1].start()
+        time.sleep(chance.expovariate(rate))
+    for each in requests:
+        each.join(900)
+    return statistics.mean(each.wait for each in requests), statistics.mean(each.seconds for each in requests)
+
+
+def run(self):
+        began = time.monotonic()
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=900)
+        connection.request("POST", "/v1/completions", json.dumps(self.body), JSON)
+        answer = json.loads(connection.getresponse().read())
+        self.seconds = time.monotonic() - began
+        self.wait = answer["vase"]["choices"][0]["queue_seconds"]
+
+
 def measure(ports, rate, arguments, chance):
     """Mean wait and mean time of an answer."""
     requests = []
@@ -68,12 +109,13 @@ def main():
     parser.add_argument("--prompt", type=int, default=40, help="tokens, mean")
     parser.add_argument("--answer", type=int, default=24, help="tokens, mean")
     parser.add_argument("--requests", type=int, default=200, help="at each point")
+    parser.add_argument("--crowd", type=int, default=40, help="for each replica")
     parser.add_argument("--loads", type=float, nargs="+", default=[0.4, 0.6, 0.8], help="of what the replicas can do")
     parser.add_argument("--replicas", type=int, nargs="+", default=[1, 2])
     arguments = parser.parse_args()
 
     chance = random.Random(1)
-    print("replicas  load  requests/s  wait foretold, s  measured  answer foretold, s  measured", flush=True)
+    print("replicas  most foretold  measured  load  requests/s  wait foretold, s  measured  answer foretold, s  measured", flush=True)
     for replicas in arguments.replicas:
         threads = max(arguments.threads // replicas, 1)
         common = ["-m", arguments.model, "--budget", arguments.budget, "--parallel", arguments.slots]
@@ -88,12 +130,20 @@ def main():
                 return json.loads(run(arguments.program, "plan", *common, "--fleet", rate, "--gpus", replicas, *asked))["fleet"]
 
             most = foretold(1e-3)["requests_per_second_of_a_replica"]
+            ports = [port for _, port in servers]
+            crowd(ports, arguments, chance)  # warms up
+            before = crowd(ports, arguments, chance)
             for load in arguments.loads:
-                rate = load * replicas * most
-                fleet = foretold(rate)["gpus"]
-                wait, seconds = measure([port for _, port in servers], rate, arguments, chance)
-                print(f"{replicas:8}  {load:4.2f}  {rate:10.2f}  {fleet['wait_seconds']:16.2f}  {wait:8.2f}  "
-                      f"{fleet['answer_seconds']:18.2f}  {seconds:8.2f}", flush=True)
+                rate = load * before
+                wait, seconds = measure(ports, rate, arguments, chance)
+                after = crowd(ports, arguments, chance)
+                can = (before + after) / 2
+                speed = can / (replicas * most)
+                fleet = foretold(rate / speed)["gpus"]
+                wait_foretold, seconds_foretold = (fleet[name] / speed if fleet[name] else float("inf") for name in ("wait_seconds", "answer_seconds"))
+                print(f"{replicas:8}  {replicas * most:13.2f}  {can:8.2f}  {rate / can:4.2f}  {rate:10.2f}  {wait_foretold:16.2f}  {wait:8.2f}  "
+                      f"{seconds_foretold:18.2f}  {seconds:8.2f}", flush=True)
+                before = after
             for process, _ in servers:
                 process.send_signal(signal.SIGTERM)
             for process, _ in servers:
