@@ -23,13 +23,22 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def start_head(attempts=3):
+    """Ray gives a node 30 s to start, whatever else the machine has to do."""
+    for left in reversed(range(attempts)):
+        try:
+            return Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, "object_store_memory": 80 << 20})
+        except Exception as error:  # Ray's own type
+            if "timed out during startup" not in str(error) or not left:
+                raise
+
+
 class RayCluster:
     """The head, which takes requests and holds no replica, and `nodes` others. With `with` all of it is ended."""
 
     def __init__(self, nodes, cpus=1):
         self.cpus = cpus
-        self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False,
-                                                                     "object_store_memory": 80 << 20})
+        self.cluster = start_head()
         self.nodes = [self.add_node() for _ in range(nodes)]
         ray.init(address=self.cluster.address, namespace="serve", log_to_driver=bool(os.environ.get("RAY_CLUSTER_LOGS")),
                  logging_level="ERROR")
