@@ -102,12 +102,12 @@ void CompletionService::check_length(const std::vector<llama_token> &prompt,
 }
 
 // How much of `prompt` the first messages alone make. 0 if the template cannot write them alone.
-std::size_t CompletionService::tokens_of(const CompletionRequest &request, std::size_t n_messages,
+std::size_t CompletionService::tokens_of(const CompletionRequest &request,
+                                         const std::vector<engine::ChatMessage> &messages,
                                          const std::vector<llama_token> &prompt) const {
   try {
-    const auto end = request.messages.begin() + static_cast<std::ptrdiff_t>(n_messages);
-    const auto tokens = model_.tokenize(
-        chat_template_->write({request.messages.begin(), end}, false, request.variables).text);
+    const auto tokens =
+        model_.tokenize(chat_template_->write(messages, false, request.variables).text);
     return static_cast<std::size_t>(std::ranges::mismatch(tokens, prompt).in2 - prompt.begin());
   } catch (const Error &) {
     return 0;
@@ -121,7 +121,8 @@ std::vector<std::size_t> CompletionService::turns_of(const CompletionRequest &re
   const std::vector<engine::ChatMessage> &messages = request.messages;
   std::vector<std::size_t> turns;
   const auto add = [&](std::size_t n_messages) {
-    const std::size_t shared = tokens_of(request, n_messages, prompt);
+    const auto end = messages.begin() + static_cast<std::ptrdiff_t>(n_messages);
+    const std::size_t shared = tokens_of(request, {messages.begin(), end}, prompt);
     if (shared >= engine::PromptCache::kLeastTokens && shared < prompt.size() &&
         (turns.empty() || shared > turns.back())) {
       turns.push_back(shared);
@@ -132,7 +133,9 @@ std::vector<std::size_t> CompletionService::turns_of(const CompletionRequest &re
   return turns;
 }
 
-// What was asked first, and what was asked after the last answer.
+// What was asked first, and what was asked after the last answer. Templates may write an answer
+// otherwise while it is the last message, so where the latter begins shows by asking something
+// else.
 Prompts CompletionService::prompts_of(const CompletionRequest &request,
                                       const std::vector<llama_token> &prompt) const {
   const std::vector<engine::ChatMessage> &messages = request.messages;
@@ -140,12 +143,14 @@ Prompts CompletionService::prompts_of(const CompletionRequest &request,
     return message.role == "assistant";
   };
   const auto first = std::ranges::find_if(messages, answers);
-  if (first == messages.end()) return {};
   const auto last = std::ranges::find_if(messages.rbegin(), messages.rend(), answers);
-  const auto asked = static_cast<std::size_t>(first - messages.begin());
-  const auto answered = messages.size() - static_cast<std::size_t>(last - messages.rbegin());
-  const auto first_end = static_cast<std::int64_t>(tokens_of(request, asked, prompt));
-  const auto begin = static_cast<std::int64_t>(tokens_of(request, answered, prompt));
+  if (last == messages.rend() || last == messages.rbegin()) return {};
+  std::vector<engine::ChatMessage> others = messages;
+  engine::ChatMessage &asked = others[static_cast<std::size_t>(messages.rend() - last)];
+  asked.content = asked.content.starts_with('?') ? "!" : "?";
+  const auto begin = static_cast<std::int64_t>(tokens_of(request, others, prompt));
+  const auto first_end =
+      static_cast<std::int64_t>(tokens_of(request, {messages.begin(), first}, prompt));
   return {.first_end = std::min(first_end, begin), .newest_begin = begin};
 }
 

@@ -59,7 +59,8 @@ class CompletionService {
   CompletionRequest parse(Api api, std::string_view body);
   std::vector<TokenisedPrompt> tokenize(const CompletionRequest &request,
                                         const std::string &chat_text) const;
-  std::size_t tokens_of(const CompletionRequest &request, std::size_t n_messages,
+  std::size_t tokens_of(const CompletionRequest &request,
+                        const std::vector<engine::ChatMessage> &messages,
                         const std::vector<llama_token> &prompt) const;
   std::vector<std::size_t> turns_of(const CompletionRequest &request,
                                     const std::vector<llama_token> &prompt) const;

@@ -325,7 +325,7 @@ void read_cache(const Fields &body, const RequestRules &rules, CompletionRequest
     request.policy.seed = static_cast<std::uint64_t>(*seed);
     request.any_draws = false;
   }
-  if (const auto share = fields->number("pin_prompt", 0, kMaxPin)) {
+  if (const auto share = fields->number("pin_prompt", 0, 0.9)) {
     request.pin_prompt = std::min(static_cast<float>(*share), kMaxPin);
   }
 }

@@ -240,6 +240,7 @@ TEST(GoingOn, KeepsTheRowsThatReadingAtOnceKeeps) {
           generator.start(sequence, {.prompt = {prompt.begin() + static_cast<std::ptrdiff_t>(held),
                                                 prompt.end()},
                                      .n_predict = 0,
+                                     .prompts = Prompts{},
                                      .boundaries = std::move(boundaries)});
           std::vector<std::byte> saved;
           while (generator.busy(sequence)) {

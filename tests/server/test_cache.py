@@ -57,6 +57,27 @@ def test_cache(server):
     assert min(by_reason("protected")) >= max(by_reason("drawn"))
 
 
+def test_what_was_asked_last_is_pinned_and_what_was_asked_first_where_there_is_room(server):
+    def pinned(first, newest):
+        messages = [{"role": "user", "content": "f" * first}, {"role": "assistant", "content": "a" * 150},
+                    {"role": "user", "content": "n" * newest}]
+        body = {"messages": messages, "max_tokens": 60, "temperature": 0, "ignore_eos": True, "vase": {"pin_prompt": 0.8}}
+        answer = server.post("/v1/chat/completions", body)
+        slot = max(server.get("/vase/status")["slots"], key=lambda slot: slot["tokens"])["id"]
+        cache = server.get(f"/vase/cache?slot={slot}&layer=0&head=0")
+        rows = [p for p, why in zip(cache["positions"], cache["reasons"]) if why in ("pinned", "sink")]
+        return rows, answer["usage"]["prompt_tokens"]
+
+    rows, end = pinned(first=1, newest=5)
+    newest = [row for row in rows if row > 100]
+    assert newest == list(range(newest[0], end)) and newest[0] > 150
+    assert len(newest) < 92, "what sinks and recency window leave of the budget, and the answer before it is not in it"
+    with_first = len(rows) - len(newest)
+    assert with_first > 4, "the sinks, and the first question"
+    rows, end = pinned(first=70, newest=5)
+    assert len([row for row in rows if row < 100]) == 4, "the first question does not fit as a whole"
+
+
 def test_cache_of_a_slot_that_works(server):
     connection, response = server.open_stream(max_tokens=30000)
     before = server.get("/vase/cache?slot=0&layer=0&head=0")["tokens"]
