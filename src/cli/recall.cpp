@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <fstream>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -18,7 +17,6 @@
 #include "cli/units.hpp"
 #include "cli/variants.hpp"
 #include "engine/log.hpp"
-#include "eval/table_order.hpp"
 #include "recall/answers_file.hpp"
 #include "recall/summary.hpp"
 
@@ -35,10 +33,8 @@ std::string text_of(const recall::Progress &progress) {
 }
 
 void print_report(const RecallArguments &arguments, const std::vector<recall::Record> &records) {
-  std::set<std::string> policies;
-  for (const recall::Record &record : records) policies.insert(record.policy);
   const recall::Summary summary =
-      recall::summarise(records, arguments.base.value_or(eval::usual_base(policies)));
+      recall::summarise(records, arguments.base.value_or(recall::usual_base(records)));
   write_output(as_tables(summary));
   if (arguments.json.empty()) return;
   std::ofstream json(arguments.json, std::ios::binary);

@@ -24,12 +24,21 @@ double quantile(const std::vector<double> &values, double share) {
 }  // namespace
 
 Interval bootstrap_interval(std::span<const double> values) {
+  return bootstrap_interval(values, std::vector<double>(values.size(), 1.0));
+}
+
+Interval bootstrap_interval(std::span<const double> sums, std::span<const double> counts) {
   tasks::Rng random(kSeed);
   std::vector<double> means;
   for (int i = 0; i < kResamples; ++i) {
     double sum = 0;
-    for (std::size_t j = 0; j < values.size(); ++j) sum += values[random.next() % values.size()];
-    means.push_back(sum / static_cast<double>(values.size()));
+    double count = 0;
+    for (std::size_t j = 0; j < sums.size(); ++j) {
+      const std::size_t drawn = random.next() % sums.size();
+      sum += sums[drawn];
+      count += counts[drawn];
+    }
+    means.push_back(sum / count);
   }
   std::ranges::sort(means);
   return {quantile(means, 0.025), quantile(means, 0.975)};

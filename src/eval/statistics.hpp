@@ -15,6 +15,12 @@ struct Interval {
 /// 1979), 2,000 resamples from a fixed seed. `values` must not be empty.
 Interval bootstrap_interval(std::span<const double> values);
 
+/// The 95% interval of a mean over all answers where groups of them depend on each other, as those
+/// to one text do: the groups are resampled, each with the sum of its answers and their count, and
+/// the sums' total is divided by the counts' (the ratio estimator of cluster samples, Cochran 1977,
+/// chapter 9). Both spans have one element a group, at least one; counts are above 0.
+Interval bootstrap_interval(std::span<const double> sums, std::span<const double> counts);
+
 /// The 95% interval of a share of `right` in `total` (Wilson 1927). Unlike the bootstrap it has a
 /// width if all or none are right.
 Interval wilson_interval(double right, double total);
@@ -24,8 +30,8 @@ Interval wilson_interval(double right, double total);
 double mcnemar_exact(std::int64_t only_first, std::int64_t only_second);
 
 /// Two-sided p-value of a paired permutation test (Fisher's sign-flip test) over `differences`, one
-/// a prompt: under the null hypothesis each is as likely with the other sign. 10,000 draws from a
-/// fixed seed; 1 if there are none or all are 0.
+/// a prompt, or sums of them, one a group: under the null hypothesis each is as likely with the
+/// other sign. 10,000 draws from a fixed seed; 1 if there are none or all are 0.
 double sign_flip_test(std::span<const double> differences);
 
 }  // namespace vase::eval

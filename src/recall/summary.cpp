@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <set>
 #include <tuple>
 
@@ -36,44 +37,41 @@ Row row_of(const Record &record) {
   return {{record.length, record.cache_types, record.budget, record.after}, record.policy};
 }
 
-template <typename Value>
-double mean(const std::vector<Value> &values) {
-  double sum = 0;
-  for (const Value value : values) sum += static_cast<double>(value);
-  return sum / static_cast<double>(values.size());
-}
+// What the answers to each text come to. Texts have different numbers of them, and every answer
+// weighs the same: in a mean, in its interval and in its p-value.
+struct ByText {
+  std::vector<double> sums, counts;  // one element a text
 
-// One value for each text: the mean over its answers.
-template <typename Value>
-std::vector<double> means_by_text(const Answers &answers, const Value &value) {
-  std::map<int, std::vector<double>> by_text;
-  for (const Record *record : answers) by_text[record->text].push_back(value(*record));
-  std::vector<double> means;
-  for (const auto &[text, values] : by_text) means.push_back(mean(values));
-  return means;
-}
+  explicit ByText(const std::map<int, std::vector<double>> &values) {
+    for (const auto &[text, of_text] : values) {
+      sums.push_back(std::accumulate(of_text.begin(), of_text.end(), 0.0));
+      counts.push_back(static_cast<double>(of_text.size()));
+    }
+  }
+  double total() const { return std::accumulate(sums.begin(), sums.end(), 0.0); }
+  double answers() const { return std::accumulate(counts.begin(), counts.end(), 0.0); }
+  double mean() const { return total() / answers(); }
+  eval::Interval interval() const { return eval::bootstrap_interval(sums, counts); }
+};
 
 double is_right(const Record &record) { return record.right ? 1.0 : 0.0; }
 
 Cell cell_of(const Row &row, const std::string &category, std::optional<double> depth,
              const Answers &answers) {
-  const std::vector<double> texts = means_by_text(answers, is_right);
+  std::map<int, std::vector<double>> right;
+  for (const Record *record : answers) right[record->text].push_back(is_right(*record));
+  const ByText texts(right);
   Cell cell{.place = row.place,
             .policy = row.policy,
             .category = category,
             .depth = depth,
             .answers = std::ssize(answers),
-            .texts = std::ssize(texts)};
-  double right = 0;
-  for (const Record *record : answers) {
-    right += is_right(*record);
-    cell.fraction += record->fraction;
-  }
-  const auto count = static_cast<double>(answers.size());
-  cell.right = right / count;
-  cell.fraction /= count;
+            .texts = std::ssize(texts.sums),
+            .right = texts.mean()};
+  for (const Record *record : answers) cell.fraction += record->fraction;
+  cell.fraction /= texts.answers();
   const bool varied = cell.right > 0 && cell.right < 1;
-  cell.interval = varied ? eval::bootstrap_interval(texts) : eval::wilson_interval(right, count);
+  cell.interval = varied ? texts.interval() : eval::wilson_interval(texts.total(), texts.answers());
   return cell;
 }
 
@@ -101,25 +99,22 @@ Comparison compare(const Row &row, const Answers &answers, const Row &base,
                     .base = base.policy};
   std::map<std::pair<int, std::string>, bool> theirs;
   for (const Record *record : answers_of_base) theirs[{record->text, record->item}] = record->right;
-  std::map<int, std::vector<double>> by_text;
-  std::vector<double> all;
+  std::map<int, std::vector<double>> differences;
   for (const Record *record : answers) {
     const auto other = theirs.find({record->text, record->item});
     if (other == theirs.end()) continue;
     const double difference = is_right(*record) - (other->second ? 1.0 : 0.0);
     result.only_policy += difference > 0 ? 1 : 0;
     result.only_base += difference < 0 ? 1 : 0;
-    by_text[record->text].push_back(difference);
-    all.push_back(difference);
+    differences[record->text].push_back(difference);
+    ++result.answers;
   }
-  result.answers = std::ssize(all);
-  result.texts = std::ssize(by_text);
-  if (all.empty()) return result;
-  std::vector<double> texts;
-  for (const auto &[text, differences] : by_text) texts.push_back(mean(differences));
-  result.difference = mean(all);
-  result.interval = eval::bootstrap_interval(texts);
-  result.p_value = eval::sign_flip_test(texts);
+  result.texts = std::ssize(differences);
+  if (differences.empty()) return result;
+  const ByText texts(differences);
+  result.difference = texts.mean();
+  result.interval = texts.interval();
+  result.p_value = eval::sign_flip_test(texts.sums);  // whatever the signs, the divisor is one
   return result;
 }
 
@@ -181,6 +176,12 @@ Summary summarise(const std::vector<Record> &records, const std::string &base) {
     }
   }
   return summary;
+}
+
+std::string usual_base(const std::vector<Record> &records) {
+  std::set<std::string> policies;
+  for (const Record &record : records) policies.insert(record.policy);
+  return eval::usual_base(policies);
 }
 
 ordered_json to_json(const Summary &summary) {

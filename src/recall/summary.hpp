@@ -40,10 +40,10 @@ struct Comparison {
   std::int64_t answers = 0;
   std::int64_t texts = 0;
   double difference = 0;         ///< of the shares right
-  eval::Interval interval = {};  ///< 95%, paired bootstrap by text
+  eval::Interval interval = {};  ///< 95%, paired bootstrap by text, each answer of one weight
   std::int64_t only_policy = 0;  ///< answers that it alone got right
   std::int64_t only_base = 0;
-  double p_value = 1;  ///< sign flips over texts, whose answers depend on each other
+  double p_value = 1;  ///< sign flips over texts' sums: answers to one depend on each other
 };
 
 struct Summary {
@@ -54,6 +54,9 @@ struct Summary {
 /// `base`: the policy that the others are compared with at the same place; "": none. The full cache
 /// is compared with it at each of its budgets.
 Summary summarise(const std::vector<Record> &records, const std::string &base);
+
+/// The policy to compare with where nobody says which (eval/table_order.hpp).
+std::string usual_base(const std::vector<Record> &records);
 
 nlohmann::ordered_json to_json(const Summary &summary);
 

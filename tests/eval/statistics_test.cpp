@@ -44,6 +44,27 @@ TEST(Bootstrap, SameValuesSameInterval) {
   EXPECT_EQ(one.high, 0.5);
 }
 
+TEST(Bootstrap, GroupsOfOneSizeAreTheirMeans) {
+  const std::vector<double> means = {0, 0.5, 1, 1, 0.25};
+  const Interval of_groups =
+      bootstrap_interval(std::vector<double>{0, 2, 4, 4, 1}, std::vector<double>(5, 4.0));
+  EXPECT_DOUBLE_EQ(of_groups.low, bootstrap_interval(means).low);
+  EXPECT_DOUBLE_EQ(of_groups.high, bootstrap_interval(means).high);
+}
+
+// 100 groups of 1 with 0 and 100 of 3 with 3: the share is 0.75, where the mean of shares is 0.5.
+// Its variance by the delta method: sum of (sum - 0.75 count)^2 / (total count)^2.
+TEST(Bootstrap, LargeGroupsWeighMore) {
+  std::vector<double> sums(100, 0.0);
+  std::vector<double> counts(100, 1.0);
+  sums.resize(200, 3.0);
+  counts.resize(200, 3.0);
+  const double half = 1.96 * std::sqrt(200 * 0.75 * 0.75) / 400;
+  const Interval interval = bootstrap_interval(sums, counts);
+  EXPECT_NEAR(interval.low, 0.75 - half, 0.01);
+  EXPECT_NEAR(interval.high, 0.75 + half, 0.01);
+}
+
 TEST(SignFlip, TellsChanceFromADifference) {
   EXPECT_EQ(sign_flip_test(std::vector<double>{}), 1);
   EXPECT_EQ(sign_flip_test(std::vector<double>(20, 0.0)), 1);

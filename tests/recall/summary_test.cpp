@@ -78,6 +78,30 @@ TEST(RecallSummary, ComparesOnTheSameAnswers) {
   EXPECT_TRUE(summarise(all, "").comparisons.empty());
 }
 
+// Nine texts with one answer, which vase alone knows, and one text with 31, which random alone
+// knows.
+TEST(RecallSummary, EveryAnswerWeighsTheSameHoweverManyATextHas) {
+  std::vector<Record> all;
+  for (int answer = 0; answer < 40; ++answer) {
+    const bool in_large = answer >= 9;
+    for (const char *policy : {"vase", "random"}) {
+      all.push_back(record(in_large ? 9 : answer, "needle", policy, (*policy == 'r') == in_large));
+      all.back().item += std::to_string(answer);
+    }
+  }
+  const Summary summary = summarise(all, "vase");
+  const Cell &vase = cell(summary, "vase", "all");
+  EXPECT_DOUBLE_EQ(vase.right, 9.0 / 40);
+  EXPECT_LT(vase.interval.low, 0.15) << "the large text drawn three times: 7 of 100";
+  EXPECT_EQ(vase.interval.high, 1) << "the large text not drawn";
+  ASSERT_EQ(summary.comparisons.size(), 1U);
+  const Comparison &random = summary.comparisons[0];
+  EXPECT_DOUBLE_EQ(random.difference, 22.0 / 40) << "answers, not texts, of which 9 of 10 say -1";
+  EXPECT_GT(random.interval.high, random.difference);
+  EXPECT_EQ(random.interval.low, -1);
+  EXPECT_GT(random.p_value, 0.9) << "one text, of either sign, is further off than all others";
+}
+
 TEST(RecallSummary, AskedLaterIsAnotherPlace) {
   std::vector<Record> all = records();
   for (const Record &record : records()) {
