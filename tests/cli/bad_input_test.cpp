@@ -46,8 +46,8 @@ TEST_F(BadInput, OptionUnknownOrWithoutValue) {
 }
 
 TEST_F(BadInput, AnEmptyNameIsNoDefault) {
-  for (const char *command :
-       {"run", "chat", "serve", "eval", "fidelity", "bench", "plan", "inspect", "stress"}) {
+  for (const char *command : {"run", "chat", "serve", "eval", "recall", "fidelity", "bench", "plan",
+                              "inspect", "stress"}) {
     expect_one_line({command, "-m", ""}, kWrongUsage, "--model: the name is empty");
     expect_one_line({command, "--lora", ""}, kWrongUsage, "--lora: the name is empty");
   }
