@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <compare>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -20,6 +21,8 @@
 #include "eval/run_file.hpp"
 #include "eval/summary.hpp"
 #include "eval/text_file.hpp"
+#include "recall/answers_file.hpp"
+#include "recall/summary.hpp"
 #include "vase/llama.hpp"
 
 namespace vase::cli {
@@ -35,11 +38,21 @@ struct PageArguments {
   std::optional<std::string> base;
 };
 
+// Answers about the same texts by the same model can be compared: title_of, and the texts'
+// settings.
+struct RecallTexts {
+  std::string title;
+  std::string made_from;  // JSON
+
+  auto operator<=>(const RecallTexts &) const = default;
+};
+
 // Everything that was read, sorted by what it is. Evaluations of one model, with its adapters, at
 // one temperature and with one type of cache belong together, so that the full cache may be in
 // another file than the policies.
 struct Sources {
   std::map<std::string, eval::RunCollection> evaluations;  // by title_of
+  std::map<RecallTexts, std::vector<std::string>> recall;  // paths
   std::vector<ordered_json> fidelity;
   std::vector<ordered_json> benches;
 };
@@ -52,10 +65,10 @@ std::string name_of(const ordered_json &settings, const std::string &path) {
   return model.substr(0, model.find(" (")) + (types == usual ? "" : ", types " + types);
 }
 
-std::string title_of(const eval::Run &run, const std::string &path) {
-  const double temperature = run.settings.value("temperature", 0.0);
-  std::string name = name_of(run.settings, path);
-  for (const std::string adapter : run.settings.value("adapters", json::array()))
+std::string title_of(const json &settings, const std::string &path) {
+  const double temperature = settings.value("temperature", 0.0);
+  std::string name = name_of(settings, path);
+  for (const std::string adapter : settings.value("adapters", json::array()))
     name += " + " + adapter.substr(0, adapter.find(" ("));
   return temperature > 0 ? fmt::format("{}, temperature {:.2g}", name, temperature) : name;
 }
@@ -99,8 +112,14 @@ void read_source(const std::string &file_or_folder, Sources &sources) {
   const json first = json::parse(text.substr(0, text.find('\n')), nullptr, false);
   if (first.is_object() && first.contains("vase_eval")) {
     eval::Run run = eval::read_run(path);
-    eval::RunCollection &runs = sources.evaluations[title_of(run, path)];
+    eval::RunCollection &runs = sources.evaluations[title_of(run.settings, path)];
     say_twice(path, runs.add(std::move(run)));
+    return;
+  }
+  if (first.is_object() && first.contains("vase_recall")) {
+    const json settings = first.value("settings", json::object());
+    const std::string texts = settings.value("texts", json()).dump();
+    sources.recall[{title_of(settings, path), texts}].push_back(path);
     return;
   }
   if (first.is_object() && first.contains("vase_fidelity")) {
@@ -109,8 +128,8 @@ void read_source(const std::string &file_or_folder, Sources &sources) {
   }
   if (read_benches(text, sources.benches)) return;
   throw Error(
-      fmt::format("{} is none of these: a run of `vase eval`, the output of `vase fidelity "
-                  "--out`, that of `vase bench --json`",
+      fmt::format("{} is none of these: a run of `vase eval` or `vase recall`, the output of "
+                  "`vase fidelity --out`, that of `vase bench --json`",
                   path));
 }
 
@@ -136,6 +155,7 @@ ordered_json lengths_of(const std::vector<eval::Record> &records, const eval::Su
 ordered_json numbers_of(const Sources &sources, const PageArguments &arguments) {
   ordered_json numbers = {{"title", arguments.title},
                           {"evaluations", ordered_json::array()},
+                          {"recall", ordered_json::array()},
                           {"fidelity", sources.fidelity},
                           {"benches", sources.benches}};
   for (const auto &[title, runs] : sources.evaluations) {
@@ -146,6 +166,13 @@ ordered_json numbers_of(const Sources &sources, const PageArguments &arguments) 
     run["model"] = title;
     run["lengths"] = lengths_of(records, summary);
     numbers["evaluations"].push_back(std::move(run));
+  }
+  for (const auto &[texts, paths] : sources.recall) {
+    const std::vector<recall::Record> records = recall::read_answers(paths);
+    ordered_json run = recall::to_json(
+        recall::summarise(records, arguments.base.value_or(recall::usual_base(records))));
+    run["model"] = texts.title;
+    numbers["recall"].push_back(std::move(run));
   }
   return numbers;
 }
@@ -174,7 +201,8 @@ void add_report_command(CLI::App &app) {
   const auto arguments = std::make_shared<PageArguments>();
   command
       ->add_option("files", arguments->files,
-                   "runs of `vase eval`, files of `vase fidelity --out` and `vase bench --json`")
+                   "runs of `vase eval` and `vase recall`, files of `vase fidelity --out` and "
+                   "`vase bench --json`")
       ->required();
   command->add_option("-o,--out", arguments->out, "folder for index.html and the pictures")
       ->capture_default_str();

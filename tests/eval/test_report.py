@@ -58,6 +58,30 @@ def fidelity():
     return lines
 
 
+RECALL = {"vase_recall": 1, "settings": {"model": "tiny.gguf (1-2)", "cache_types": "f16/f16",
+                                         "texts": {"files": ["novel.txt (3-4)"]}}}  # fmt: skip
+CATEGORIES = {"needle": (0.1, 0.5, 0.9), "common": (None,)}
+
+
+def recall():
+    """Ten texts, asked twice: the full cache knows all, of policies the first texts."""
+    lines = [RECALL]
+    for policy, right in {"full": 1.0, **POLICIES}.items():
+        for text in range(10):
+            for after in (0, 300):
+                for category, depths in CATEGORIES.items():
+                    for depth in depths:
+                        known = text < 10 * right - (after > 0)
+                        lines.append({
+                            "category": category, "depth": depth, "length": 1024, "text": text,
+                            "item": f"{category}@{depth}", "policy": policy,
+                            "budget": "full" if policy == "full" else "4x", "rows": 256,
+                            "after": after, "right": known, "fraction": float(known),
+                            "expected": ["7"], "answer": "7",
+                        })  # fmt: skip
+    return lines
+
+
 BENCH = {
     "model": "m", "description": "tiny", "policy": "vase", "budget": 512, "tokens_per_depth": 64,
     "plain": {"kv_bytes": 4 * 2**20}, "bounded": {"kv_bytes": 2**20},
@@ -102,6 +126,7 @@ def report(tmp_path_factory):
     outcome = run(
         [
             write_lines(folder / "run.jsonl", evaluation()),
+            write_lines(folder / "recall.jsonl", recall()),
             write_lines(folder / "fidelity.jsonl", fidelity()),
             str(bench),
             "--out",
@@ -114,8 +139,8 @@ def report(tmp_path_factory):
 
 def test_every_picture_is_there_and_not_blank(report):
     folder, said = report
-    names = ["accuracy-2k", "tasks-2k", "loops-2k", "lengths-2k", "kl-by-position",
-             "speed-and-memory"]  # fmt: skip
+    names = ["accuracy-2k", "tasks-2k", "loops-2k", "lengths-2k", "recall-by-depth-1024",
+             "recall-by-category-1024", "kl-by-position", "speed-and-memory"]  # fmt: skip
     assert sorted(p.stem for p in folder.glob("*.png")) == sorted(names)
     for name in names:
         assert shades((folder / f"{name}.png").read_bytes()) > 50, name
@@ -124,7 +149,7 @@ def test_every_picture_is_there_and_not_blank(report):
 
 def test_the_page_needs_nothing_else(report):
     page = (report[0] / "index.html").read_text()
-    assert page.count("<svg") == 6
+    assert page.count("<svg") == 8
     assert not re.search(r"(src|href)=[\"'](?!#|data:)", page)
     assert "@import" not in page and "<script" not in page
     assert not re.search(r"url\((?!#)", page)
@@ -138,6 +163,23 @@ def test_the_page_shows_the_numbers(report):
     assert "<td>80.0</td>" in page and "<td>40.0</td>" in page
     assert "<td class='worse'>-40.0</td>" in page
     assert "<td>0.0150</td>" in page, "the mean divergence"
+
+
+def test_recall_is_compared_where_it_was_asked(report):
+    page = (report[0] / "index.html").read_text()
+    assert "Recall against vase" in page
+    rows = re.findall(r"<tr>(.*?)</tr>", page[page.index("Recall against vase") :])
+    cells = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in rows]
+    full = next(row for row in cells if row[1:4] == ["300", "4x", "full"])
+    assert full[4] == "+20.0" and full[6:8] == ["8", "0"] and full[-2:] == ["40", "10"]
+
+
+def test_recall_of_one_policy_and_no_depth(tmp_path):
+    lines = [line for line in recall() if line.get("category", "common") == "common"]
+    lines = [line for line in lines if line.get("policy") in (None, "vase")]
+    outcome = run([write_lines(tmp_path / "r.jsonl", lines), "-o", str(tmp_path / "o")])
+    assert outcome.returncode == 0, outcome.stderr
+    assert [p.stem for p in (tmp_path / "o").glob("*.png")] == ["recall-by-category-1024"]
 
 
 def test_ids_of_pictures_do_not_clash(report):

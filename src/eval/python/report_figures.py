@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 import matplotlib.pyplot as plt
 from matplotlib.colors import ListedColormap
@@ -93,6 +93,12 @@ def draw_all(report):
         for tier in tiers_of(run):
             suffix = "-".join(part for part in (tier, str(index + 1) if index else "") if part)
             yield from evaluation_figures(run, tier, suffix, colours)
+    drawn = Counter()
+    for run in report["recall"]:
+        for length in dict.fromkeys(cell["length"] for cell in run["cells"]):
+            drawn[length] += 1
+            again = f"-{drawn[length]}" if drawn[length] > 1 else ""
+            yield from recall_figures(run, length, f"{length}{again}", colours)
     for index, run in enumerate(report["fidelity"]):
         yield fidelity_figure(run, f"kl-by-position{f'-{index + 1}' if index else ''}", colours)
     if report["benches"]:
@@ -105,7 +111,7 @@ def tiers_of(run):
 
 def policies_of(report):
     """Each policy that evicts, as often as it is measured: one has one colour in all pictures."""
-    for run in report["evaluations"]:
+    for run in report["evaluations"] + report["recall"]:
         yield from (cell["policy"] for cell in run["cells"] if not keeps_all(cell))
     for run in report["fidelity"]:
         yield from (bucket["policy"] for bucket in run["buckets"] if not keeps_all(bucket))
@@ -210,20 +216,25 @@ def task_tables(cells):
     values = {(c["budget"], c["policy"], c["task"]): c["accuracy"] for c in cells}
     for axes, budget in zip(panels[:, 0], budgets):
         grid = [[values.get((budget, p, t), float("nan")) for t in columns] for p in policies[budget]]
-        axes.imshow(grid, cmap=pale_red_to_green(), vmin=0, vmax=1, aspect="auto")
-        for y, row in enumerate(grid):
-            for x, value in enumerate(row):
-                text = "" if value != value else f"{100 * value:.0f}"
-                weight = "bold" if columns[x] == "all" else "normal"
-                axes.text(x, y, text, ha="center", va="center", color="#10151d", weight=weight)
-        axes.set_xticks(range(len(columns)), columns)
-        axes.set_yticks(range(len(policies[budget])), policies[budget])
-        axes.tick_params(length=0, top=False)
-        axes.grid(False)
-        axes.spines[:].set_visible(False)
+        heat_map(axes, grid, policies[budget], columns)
         axes.set_title("full cache" if budget == "full" else f"budget {budget}")
     figure.tight_layout()
     return figure
+
+
+def heat_map(axes, grid, rows, columns):
+    """A table of percentages on their colours. `grid`: shares, a list a row; nan: not measured."""
+    axes.imshow(grid, cmap=pale_red_to_green(), vmin=0, vmax=1, aspect="auto")
+    for y, row in enumerate(grid):
+        for x, value in enumerate(row):
+            text = "" if value != value else f"{100 * value:.0f}"
+            weight = "bold" if columns[x] == "all" else "normal"
+            axes.text(x, y, text, ha="center", va="center", color="#10151d", weight=weight)
+    axes.set_xticks(range(len(columns)), columns)
+    axes.set_yticks(range(len(rows)), rows)
+    axes.tick_params(length=0, top=False)
+    axes.grid(False)
+    axes.spines[:].set_visible(False)
 
 
 def loops(totals, colours):
@@ -266,6 +277,100 @@ def length_boxes(lengths, colours):
     axes.grid(axis="y", visible=False)
     axes.set_xlim(left=0)
     axes.set_xlabel("tokens generated")
+    return figure
+
+
+def recall_figures(run, length, suffix, colours):
+    cells = [cell for cell in run["cells"] if cell["length"] == length]
+    where = f"{length:,} tokens, {run['model']}"
+    by_depth = [cell for cell in cells if cell["depth"] is not None]
+    if by_depth:
+        counts = sorted({cell["answers"] for cell in by_depth})
+        several = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else counts[0]
+        yield Figure(
+            f"recall-by-depth-{suffix}",
+            f"Recall by depth ({where})",
+            "Right answers to what was planted at a depth of the text, all categories that have one. "
+            f"A point is {several} answers.",
+            lambda: recall_by_depth(by_depth, colours),
+        )
+    totals = [cell for cell in cells if cell["depth"] is None]
+    yield Figure(
+        f"recall-by-category-{suffix}",
+        f"Recall by category ({where})",
+        "Percent of right answers.",
+        lambda: recall_tables(totals),
+    )
+
+
+def recall_panels(cells):
+    """The panels of a picture: (after, budget) and a title. The full cache is in all of them."""
+    budgets = [b for b in dict.fromkeys(cell["budget"] for cell in cells) if b != "full"] or ["full"]
+    for after in dict.fromkeys(cell["after"] for cell in cells):
+        asked = f"after {after:,} more tokens" if after else "at once"
+        for budget in budgets:
+            cache = "full cache" if budget == "full" else f"budget {budget}"
+            yield after, budget, f"{cache}, asked {asked}"
+
+
+def of_panel(cells, after, budget):
+    return [c for c in cells if c["after"] == after and (c["budget"] == budget or keeps_all(c))]
+
+
+def recall_by_depth(cells, colours):
+    panels = list(recall_panels(cells))
+    columns = len({budget for _, budget, _ in panels})
+    rows = len(panels) // columns
+    figure, grid = plt.subplots(
+        rows, columns, squeeze=False, sharex=True, sharey=True,
+        figsize=(1.6 + 3.3 * columns, 0.5 + 2.5 * rows),
+    )  # fmt: skip
+    looks = {}
+    for axes, (after, budget, title) in zip(grid.flat, panels):
+        lines = defaultdict(list)
+        for cell in of_panel(cells, after, budget):
+            lines[cell["policy"]].append((cell["depth"], cell["right"]))
+        for index, (policy, points) in enumerate(lines.items()):
+            # Side by side, or lines of one height would hide each other.
+            shift = 0.012 * (index - (len(lines) - 1) / 2)
+            x, y = [depth + shift for depth, _ in points], [right for _, right in points]
+            colour, marker = colours.get(policy, (INK, ""))
+            style = "-" if policy in colours else "--"
+            (looks[policy],) = axes.plot(x, y, color=colour, marker=marker, markersize=4.5,
+                                         linestyle=style, linewidth=1.4)  # fmt: skip
+        axes.set_title(title)
+        axes.set_xticks(sorted({cell["depth"] for cell in cells}))
+        axes.xaxis.set_major_formatter(PercentFormatter(1))
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
+        axes.set_ylim(-0.03, 1.03)
+    for axes in grid[-1]:
+        axes.set_xlabel("depth in the text")
+    for axes in grid[:, 0]:
+        axes.set_ylabel("right answers")
+    figure.tight_layout()
+    figure.legend(looks.values(), looks, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def recall_tables(cells):
+    # A run that was stopped may not have asked everything.
+    panels = [panel for panel in recall_panels(cells) if of_panel(cells, *panel[:2])]
+    columns = [name for name in dict.fromkeys(c["category"] for c in cells) if name != "all"] + ["all"]
+    policies = [
+        list(dict.fromkeys(cell["policy"] for cell in of_panel(cells, after, budget)))
+        for after, budget, _ in panels
+    ]
+    heights = [len(names) for names in policies]
+    figure, grid = plt.subplots(
+        len(panels), 1, squeeze=False, height_ratios=heights,
+        figsize=(1.6 + 0.85 * len(columns), 0.6 * len(panels) + 0.27 * sum(heights)),
+    )  # fmt: skip
+    for axes, names, (after, budget, title) in zip(grid[:, 0], policies, panels):
+        shares = {(c["policy"], c["category"]): c["right"] for c in of_panel(cells, after, budget)}
+        table = [[shares.get((name, column), float("nan")) for column in columns] for name in names]
+        heat_map(axes, table, names, columns)
+        axes.set_title(title)
+    figure.tight_layout()
     return figure
 
 

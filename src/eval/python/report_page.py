@@ -1,6 +1,7 @@
 """The page of a report: tables and inline pictures in one HTML file."""
 
 from html import escape
+from typing import NamedTuple
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1d2430; --faint: #5c6778; --line: #d5dae2;
@@ -27,7 +28,11 @@ def render(report, figures):
     for run in report["evaluations"]:
         parts.append(evaluation_table(run))
         if run["comparisons"]:
-            parts.append(comparison_table(run))
+            parts.append(comparison_table(run, EVALUATION))
+    for run in report["recall"]:
+        parts.append(recall_table(run))
+        if run["comparisons"]:
+            parts.append(comparison_table(run, RECALL))
     for figure in figures:
         parts.append(
             f"<h2>{escape(figure.title)}</h2><p class='note'>{escape(figure.note)}</p>"
@@ -98,32 +103,79 @@ def evaluation_table(run):
     )
 
 
-def comparison_table(run):
+def recall_table(run):
+    places = ("length", "after", "budget", "policy")
+    columns = list(dict.fromkeys(recall_column(cell) for cell in run["cells"]))
+    single = {(*(c[p] for p in places), recall_column(c)): c for c in run["cells"]}
+    rows = []
+    for cell in run["cells"]:
+        if recall_column(cell) != "all":
+            continue
+        place = tuple(cell[p] for p in places)
+        shares = [single.get((*place, column)) for column in columns]
+        rows.append(
+            [*place]
+            + [percent(c["right"]) if c else "" for c in shares]
+            + [
+                f"{percent(cell['low'])} to {percent(cell['high'])}",
+                percent(cell["fraction"]),
+                cell["answers"],
+                cell["texts"],
+            ]
+        )
+    return (
+        f"<h2>Recall, percent of right answers ({escape(run['model'])})</h2>"
+        "<p class='note'>length: tokens of the text. after: tokens read on before it was asked. @: "
+        "by depth in the text. 95%: of all, bootstrap by text. found: mean share of what was "
+        "expected.</p>"
+        + table([*places, *columns, "95%", "found", "answers", "texts"], rows, names=4)
+    )
+
+
+def recall_column(cell):
+    return cell["category"] if cell["depth"] is None else f"@{cell['depth']:g}"
+
+
+class Kind(NamedTuple):
+    """What is compared: words of the page, and columns before the policy and at the end."""
+
+    title: str
+    unit: str
+    by: str
+    places: tuple
+    counts: tuple
+
+
+EVALUATION = Kind("Against", "accuracy", "question", ("tier", "budget"), ("test", "questions"))
+RECALL = Kind(
+    "Recall against", "right answers", "text", ("length", "after", "budget"), ("answers", "texts")
+)
+
+
+def comparison_table(run, kind):
     rows = []
     for c in run["comparisons"]:
-        kind = "better" if c["low"] > 0 else "worse" if c["high"] < 0 else ""
+        sign = "better" if c["low"] > 0 else "worse" if c["high"] < 0 else ""
         rows.append(
             [
-                c["tier"],
-                c["budget"],
+                *(c[place] for place in kind.places),
                 c["policy"],
-                (f"{100 * c['difference']:+.1f}", kind),
+                (f"{100 * c['difference']:+.1f}", sign),
                 f"{100 * c['low']:+.1f} to {100 * c['high']:+.1f}",
                 c["only_policy"],
                 c["only_base"],
                 "" if c["p_value"] is None else f"{c['p_value']:.3g}",
-                c["test"],
-                c["questions"],
+                *(c[count] for count in kind.counts),
             ]
         )
     base = run["comparisons"][0]["base"]
-    header = ["tier", "budget", "policy", "difference", "95%", "only it", f"only {base}",
-              "p", "test", "questions"]  # fmt: skip
+    header = [*kind.places, "policy", "difference", "95%", "only it", f"only {base}", "p",
+              *kind.counts]  # fmt: skip
     return (
-        f"<h2>Against {escape(base)}, on the same questions</h2>"
-        "<p class='note'>Points of accuracy, with a paired bootstrap interval by question; coloured "
-        "where it does not hold 0. p is two-sided, and not corrected for the number of rows.</p>"
-        + table(header, rows, names=3)
+        f"<h2>{kind.title} {escape(base)}, on the same questions</h2>"
+        f"<p class='note'>Points of {kind.unit}, with a paired bootstrap interval by {kind.by}; "
+        "coloured where it does not hold 0. p is two-sided, and not corrected for the number of "
+        "rows.</p>" + table(header, rows, names=len(kind.places) + 1)
     )
 
 
