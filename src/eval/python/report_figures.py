@@ -330,14 +330,16 @@ def recall_by_depth(cells, colours):
         lines = defaultdict(list)
         for cell in of_panel(cells, after, budget):
             lines[cell["policy"]].append((cell["depth"], cell["right"]))
-        for index, (policy, points) in enumerate(lines.items()):
-            # Side by side, or lines of one height would hide each other.
-            shift = 0.012 * (index - (len(lines) - 1) / 2)
-            x, y = [depth + shift for depth, _ in points], [right for _, right in points]
-            colour, marker = colours.get(policy, (INK, ""))
-            style = "-" if policy in colours else "--"
-            (looks[policy],) = axes.plot(x, y, color=colour, marker=marker, markersize=4.5,
-                                         linestyle=style, linewidth=1.4)  # fmt: skip
+        evicting = [policy for policy in lines if policy in colours]
+        for policy, points in lines.items():
+            x, y = zip(*points)
+            look = {"color": INK, "linestyle": "--"}
+            if policy in colours:
+                # Side by side, or lines of one height would hide each other.
+                shift = 0.01 * (evicting.index(policy) - (len(evicting) - 1) / 2)
+                x = [depth + shift for depth in x]
+                look = dict(zip(("color", "marker"), colours[policy]))
+            (looks[policy],) = axes.plot(x, y, markersize=4.5, linewidth=1.4, **look)
         axes.set_title(title)
         axes.set_xticks(sorted({cell["depth"] for cell in cells}))
         axes.xaxis.set_major_formatter(PercentFormatter(1))
