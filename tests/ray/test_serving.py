@@ -145,7 +145,9 @@ def test_a_node_dies_and_another_one_comes(cluster, client):
     lost = [attempt for outcome in outcomes for attempt in outcome.attempts if attempt.lost]
     assert all(attempt.replica in ("", dead) for attempt in lost), lost
     assert hits(outcomes) >= 0.8
-    assert set(client.metric("vase_slots")) == {"0", "1", "2"}
+    # Ray gives the new replica the dead one's rank if it has noticed that death by then, else the next one.
+    names = set(client.metric("vase_slots"))
+    assert len(names) == 3 and names > {"0", "1", "2"} - {dead}
 
 
 def test_keys_are_asked_for_everywhere_but_at_health(cluster, model, client, tmp_path):
