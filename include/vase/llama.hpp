@@ -94,6 +94,12 @@ struct Prompts {
   int64_t first_end = 0;     ///< the first prompt is [0, first_end); 0: the newest is the first
   int64_t newest_begin = 0;  ///< the newest is [newest_begin, newest_end)
   int64_t newest_end = 0;
+
+  /// Another prompt begins at `position`; the newest becomes the first if it is that.
+  void begin_turn(int64_t position) {
+    if (first_end == 0) first_end = newest_end;
+    newest_begin = newest_end = position;
+  }
 };
 
 /// Token positions that are never evicted: [0, first_end) and [begin, end).

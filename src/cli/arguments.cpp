@@ -180,14 +180,7 @@ void ModelArguments::check_has_calibration(const vase_policy *policy) const {
 
 void ModelArguments::check_calibration(const std::vector<const vase_policy *> &policies) const {
   for (const vase_policy *policy : policies) check_has_calibration(policy);
-  if (calibration.empty() || std::ranges::any_of(policies, [](const vase_policy *policy) {
-        return vase_policy_needs_calibration(policy) != 0;
-      }))
-    return;
-  throw Error(fmt::format(
-      "--calibration {}: {} needs none; leave it out, or take {}", calibration,
-      policies.size() == 1 ? vase_policy_name(policies.front()) : "none of these policies",
-      fmt::join(policies_to_calibrate(), ", ")));
+  refuse_useless_calibration(calibration, policies);
 }
 
 llama_model_params ModelArguments::llama_params() const {

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
 #include <iterator>
 #include <memory>
 #include <utility>
@@ -51,11 +50,7 @@ void print_summary(const EvalArguments &arguments, const std::vector<eval::Recor
   const eval::Summary summary =
       eval::summarise(records, arguments.base.value_or(eval::usual_base(records)));
   write_output(as_tables(summary));
-  if (arguments.json.empty()) return;
-  std::ofstream json(arguments.json, std::ios::binary);
-  json << eval::to_json(summary).dump(2) << '\n';
-  json.close();
-  if (!json) throw Error(fmt::format("cannot write {}", arguments.json));
+  if (!arguments.json.empty()) write_json_file(arguments.json, eval::to_json(summary));
 }
 
 void summarise(const EvalArguments &arguments) {

@@ -264,15 +264,12 @@ nlohmann::ordered_json EvalArguments::settings() const {
                    {"min_p", sampling.options.min_p},
                    {"n_predict", n_predict},
                    {"ask", ask},
-                   {"chat_template", chat.named()},
                    {"system", system}});
+  settings.update(settings_of(chat, model));
   settings.update(settings_of(policy));
   // Run files from before these were there lack them.
   if (pack > 0) settings["pack"] = pack;
   if (turns > 0) settings["turns"] = turns;
-  // Files of runs from before it was there lack it, and go on only where nothing changed.
-  if (const engine::TemplateOptions written = chat.options(model); engine::takes_jinja(written))
-    settings["jinja"] = written.variables;
   if (instruction) settings["instruction"] = *instruction;
   if (thinking.options.budget >= 0) {
     settings["reasoning_budget"] = thinking.options.budget;

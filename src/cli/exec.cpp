@@ -179,11 +179,8 @@ std::string settings_of(const ExecArguments &arguments) {
   if (!arguments.policy.evicts())
     throw Error(fmt::format("policy {} does not evict: start the program without vase exec",
                             arguments.policy.policy));
-  const vase_policy *policy = vase_policy_find(arguments.policy.policy.c_str());
-  if (!arguments.calibration.empty() && vase_policy_needs_calibration(policy) == 0)
-    throw Error(fmt::format("--calibration {}: {} needs none; leave it out, or take {}",
-                            arguments.calibration, arguments.policy.policy,
-                            fmt::join(policies_to_calibrate(), ", ")));
+  refuse_useless_calibration(arguments.calibration,
+                             {vase_policy_find(arguments.policy.policy.c_str())});
   std::string calibration;
   if (!arguments.calibration.empty()) calibration = fs::absolute(arguments.calibration).string();
   if (calibration.find(',') != std::string::npos)

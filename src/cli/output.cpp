@@ -5,10 +5,18 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
 
 #include "vase/llama.hpp"
 
 namespace vase::cli {
+
+void write_json_file(const std::string &path, const nlohmann::ordered_json &json) {
+  std::ofstream file(path, std::ios::binary);
+  file << json.dump(2) << '\n';
+  file.close();
+  if (!file) throw Error(fmt::format("cannot write {}", path));
+}
 
 void write_output(std::string_view text) {
   errno = 0;

@@ -1,7 +1,9 @@
 // Standard output, with every failure noticed.
 #pragma once
 
+#include <nlohmann/json.hpp>
 #include <stdexcept>
+#include <string>
 #include <string_view>
 
 namespace vase::cli {
@@ -11,6 +13,9 @@ class OutputClosed : public std::runtime_error {
  public:
   OutputClosed() : std::runtime_error("the output was closed") {}
 };
+
+/// Writes a file, whatever it held before. Throws Error if that fails.
+void write_json_file(const std::string &path, const nlohmann::ordered_json &json);
 
 /// Writes and flushes. Throws OutputClosed, or Error if writing failed in another way.
 void write_output(std::string_view text);

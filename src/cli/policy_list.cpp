@@ -1,8 +1,12 @@
 #include "cli/policy_list.hpp"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <cstdint>
 
 #include "core/selection.hpp"
+#include "vase/llama.hpp"
 
 namespace vase::cli {
 namespace {
@@ -40,9 +44,16 @@ std::vector<std::string> policies_that_look_at(const char *parameter) {
   });
 }
 
-std::vector<std::string> policies_to_calibrate() {
-  return names_of(
-      [](const vase_policy *policy) { return vase_policy_needs_calibration(policy) != 0; });
+void refuse_useless_calibration(const std::string &file,
+                                const std::vector<const vase_policy *> &policies) {
+  const auto needs = [](const vase_policy *policy) {
+    return vase_policy_needs_calibration(policy) != 0;
+  };
+  if (file.empty() || std::ranges::any_of(policies, needs)) return;
+  throw Error(fmt::format(
+      "--calibration {}: {} needs none; leave it out, or take {}", file,
+      policies.size() == 1 ? vase_policy_name(policies.front()) : "none of these policies",
+      fmt::join(names_of(needs), ", ")));
 }
 
 std::vector<std::string> policies_to_compare() {

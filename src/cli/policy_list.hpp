@@ -15,8 +15,9 @@ std::vector<std::string> policy_names();
 std::vector<std::string> selection_names();
 /// Those that look at the field of vase_params called `parameter`.
 std::vector<std::string> policies_that_look_at(const char *parameter);
-/// Those that need a calibration.
-std::vector<std::string> policies_to_calibrate();
+/// Throws Error if a file of `vase calibrate` is given ("": none) and none of `policies` needs it.
+void refuse_useless_calibration(const std::string &file,
+                                const std::vector<const vase_policy *> &policies);
 /// Those that are compared where nobody says which: the default one, then all that evict but the
 /// ablations.
 std::vector<std::string> policies_to_compare();

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -36,11 +35,7 @@ void print_report(const RecallArguments &arguments, const std::vector<recall::Re
   const recall::Summary summary =
       recall::summarise(records, arguments.base.value_or(recall::usual_base(records)));
   write_output(as_tables(summary));
-  if (arguments.json.empty()) return;
-  std::ofstream json(arguments.json, std::ios::binary);
-  json << recall::to_json(summary).dump(2) << '\n';
-  json.close();
-  if (!json) throw Error(fmt::format("cannot write {}", arguments.json));
+  if (!arguments.json.empty()) write_json_file(arguments.json, recall::to_json(summary));
 }
 
 recall::Host host_of(const RecallArguments &arguments, const engine::Model &model,

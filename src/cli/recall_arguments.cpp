@@ -167,11 +167,9 @@ nlohmann::ordered_json RecallArguments::settings() const {
                        {"items", items}, {"after", after},           {"seed", seed}};
   settings.update({{"cache_types", eval::cache_types(context.params())},
                    {"n_predict", n_predict},
-                   {"chat_template", chat.named()},
                    {"system", system}});
+  settings.update(settings_of(chat, model));
   settings.update(settings_of(policy));
-  if (const engine::TemplateOptions written = chat.options(model); engine::takes_jinja(written))
-    settings["jinja"] = written.variables;
   return settings;
 }
 

@@ -22,6 +22,13 @@ ordered_json settings_of(const ModelArguments &model) {
   return settings;
 }
 
+ordered_json settings_of(const ChatArguments &chat, const ModelArguments &model) {
+  ordered_json settings = {{"chat_template", chat.named()}};
+  if (const engine::TemplateOptions written = chat.options(model); engine::takes_jinja(written))
+    settings["jinja"] = written.variables;
+  return settings;
+}
+
 ordered_json settings_of(const PolicyArguments &policy) {
   const auto or_default = [](const auto &value) {
     return value ? ordered_json(*value) : ordered_json("default");

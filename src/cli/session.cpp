@@ -156,10 +156,7 @@ void Session::take_turn(const std::string &prompt, Turn &turn) {
   aside_.clear();
   Prompts prompts = context_.prompts(0);
   const std::size_t begin = prompt_end_ - own.size();
-  if (begin > 0) {
-    if (prompts.first_end == 0) prompts.first_end = prompts.newest_end;
-    prompts.newest_begin = static_cast<std::int64_t>(begin);
-  }
+  if (begin > 0) prompts.begin_turn(static_cast<std::int64_t>(begin));
   generator_.start(0, {.prompt = std::move(tokens),
                        .sampling = sampling_,
                        .n_predict = arguments_.n_predict,

@@ -161,7 +161,9 @@ std::vector<TokenisedPrompt> CompletionService::tokenize(const CompletionRequest
     prompts.push_back({.tokens = model_.tokenize(chat_text)});
     check_length(prompts.back().tokens, "messages");
     prompts.back().boundaries = turns_of(request, prompts.back().tokens);
-    prompts.back().prompts = prompts_of(request, prompts.back().tokens);
+    // The loop guard pins, whatever the request does.
+    if (request.pin_prompt > 0 || request.loop_guard)
+      prompts.back().prompts = prompts_of(request, prompts.back().tokens);
     return prompts;
   }
   for (const Prompt &prompt : request.prompts) {

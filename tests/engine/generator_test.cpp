@@ -9,7 +9,7 @@
 
 #include "../llama/tiny_models.hpp"
 #include "engine/log.hpp"
-#include "text_model.hpp"
+#include "loaded_text_model.hpp"
 
 namespace vase::engine::test {
 namespace {
@@ -44,12 +44,7 @@ std::map<std::int32_t, Generated> drain(Generator &generator) {
 
 class GeneratorTest : public ::testing::Test {
  protected:
-  static void SetUpTestSuite() {
-    init_llama(false);
-    const tests::TemporaryFolder folder;
-    write_text_model(folder / "text.gguf");
-    model_ = std::make_unique<Model>(ModelOptions{.path = folder / "text.gguf", .n_gpu_layers = 0});
-  }
+  static void SetUpTestSuite() { model_ = loaded_text_model(); }
   static void TearDownTestSuite() { model_.reset(); }
 
   static Request request(const std::string &prompt, std::int64_t n_predict,

@@ -12,9 +12,9 @@
 #include "../llama/tiny_models.hpp"
 #include "engine/generator.hpp"
 #include "engine/log.hpp"
+#include "loaded_text_model.hpp"
 #include "support/words.hpp"
 #include "tasks/registry.hpp"
-#include "text_model.hpp"
 
 namespace vase::engine::test {
 namespace {
@@ -162,12 +162,7 @@ TEST(LoopGuardTest, NeedsAPolicyThatEvicts) { EXPECT_THROW(LoopGuard(params_of("
 // A model of random weights repeats itself when it is greedy.
 class GuardedTextTest : public ::testing::TestWithParam<const char *> {
  protected:
-  static void SetUpTestSuite() {
-    init_llama(false);
-    const tests::TemporaryFolder folder;
-    write_text_model(folder / "text.gguf");
-    model_ = std::make_unique<Model>(ModelOptions{.path = folder / "text.gguf", .n_gpu_layers = 0});
-  }
+  static void SetUpTestSuite() { model_ = loaded_text_model(); }
   static void TearDownTestSuite() { model_.reset(); }
 
   static BoundedContext make_context(const vase_params &params, float pin_prompt) {

@@ -8,19 +8,14 @@
 #include "../llama/tiny_models.hpp"
 #include "engine/generator.hpp"
 #include "engine/log.hpp"
-#include "text_model.hpp"
+#include "loaded_text_model.hpp"
 
 namespace vase::engine::test {
 namespace {
 
 class ThinkingBudgetTest : public ::testing::Test {
  protected:
-  static void SetUpTestSuite() {
-    init_llama(false);
-    const tests::TemporaryFolder folder;
-    write_text_model(folder / "text.gguf", "", Bytes::of_a_smile);
-    model_ = std::make_unique<Model>(ModelOptions{.path = folder / "text.gguf", .n_gpu_layers = 0});
-  }
+  static void SetUpTestSuite() { model_ = loaded_text_model(Bytes::of_a_smile); }
   static void TearDownTestSuite() { model_.reset(); }
 
   static std::vector<llama_token> tokens(std::string_view text) {

@@ -10,7 +10,7 @@
 #include <fstream>
 #include <map>
 
-#include "../engine/text_model.hpp"
+#include "../engine/loaded_text_model.hpp"
 #include "../llama/tiny_models.hpp"
 #include "engine/log.hpp"
 
@@ -46,13 +46,7 @@ Variant selecting(Selection selection) {
 
 class EvaluationTest : public ::testing::Test {
  protected:
-  static void SetUpTestSuite() {
-    engine::init_llama(false);
-    const tests::TemporaryFolder folder;
-    engine::test::write_text_model(folder / "text.gguf");
-    model_ = std::make_unique<engine::Model>(
-        engine::ModelOptions{.path = folder / "text.gguf", .n_gpu_layers = 0});
-  }
+  static void SetUpTestSuite() { model_ = engine::test::loaded_text_model(); }
   static void TearDownTestSuite() { model_.reset(); }
 
   static EvaluationPlan plan() {

@@ -6,7 +6,7 @@
 #include <memory>
 #include <string>
 
-#include "../engine/text_model.hpp"
+#include "../engine/loaded_text_model.hpp"
 #include "../llama/tiny_models.hpp"
 #include "engine/log.hpp"
 #include "engine/model.hpp"
@@ -23,13 +23,7 @@ inline std::string story(int sentences = 400) {
 
 class WithModel : public ::testing::Test {
  protected:
-  static void SetUpTestSuite() {
-    engine::init_llama(false);
-    const tests::TemporaryFolder folder;
-    engine::test::write_text_model(folder / "text.gguf");
-    model_ = std::make_unique<engine::Model>(
-        engine::ModelOptions{.path = folder / "text.gguf", .n_gpu_layers = 0});
-  }
+  static void SetUpTestSuite() { model_ = engine::test::loaded_text_model(); }
   static void TearDownTestSuite() { model_.reset(); }
 
   static Prompt prompt() { return {*model_, engine::ChatTemplate("chatml"), ""}; }

@@ -40,9 +40,8 @@ void Ledger::truncate(int32_t sequence, int64_t position) {
 
 void Ledger::begin_turn(int32_t sequence) {
   Prompts &prompts = page(sequence).prompts;
-  const int64_t end = std::min(prompts.newest_end, tokens(sequence));
-  if (prompts.first_end == 0) prompts.first_end = end;
-  prompts.newest_begin = prompts.newest_end = tokens(sequence);
+  prompts.newest_end = std::min(prompts.newest_end, tokens(sequence));
+  prompts.begin_turn(tokens(sequence));
 }
 
 void Ledger::copy(int32_t from, int32_t to) { page(to) = page(from); }
