@@ -14,6 +14,9 @@ namespace vase::engine {
 struct ChatMessage {
   std::string role;  ///< "system", "user" or "assistant"
   std::string content;
+  /// What the model thought before it said that; "": nothing, or not known. Written where the
+  /// template writes earlier thoughts; llama.cpp's fixed list has none that does.
+  std::string reasoning = {};
 };
 
 /// An answer, or a piece of one.

@@ -53,6 +53,7 @@ class JinjaWriter final : public ChatWriter {
       common_chat_msg &one = inputs.messages.emplace_back();
       one.role = message.role;
       one.content = message.content;
+      one.reasoning_content = message.reasoning;
     }
     inputs.add_generation_prompt = open_answer;
     inputs.reasoning_format = COMMON_REASONING_FORMAT_DEEPSEEK;

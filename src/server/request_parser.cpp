@@ -73,7 +73,9 @@ std::vector<engine::ChatMessage> messages_of(const Fields &body) {
     std::string role = role_of(message);
     refuse_unsupported_in_message(message);
     if (content == nullptr) throw invalid_field(message.path("content"), "is missing");
-    messages.push_back({std::move(role), content_of(*content, message.path("content"))});
+    messages.push_back({.role = std::move(role),
+                        .content = content_of(*content, message.path("content")),
+                        .reasoning = message.text("reasoning_content").value_or("")});
   }
   return messages;
 }

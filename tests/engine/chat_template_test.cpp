@@ -93,6 +93,22 @@ TEST_F(Jinja, ReadsThoughtsByTheTemplatesParser) {
   EXPECT_EQ(prompt.parser->parse("because", true).content, "because");
 }
 
+TEST_F(Jinja, WritesEarlierThoughtsWhereTheTemplateDoes) {
+  const std::vector<ChatMessage> said = {
+      {"user", "2 + 2?"},
+      {.role = "assistant", .content = "4", .reasoning = "two and two"},
+      {"user", "x"}};
+  constexpr const char *kKeeps =
+      "{% for m in messages %}{% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>"
+      "{% endif %}{{ m.content }};{% endfor %}";
+  EXPECT_EQ(ChatTemplate::of(*model_, {.name_or_text = kKeeps}).format(said, true),
+            "2 + 2?;<think>two and two</think>4;x;");
+  const ChatTemplate own = ChatTemplate::of(*model_);
+  EXPECT_THAT(own.format(said, true), ::testing::Not(HasSubstr("two and two")));
+  EXPECT_THAT(own.format({said.begin(), said.begin() + 2}, false), HasSubstr("two and two"));
+  EXPECT_THAT(ChatTemplate("chatml").format(said, true), ::testing::Not(HasSubstr("two and two")));
+}
+
 TEST_F(Jinja, GoesOnTurnByTurn) {
   Conversation conversation(ChatTemplate::of(*model_), "");
   EXPECT_THAT(conversation.ask("first"), EndsWith("<|im_start|>assistant"));

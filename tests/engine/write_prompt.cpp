@@ -28,7 +28,9 @@ nlohmann::json written(const vase::engine::Model &model, const nlohmann::json &a
     }
     std::vector<ChatMessage> messages;
     for (const auto &message : asked.at("messages"))
-      messages.push_back({message.at("role"), message.at("content")});
+      messages.push_back({.role = message.at("role"),
+                          .content = message.at("content"),
+                          .reasoning = message.value("reasoning_content", "")});
     TemplateVariables variables;
     for (const auto &[name, value] : asked.at("variables").items()) variables[name] = value.dump();
     const auto chat_template = ChatTemplate::of(model, {.name_or_text = text});

@@ -18,7 +18,8 @@ MODELS = ("Qwen-Qwen3-0.6B", "Qwen3.5-4B", "deepseek-ai-DeepSeek-V3.1", "GLM-4.6
           "NVIDIA-Nemotron-3-Nano-30B-A3B-BF16", "ByteDance-Seed-OSS")
 USER = {"role": "user", "content": "What is 17 * 23?  \n"}
 TURNS = [USER, {"role": "assistant", "content": "It is **391**."}, {"role": "user", "content": "And half of it?"}]
-CONVERSATIONS = ([USER], TURNS, [{"role": "system", "content": "Be brief: é, <b>, \"quoted\"."}, *TURNS])
+THOUGHT = [USER, {**TURNS[1], "reasoning_content": "17 * 20 = 340,\n17 * 3 = 51.  "}, TURNS[2]]
+CONVERSATIONS = ([USER], TURNS, [{"role": "system", "content": "Be brief: é, <b>, \"quoted\"."}, *TURNS], THOUGHT)
 VARIABLES = ({}, {"enable_thinking": True}, {"enable_thinking": False})
 
 pytestmark = [

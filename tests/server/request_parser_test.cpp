@@ -82,6 +82,24 @@ TEST(ParseRequest, JoinsTheTextPartsOfAMessage) {
   EXPECT_EQ(request.messages.at(0).role, "system");
 }
 
+TEST(ParseRequest, ReadsWhatWasThought) {
+  const auto messages = [](const std::string &reasoning) {
+    return R"({"messages":[{"role":"assistant","content":"4","reasoning_content":)" + reasoning +
+           "}]}";
+  };
+  const auto thought_in = [&](const std::string &reasoning) {
+    return parse_request(Api::chat, messages(reasoning), test_rules()).messages.at(0).reasoning;
+  };
+  EXPECT_EQ(thought_in(R"("2 + 2")"), "2 + 2");
+  EXPECT_EQ(thought_in("null"), "");
+  try {
+    thought_in("[4]");
+    ADD_FAILURE() << "an array was taken for a text";
+  } catch (const ApiError &error) {
+    EXPECT_EQ(error.param(), "messages[0].reasoning_content");
+  }
+}
+
 TEST(ParseRequest, ReadsEveryFormOfAPrompt) {
   const auto prompts = [](const std::string &prompt) {
     return parse_request(Api::completions, R"({"prompt":)" + prompt + "}", test_rules()).prompts;
