@@ -22,7 +22,11 @@ std::string end_of(const Model &model, std::span<const llama_token> tokens) {
 
 std::vector<llama_token> end_of_thought(const llama_vocab *vocab, const ThoughtMarks &marks,
                                         const std::string &message) {
-  return tokenize(vocab, message + std::string(marks.how_to_end()), false);
+  const std::string text = message + std::string(marks.how_to_end());
+  std::vector<llama_token> alone = tokenize(vocab, text, false);
+  const std::vector<llama_token> with_line = tokenize(vocab, text + "\n\n", false);
+  const bool joined = std::ranges::mismatch(alone, with_line).in1 != alone.end();
+  return joined ? with_line : alone;
 }
 
 bool thinks(const Model &model, std::span<const llama_token> tokens, std::size_t prompt_end) {

@@ -20,7 +20,9 @@ struct ThinkingOptions {
   std::string message = {};  ///< written before the mark that ends a thought which was cut short
 };
 
-/// The tokens that cut a thought short: the message and the mark.
+/// The tokens that cut a thought short: the message and the mark. Where the mark is text whose last
+/// character would be another token with an empty line behind it (Qwen2.5's ">\n\n"), that line,
+/// too: models write it there, and behind the bare mark, which they have never seen, they end.
 std::vector<llama_token> end_of_thought(const llama_vocab *vocab, const ThoughtMarks &marks,
                                         const std::string &message);
 

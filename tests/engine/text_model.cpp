@@ -1,6 +1,7 @@
 #include "text_model.hpp"
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <stdexcept>
 #include <vector>
@@ -35,6 +36,10 @@ std::vector<std::string> vocabulary(Bytes bytes) {
   std::vector<std::string> tokens = {"<s>", "</s>", "\u0120", "\u010A"};
   for (char c = '!'; std::ssize(tokens) < tests::kVocabulary; ++c) tokens.emplace_back(1, c);
   if (bytes == Bytes::none) return tokens;
+  if (bytes == Bytes::of_a_joined_line) {
+    std::ranges::copy(std::vector<std::string>{">\u010A", ">\u010A\u010A"}, tokens.end() - 2);
+    return tokens;
+  }
   // 0xF0, 0x9F, 0x98, 0x80 in the same spelling.
   std::ranges::copy(std::vector<std::string>{"\u00F0", "\u0141", "\u013A", "\u0122"},
                     tokens.end() - 4);
@@ -63,6 +68,10 @@ void write_text_model(const std::filesystem::path &path, const std::string &chat
   const File file(gguf_init_empty());
   gguf_set_kv(file.get(), source.get());
   set_vocabulary(file.get(), bytes);
+  if (bytes == Bytes::of_a_joined_line) {
+    std::array merges = {"> \u010A", ">\u010A \u010A"};
+    gguf_set_arr_str(file.get(), "tokenizer.ggml.merges", merges.data(), merges.size());
+  }
   if (!chat_template.empty()) {
     gguf_set_val_str(file.get(), "tokenizer.chat_template", chat_template.c_str());
   }

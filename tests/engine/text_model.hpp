@@ -10,7 +10,8 @@ namespace vase::engine::test {
 /// Which tokens a model has beside characters of ASCII.
 enum class Bytes {
   none,
-  of_a_smile,  ///< the four bytes of U+1F600, each a token: the last four, 0xF0 first
+  of_a_smile,        ///< the four bytes of U+1F600, each a token: the last four, 0xF0 first
+  of_a_joined_line,  ///< ">\n\n" is one token, as in Qwen2.5
 };
 
 /// A model of architecture llama whose tokens are single characters. `chat_template`: "" for none.

@@ -74,6 +74,23 @@ TEST_F(ThinkingBudgetTest, EndsAThoughtThatThePromptOpened) {
   EXPECT_EQ(answer({.budget = -1}, "Why?<think>\n", "abcdefgh"), "abcdefgh");
 }
 
+// A model that has learned ">\n\n" as one token has never seen a mark end otherwise.
+TEST_F(ThinkingBudgetTest, WritesTheLineThatATokeniserJoinsToTheMark) {
+  const tests::TemporaryFolder folder;
+  write_text_model(folder / "joins.gguf", "", Bytes::of_a_joined_line);
+  const Model joins({.path = folder / "joins.gguf", .n_gpu_layers = 0});
+  const auto written = [](const Model &model, const ThoughtMarks &marks) {
+    std::string text;
+    for (const llama_token token : end_of_thought(model.vocab(), marks, "So.")) {
+      text += model.piece(token, true);
+    }
+    return text;
+  };
+  EXPECT_EQ(written(joins, {"<think>", "</think>"}), "So.</think>\n\n");
+  EXPECT_EQ(written(joins, {"[THINK]", "[/THINK]"}), "So.[/THINK]");
+  EXPECT_EQ(written(*model_, {"<think>", "</think>"}), "So.</think>");
+}
+
 TEST_F(ThinkingBudgetTest, EndsAThoughtThatTheModelOpened) {
   EXPECT_EQ(answer({.budget = 2}, "Why?", "So <think>abcd"), "So <think>ab</think>cd");
   EXPECT_EQ(answer({.budget = 0}, "Why?", "<think>ab"), "<think></think>ab");
