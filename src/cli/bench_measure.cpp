@@ -19,6 +19,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kRound = 16;  // tokens that one decodes before it is the other's turn
+constexpr std::int32_t kReadingRound = 2048;  // the same of a prompt: whole batches, many pieces
 // Steps before a measurement: the first of them copy sequences and record llama.cpp's CUDA graphs.
 constexpr std::size_t kWarmUp = 4;
 
@@ -51,31 +52,37 @@ class Runner {
         stagger_(static_cast<std::size_t>(stagger)),
         read_(static_cast<std::size_t>(options.n_sequences)) {}
 
-  // Reads up to `depth` tokens, in batches but for the last few. A sequence starts as a copy of the
-  // one before it, so that many are as deep as soon as one is.
-  void read_to(std::int32_t depth, const BenchProgress &progress) {
-    const auto start = Clock::now();
-    const std::size_t last = static_cast<std::size_t>(depth);
+  // The first batch of a context touches all of its buffers, and a GPU loads its kernels.
+  void warm_up(std::int32_t depth, const BenchProgress &progress) {
+    read_first(std::min(depth, kReadingRound), progress);
+    context_.clear(0);
+    read_.front() = 0;
+    reading_ = {};
+  }
+
+  // The first sequence reads on up to `depth` tokens, in pieces as `vase run` and `serve` read
+  // prompts.
+  void read_first(std::int32_t depth, const BenchProgress &progress) {
+    read(0, static_cast<std::size_t>(depth), progress);
+  }
+
+  // Brings all sequences to `depth`; the last few tokens one by one. A sequence starts as a copy of
+  // the one before it, so that many are as deep as soon as one is.
+  void read_all(std::int32_t depth, const BenchProgress &progress) {
+    const auto last = static_cast<std::size_t>(depth);
     for (std::size_t sequence = 0; sequence < read_.size(); ++sequence) {
-      const std::size_t end = last - std::min(last - 1, kWarmUp) + sequence * stagger_;
-      if (read_[sequence] >= end) continue;
-      if (sequence > 0) {
+      const std::size_t end = before_last_steps(last) + sequence * stagger_;
+      if (sequence > 0 && read_[sequence] < end) {
         context_.copy(static_cast<std::int32_t>(sequence) - 1, static_cast<std::int32_t>(sequence));
         read_[sequence] = read_[sequence - 1];
       }
-      while (read_[sequence] < end) {
-        const auto index = static_cast<std::int32_t>(sequence);
-        const std::size_t count =
-            std::min({end - read_[sequence], static_cast<std::size_t>(context_.room(index)),
-                      std::size_t{context_.options().context.n_ubatch}});
-        context_.decode({input(sequence, count)});
-        progress(fmt::format(" {}: reading, sequence {}/{}, {}/{} tokens ", name_, sequence + 1,
-                             read_.size(), with_commas(static_cast<std::int64_t>(read_[sequence])),
-                             with_commas(static_cast<std::int64_t>(end))));
-      }
+      read(sequence, end, progress);
     }
     while (read_.front() < last) step();
-    prompt_seconds_ += seconds_since(start);
+  }
+
+  static std::size_t before_last_steps(std::size_t depth) {
+    return depth - std::min(depth - 1, kWarmUp);
   }
 
   // Decodes `count` tokens of each sequence one by one, as generation does.
@@ -100,10 +107,32 @@ class Runner {
     resident_growth_ =
         engine::resident_memory() - std::min(engine::resident_memory(), resident_before_);
   }
-  double prompt_seconds() const { return prompt_seconds_; }
+  const BenchReading &reading() const { return reading_; }
   const char *name() const { return name_; }
 
  private:
+  void read(std::size_t sequence, std::size_t end, const BenchProgress &progress) {
+    const Timings before = context_.timings();
+    const std::int64_t evictions_before = evictions();
+    const auto start = Clock::now();
+    const auto index = static_cast<std::int32_t>(sequence);
+    while (read_[sequence] < end) {
+      const std::size_t count =
+          std::min({end - read_[sequence], static_cast<std::size_t>(context_.prompt_room(index)),
+                    std::size_t{context_.options().context.n_batch}});
+      SequenceInput piece = input(sequence, count);
+      piece.fill = true;
+      context_.decode({piece});
+      reading_.tokens += static_cast<std::int64_t>(count);
+      progress(fmt::format(" {}: reading, sequence {}/{}, {}/{} tokens ", name_, sequence + 1,
+                           read_.size(), with_commas(static_cast<std::int64_t>(read_[sequence])),
+                           with_commas(static_cast<std::int64_t>(end))));
+    }
+    reading_.seconds += seconds_since(start);
+    reading_.eviction_seconds += context_.timings().eviction - before.eviction;
+    reading_.evictions += evictions() - evictions_before;
+  }
+
   // One token of each sequence.
   void step() {
     std::vector<SequenceInput> inputs;
@@ -134,8 +163,24 @@ class Runner {
   std::span<const llama_token> text_;
   std::size_t stagger_;
   std::vector<std::size_t> read_;  // tokens of each sequence
-  double prompt_seconds_ = 0;
+  BenchReading reading_;
 };
+
+// Reads up to a depth, by turns.
+void read_both(std::optional<Runner> &plain, Runner &bounded, std::int32_t from, BenchDepth &result,
+               const BenchProgress &progress) {
+  const auto end =
+      static_cast<std::int32_t>(Runner::before_last_steps(static_cast<std::size_t>(result.depth)));
+  for (std::int32_t to = from; to < end;) {
+    to = std::min(to + kReadingRound, end);
+    if (plain) plain->read_first(to, progress);
+    bounded.read_first(to, progress);
+  }
+  if (plain) plain->read_all(result.depth, progress);
+  bounded.read_all(result.depth, progress);
+  if (plain) result.plain_reading = plain->reading();
+  result.bounded_reading = bounded.reading();
+}
 
 // By turns, and each is the first as often as the other.
 void generate_both(std::optional<Runner> &plain, Runner &bounded, std::size_t tokens,
@@ -158,24 +203,24 @@ BenchResult measure(const engine::Model &model, const BenchPlan &plan,
   BenchResult result{.plan = plan, .model = model.description()};
   result.gpu_bytes_before = engine::gpu_memory_in_use();
 
-  // The first batch of each touches all of its buffers.
   Runner bounded(vase_policy_name(plan.bounded.policy.policy), model, plan.bounded, text,
                  plan.stagger);
   const std::int32_t first = plan.depths.front();
-  bounded.read_to(first, progress);
+  bounded.warm_up(first, progress);
   bounded.note_resident_memory();
   std::optional<Runner> plain;
   if (plan.with_plain) {
     plain.emplace("plain", model, plan.plain, text, plan.stagger);
-    plain->read_to(first, progress);
+    plain->warm_up(first, progress);
     plain->note_resident_memory();
   }
 
+  std::int32_t read = 0;
   for (const std::int32_t depth : plan.depths) {
     BenchDepth row{.depth = depth};
     try {
-      if (plain) plain->read_to(depth, progress);
-      bounded.read_to(depth, progress);
+      read_both(plain, bounded, read, row, progress);
+      read = depth + plan.tokens;
       generate_both(plain, bounded, static_cast<std::size_t>(plan.tokens), row, progress);
     } catch (const Interrupted &) {
       result.interrupted = true;
@@ -187,12 +232,8 @@ BenchResult measure(const engine::Model &model, const BenchPlan &plan,
     row.gpu_bytes = engine::gpu_memory_in_use();
     result.depths.push_back(row);
   }
-  if (plain) {
-    result.plain = plain->memory();
-    result.plain_prompt_seconds = plain->prompt_seconds();
-  }
+  if (plain) result.plain = plain->memory();
   result.bounded = bounded.memory();
-  result.bounded_prompt_seconds = bounded.prompt_seconds();
   return result;
 }
 

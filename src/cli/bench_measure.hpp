@@ -36,8 +36,18 @@ struct BenchWindow {
   std::vector<double> steps = {};  ///< seconds of each step
 };
 
+/// Prompts read in pieces, from the start up to a depth. Seconds hold those of the evictions.
+struct BenchReading {
+  std::int64_t tokens = 0;
+  double seconds = 0;
+  double eviction_seconds = 0;
+  std::int64_t evictions = 0;
+};
+
 struct BenchDepth {
   std::int32_t depth = 0;
+  BenchReading plain_reading = {};
+  BenchReading bounded_reading = {};
   BenchWindow plain = {};
   BenchWindow bounded = {};
   std::uint64_t gpu_bytes = 0;  ///< in use on the GPUs when the window had been decoded
@@ -56,8 +66,6 @@ struct BenchResult {
   BenchMemory plain = {};
   BenchMemory bounded = {};
   std::uint64_t gpu_bytes_before = 0;  ///< in use on the GPUs before the contexts were made
-  double plain_prompt_seconds = 0;     ///< reading up to the largest depth
-  double bounded_prompt_seconds = 0;   ///< the same, evictions included
   bool interrupted = false;            ///< `depths` holds those that were done before
 };
 

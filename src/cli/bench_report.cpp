@@ -53,17 +53,53 @@ std::string speed_table(const BenchResult &result) {
   return table.str();
 }
 
-nlohmann::ordered_json json_of(const BenchWindow &window, std::int32_t tokens) {
-  return {
-      {"tokens_per_second", rate(tokens, window)},   {"seconds", window.seconds},
-      {"capture_seconds", window.capture_seconds},   {"eviction_seconds", window.eviction_seconds},
-      {"median_step_seconds", median(window.steps)}, {"evictions", window.evictions}};
+double rate(const BenchReading &reading) {
+  return reading.seconds > 0 ? static_cast<double>(reading.tokens) / reading.seconds : 0.0;
 }
 
-nlohmann::ordered_json json_of(const BenchMemory &memory, double prompt_seconds) {
+std::string reading_table(const BenchResult &result) {
+  const char *name = vase_policy_name(result.plan.bounded.policy.policy);
+  Table table({"prompt up to", "plain tok/s", fmt::format("{} tok/s", name), "speed-up",
+               "eviction ms", "of the time", "evictions"},
+              0);
+  for (const BenchDepth &row : result.depths) {
+    const BenchReading &bounded = row.bounded_reading;
+    const double plain = rate(row.plain_reading);
+    const double evicting =
+        bounded.seconds > 0 ? 100 * bounded.eviction_seconds / bounded.seconds : 0.0;
+    table.add({with_commas(row.depth), plain > 0 ? fmt::format("{:.1f}", plain) : "-",
+               fmt::format("{:.1f}", rate(bounded)),
+               plain > 0 ? fmt::format("{:.2f}", rate(bounded) / plain) : "-",
+               fmt::format("{:.1f}", 1000 * bounded.eviction_seconds),
+               fmt::format("{:.1f}%", evicting), fmt::format("{}", bounded.evictions)});
+  }
+  return table.str();
+}
+
+nlohmann::ordered_json json_of(const BenchReading &reading) {
+  return {{"tokens", reading.tokens},
+          {"tokens_per_second", rate(reading)},
+          {"seconds", reading.seconds},
+          {"eviction_seconds", reading.eviction_seconds},
+          {"evictions", reading.evictions}};
+}
+
+// A window, and the prompt up to it.
+nlohmann::ordered_json json_of(const BenchWindow &window, std::int32_t tokens,
+                               const BenchReading &reading) {
+  return {{"tokens_per_second", rate(tokens, window)},
+          {"seconds", window.seconds},
+          {"capture_seconds", window.capture_seconds},
+          {"eviction_seconds", window.eviction_seconds},
+          {"median_step_seconds", median(window.steps)},
+          {"evictions", window.evictions},
+          {"prompt", json_of(reading)}};
+}
+
+nlohmann::ordered_json json_of(const BenchMemory &memory, const BenchReading &deepest) {
   return {{"kv_bytes", memory.kv_bytes},
           {"resident_bytes", memory.resident_bytes},
-          {"prompt_seconds", prompt_seconds}};
+          {"prompt_seconds", deepest.seconds}};
 }
 
 }  // namespace
@@ -76,7 +112,7 @@ std::string as_table(const BenchResult &result) {
       result.model, result.plan.plain.context.n_threads, vase_policy_name(policy.policy),
       with_commas(policy.budget), policy.interval, result.plan.n_sequences(),
       result.plan.n_sequences() == 1 ? "sequence" : "sequences", result.plan.tokens);
-  text += speed_table(result) + '\n';
+  text += speed_table(result) + '\n' + reading_table(result) + '\n';
   Table memory({"", "plain", vase_policy_name(policy.policy)});
   const auto row = [&](const char *name, std::uint64_t plain, std::uint64_t bounded) {
     memory.add({name, result.plan.with_plain ? format_bytes(plain) : "-", format_bytes(bounded)});
@@ -88,26 +124,26 @@ std::string as_table(const BenchResult &result) {
 
 std::string as_json(const BenchResult &result, const BenchOrigin &origin) {
   const vase_params &policy = result.plan.bounded.policy;
-  nlohmann::ordered_json json = {
-      {"model", origin.model},
-      {"description", result.model},
-      {"threads", result.plan.plain.context.n_threads},
-      {"policy", vase_policy_name(policy.policy)},
-      {"budget", policy.budget},
-      {"interval", policy.interval},
-      {"sequences", result.plan.n_sequences()},
-      {"stagger", result.plan.stagger},
-      {"tokens_per_depth", result.plan.tokens},
-      {"gpu_bytes_before_model", origin.gpu_bytes},
-      {"gpu_bytes_before_contexts", result.gpu_bytes_before},
-      {"bounded", json_of(result.bounded, result.bounded_prompt_seconds)}};
-  if (result.plan.with_plain) json["plain"] = json_of(result.plain, result.plain_prompt_seconds);
+  const BenchDepth deepest = result.depths.empty() ? BenchDepth{} : result.depths.back();
+  nlohmann::ordered_json json = {{"model", origin.model},
+                                 {"description", result.model},
+                                 {"threads", result.plan.plain.context.n_threads},
+                                 {"policy", vase_policy_name(policy.policy)},
+                                 {"budget", policy.budget},
+                                 {"interval", policy.interval},
+                                 {"sequences", result.plan.n_sequences()},
+                                 {"stagger", result.plan.stagger},
+                                 {"tokens_per_depth", result.plan.tokens},
+                                 {"gpu_bytes_before_model", origin.gpu_bytes},
+                                 {"gpu_bytes_before_contexts", result.gpu_bytes_before},
+                                 {"bounded", json_of(result.bounded, deepest.bounded_reading)}};
+  if (result.plan.with_plain) json["plain"] = json_of(result.plain, deepest.plain_reading);
   const std::int32_t tokens = result.plan.tokens * result.plan.n_sequences();
   for (const BenchDepth &row : result.depths) {
     nlohmann::ordered_json depth = {{"depth", row.depth},
                                     {"gpu_bytes", row.gpu_bytes},
-                                    {"bounded", json_of(row.bounded, tokens)}};
-    if (result.plan.with_plain) depth["plain"] = json_of(row.plain, tokens);
+                                    {"bounded", json_of(row.bounded, tokens, row.bounded_reading)}};
+    if (result.plan.with_plain) depth["plain"] = json_of(row.plain, tokens, row.plain_reading);
     json["depths"].push_back(depth);
   }
   return json.dump() + "\n";
