@@ -111,6 +111,7 @@ def main() -> None:
     parser.add_argument("--program", type=Path, default=Path("build/release/bin/vase"))
     parser.add_argument("--folder", type=Path, required=True, help="of the records")
     parser.add_argument("--budgets", type=int, nargs="*", default=[], help="for thinking, in tokens; none: only what is in --folder")
+    parser.add_argument("--message", default="", help="written where a thought is cut, before the mark (a newline: $'\\n')")
     parser.add_argument("--png", type=Path, help="draw the picture there")
     parser.add_argument("more", nargs="*", help="options of `vase eval`, behind --")
     arguments = parser.parse_args()
@@ -118,6 +119,8 @@ def main() -> None:
     arguments.folder.mkdir(parents=True, exist_ok=True)
     for budget in in_order(arguments.budgets):
         command = [arguments.program, "eval", *arguments.more, "--reasoning-budget", str(budget), "--out", records_of(arguments.folder, budget)]
+        if arguments.message and budget != NO_BUDGET:
+            command += ["--reasoning-budget-message", arguments.message]
         if subprocess.run(command, stdout=subprocess.DEVNULL).returncode != 0:
             sys.exit(f"`vase eval` failed with a thinking budget of {budget}")
     budgets = budgets_in(arguments.folder)

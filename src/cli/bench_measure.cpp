@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <ctime>
 #include <optional>
 #include <random>
 #include <span>
@@ -115,6 +116,7 @@ class Runner {
     const Timings before = context_.timings();
     const std::int64_t evictions_before = evictions();
     const auto start = Clock::now();
+    const std::clock_t worked = std::clock();
     const auto index = static_cast<std::int32_t>(sequence);
     while (read_[sequence] < end) {
       const std::size_t count =
@@ -129,6 +131,7 @@ class Runner {
                            with_commas(static_cast<std::int64_t>(end))));
     }
     reading_.seconds += seconds_since(start);
+    reading_.processor_seconds += static_cast<double>(std::clock() - worked) / CLOCKS_PER_SEC;
     reading_.eviction_seconds += context_.timings().eviction - before.eviction;
     reading_.evictions += evictions() - evictions_before;
   }

@@ -40,6 +40,7 @@ struct BenchWindow {
 struct BenchReading {
   std::int64_t tokens = 0;
   double seconds = 0;
+  double processor_seconds = 0;  ///< of all threads: says more where others use the machine, too
   double eviction_seconds = 0;
   std::int64_t evictions = 0;
 };

@@ -80,6 +80,7 @@ nlohmann::ordered_json json_of(const BenchReading &reading) {
   return {{"tokens", reading.tokens},
           {"tokens_per_second", rate(reading)},
           {"seconds", reading.seconds},
+          {"processor_seconds", reading.processor_seconds},
           {"eviction_seconds", reading.eviction_seconds},
           {"evictions", reading.evictions}};
 }
