@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""planned_memory.py [--quick] [MODEL.gguf[+ADAPTER.gguf]...]: what `vase plan` says against what the process took.
+"""planned_memory.py [--quick] [--batches 64,512] [--sequences 1,3] [MODEL.gguf[+ADAPTER.gguf]...]: what `vase plan` says against
+what the process took.
 
 Each case plans, then reads a text and decodes through evictions (`vase bench --no-plain`), and prints the most memory that was
 resident. Planned must never be below it, and no more than 3% above; what is reserved and not touched is a column of its own. Without
@@ -7,6 +8,7 @@ a model: the default one, with its adapter and without. --quick: three cases of 
 case is off, with 77 if the default model is wanted and is not there. VASE_PROGRAM: the program.
 """
 
+import argparse
 import itertools
 import json
 import os
@@ -32,7 +34,7 @@ def case(batch, sequences, cache_type):
     ]
 
 
-ALL = list(itertools.product((64, 512, 2048), (1, 4), ("f16", "q8_0")))
+CACHE_TYPES = ("f16", "q8_0")
 QUICK = [(64, 1, "f16"), (512, 4, "q8_0"), (2048, 4, "f16")]
 
 
@@ -63,18 +65,28 @@ def have_default_model():
     return subprocess.run([PROGRAM, "plan", "--no-reasoner"], capture_output=True).returncode == 0
 
 
+def integers(text):
+    return [int(part) for part in text.split(",")]
+
+
 def main():
-    names = sys.argv[1:]
-    quick = "--quick" in names
-    models = {"+".join(Path(file).stem for file in name.split("+")): arguments_of(name) for name in names if name != "--quick"}
+    parser = argparse.ArgumentParser(description="What `vase plan` says against what the process took.")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--batches", type=integers, default=[64, 512, 2048])
+    parser.add_argument("--sequences", type=integers, default=[1, 4])
+    parser.add_argument("models", nargs="*")
+    arguments = parser.parse_args()
+    quick = arguments.quick
+    models = {"+".join(Path(file).stem for file in name.split("+")): arguments_of(name) for name in arguments.models}
     if not models:
         if not have_default_model():
             sys.exit(SKIPPED)
         models = {"default": []} if quick else {"default": [], "default, no adapter": ["--no-reasoner"]}
+    shapes = QUICK if quick else itertools.product(arguments.batches, arguments.sequences, CACHE_TYPES)
     worst = 0
     print("| model | batch | sequences | types | planned, MiB | resident, MiB | planned / resident | untouched beside it, MiB |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
-    for (name, model), shape in itertools.product(models.items(), QUICK if quick else ALL):
+    for (name, model), shape in itertools.product(models.items(), shapes):
         budget, options = case(*shape)
         plan = planned(model, options)
         peak = peak_resident(model, options, tokens=budget + 600)
