@@ -188,8 +188,8 @@ class BoundedContext {
   /// inspect(to) must wait until after it.
   void copy(int32_t from, int32_t to);
   /// A sequence as bytes: rows, which tokens they are, draws, newest queries; versioned, with a
-  /// checksum. A bounded sequence is small, whatever its length. The policy and its parameters are
-  /// not in it. Throws Error with a policy that does not evict.
+  /// checksum. A bounded sequence is small, whatever its length; of a policy that does not evict it
+  /// is as large as its text. The policy and its parameters are not in it.
   std::vector<std::byte> save(int32_t sequence) const;
   /// `sequence` becomes what save() saw, here or in another context of the same model, cache types,
   /// and policy or at least its need of queries; it has no logits before its next decode(). It

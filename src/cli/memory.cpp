@@ -11,11 +11,13 @@ namespace vase::cli {
 void check_memory(const MemoryPlan &plan, std::optional<std::uint64_t> available,
                   std::string_view option) {
   if (!available || plan.total() <= *available) return;
+  const std::string aside =
+      plan.snapshots > 0 ? ", prompts put aside " + format_bytes(plan.snapshots) : "";
   throw Error(fmt::format(
-      "this needs {} (weights {}, KV cache {}, evictions {}, compute {}) and {} is "
+      "this needs {} (weights {}, KV cache {}, evictions {}, compute {}{}) and {} is "
       "available: choose a smaller {}, or --force",
       format_bytes(plan.total()), format_bytes(plan.loaded()), format_bytes(plan.kv),
-      format_bytes(plan.queries), format_bytes(plan.compute + plan.structures + plan.unused_logits),
+      format_bytes(plan.queries), format_bytes(plan.compute + plan.structures + plan.unused_logits), aside,
       format_bytes(*available), option));
 }
 

@@ -98,17 +98,14 @@ BoundedOptions bounded_options(const ServeArguments &arguments, const MemoryPlan
   return options;
 }
 
-// Bytes for prompts that are put aside. As many as two sequences for each slot take, if nothing
-// else was said: a system message and a turn.
+// Bytes for prompts that are put aside, if nothing else was said: as many as two sequences for each
+// slot take, a system message and a turn. Where nothing is evicted sequences may be as long as the
+// context, and few are: as many as one such takes.
 std::size_t bytes_for_prompts(const ServeArguments &arguments, const MemoryPlan &memory) {
-  if (!arguments.policy.evicts()) {
-    if (arguments.cache_ram.value_or(0) == 0 && arguments.cache_dir.empty()) return 0;
-    throw Error(
-        fmt::format("--cache-ram and --cache-dir are for policies that evict: sequences of {} are "
-                    "as long as their texts, and are not put aside",
-                    arguments.policy.policy));
+  if (!arguments.cache_ram) {
+    return arguments.policy.evicts() ? 2 * memory.kv
+                                     : memory.kv / static_cast<std::size_t>(arguments.slots);
   }
-  if (!arguments.cache_ram) return 2 * memory.kv;
   const auto bytes = static_cast<std::uint64_t>(*arguments.cache_ram) << 20U;
   const std::optional<std::uint64_t> available = engine::available_memory();
   if (available && bytes > *available) {
@@ -308,7 +305,8 @@ void add_serving_options(CLI::App &app, ServeArguments &arguments) {
       ->check(at_least(1));
   app.add_option("--cache-ram", arguments.cache_ram,
                  "MiB for prompts that are put aside, so that the next turn of a conversation does "
-                 "not read them again; 0: all is read again (default: twice the KV cache)")
+                 "not read them again; 0: all is read again (default: twice the KV cache; with a "
+                 "policy that does not evict, the cache of one slot)")
       ->check(at_least(0))
       ->group("Requests");
   app.add_option("--cache-dir", arguments.cache_dir,

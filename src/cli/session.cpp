@@ -79,10 +79,6 @@ Session::Session(SessionArguments arguments)
       context_(model_.make_context(options_)),
       generator_(model_, context_, arguments_.context.batch) {}
 
-bool Session::forgets_thoughts() const {
-  return arguments_.drops_thoughts && arguments_.policy.evicts();
-}
-
 BoundedOptions Session::bounded_options() {
   BoundedOptions options{.policy = arguments_.policy.params(sampling_.seed),
                          .pin_prompt = arguments_.policy.pin_prompt,
@@ -93,10 +89,12 @@ BoundedOptions Session::bounded_options() {
   options.context.n_ctx = static_cast<std::uint32_t>(arguments_.n_ctx.value_or(n_ctx_train));
 
   MemoryPlan plan = planner.plan_total(options);
-  if (forgets_thoughts()) plan.snapshots = plan.kv;
+  if (arguments_.drops_thoughts) plan.snapshots = plan.kv;
   if (!arguments_.force) {
     check_memory(plan, memory_for_model(arguments_.model.n_gpu_layers),
-                 arguments_.policy.evicts() ? "--budget" : "-c");
+                 arguments_.policy.evicts()  ? "--budget"
+                 : arguments_.drops_thoughts ? "-c, or keep thoughts with --reasoning-preserve"
+                                             : "-c");
   }
 
   full_cache_ = FullCacheCost(plan);
@@ -149,7 +147,7 @@ void Session::take_turn(const std::string &prompt, Turn &turn) {
   const std::int64_t before = context_.statistics(0).tokens;
   training_length_.check("the text has", before + std::ssize(tokens), model_.n_ctx_train());
   std::vector<std::size_t> boundaries;
-  if (forgets_thoughts() && tokens.size() > 1) boundaries = {tokens.size() - 1};
+  if (arguments_.drops_thoughts && tokens.size() > 1) boundaries = {tokens.size() - 1};
   const engine::ThoughtMarks *opened = engine::thought_opened_by(prompt);
   opened_thought_ = opened == nullptr ? "" : opened->open;
   prompt_end_ = generator_.tokens(0).size() + tokens.size();

@@ -77,7 +77,6 @@ class Session {
 
  private:
   BoundedOptions bounded_options();
-  bool forgets_thoughts() const;
   engine::Model load();
   std::vector<llama_token> tokenize(const std::string &prompt) const;
   void put_aside();

@@ -277,7 +277,6 @@ void Scheduler::put_aside(std::int32_t index) {
   const engine::ReadingRule rule = rule_now(index);
   const std::int64_t evictions = generator_.evictions(index);
   if (tokens.size() < engine::PromptCache::kLeastTokens || prompt_cache_.limit() == 0 ||
-      context_.bounded_layers() == 0 ||
       prompt_cache_.holds({.tokens = tokens, .rule = rule, .any_draws = !rule.as_read})) {
     return;
   }

@@ -143,11 +143,6 @@ TEST_F(BadInput, ChatTemplates) {
 
 TEST_F(BadInput, PromptsThatCannotBePutAside) {
   expect_one_line({"serve", "--cache-ram", "-1"}, kWrongUsage, "at least 0, not -1");
-  for (const std::vector<std::string> &option :
-       {std::vector<std::string>{"--cache-ram", "64"}, {"--cache-dir", folder_}}) {
-    expect_one_line({"serve", "--policy", "full", option[0], option[1]}, kFailed,
-                    "--cache-ram and --cache-dir are for policies that evict");
-  }
   expect_one_line({"serve", "--cache-ram", "999999999"}, kFailed,
                   "--cache-ram 999999999 is 953.7 TiB, and this machine has ");
   expect_one_line({"serve", "--cache-ram", "0", "--cache-dir", folder_}, kFailed,

@@ -62,6 +62,35 @@ TEST(Snapshot, GoesOnAsTheOriginal) {
   }
 }
 
+// Of a cache that keeps all, too: it is as large as its text, and comes back to the bit.
+TEST(Snapshot, OfAFullCacheGoesOnAsTheOriginal) {
+  for (const char *architecture : {"llama", "gemma3", "lfm2"}) {
+    SCOPED_TRACE(architecture);
+    const Model model = tiny_model(architecture);
+    BoundedOptions options = options_with("full");
+    options.context.n_ctx = 512;
+    BoundedContext context(model.get(), options), other(model.get(), options);
+    const std::vector<llama_token> next = random_tokens(20, 5);
+    feed_singly(context, 0, random_tokens(30));
+    const size_t small = context.save(0).size();
+    feed_singly(context, 0, random_tokens(300, 3));
+    const std::vector<std::byte> saved = context.save(0);
+    EXPECT_GT(saved.size(), 2 * small);
+    feed_singly(context, 0, next);
+
+    feed_singly(other, 1, random_tokens(50, 9));
+    other.restore(1, saved);
+    EXPECT_EQ(other.statistics(1).tokens, 330);
+    feed_singly(other, 1, next);
+    EXPECT_EQ(logits_of(other, 1), logits_of(context, 0));
+
+    options.context.n_ctx = 256;
+    BoundedContext shorter(model.get(), options);
+    EXPECT_THAT([&] { shorter.restore(0, saved); },
+                ThrowsMessage<Error>(HasSubstr("does not fit into 256 cells")));
+  }
+}
+
 TEST(Snapshot, OfNothingIsNothing) {
   const Model model = tiny_model("llama");
   BoundedContext context(model.get(), options_with("vase"));
@@ -98,8 +127,9 @@ TEST(Snapshot, RefusesWhatIsDamagedOrForeign) {
   refuses(context, without_queries.save(0), "another policy");
   EXPECT_EQ(context.statistics(0).tokens, 0);
   BoundedContext full(model.get(), options_with("full"));
-  refuses(full, saved, "does not evict");
-  EXPECT_THROW(full.save(0), Error);
+  feed_singly(full, 0, random_tokens(20));
+  refuses(full, saved, "evicts, and this one does not");
+  refuses(context, full.save(0), "does not evict, and this one does");
   EXPECT_THROW(context.save(3), Error);
 }
 

@@ -64,6 +64,23 @@ def test_the_same_answer_as_without(start):
     assert without.get("/vase/status")["prompt_cache"] == {"bytes": 0, "limit": 0, "entries": 0}
 
 
+def test_a_full_cache_is_put_aside_too(model):
+    """Of each slot one text at most by default: it may be as long as the context."""
+    options = ("--policy", "full", "--ctx-size", 1024, "--parallel", 2)
+    with Server(model, *options) as server, Server(model, *options, "--cache-ram", 0) as without:
+        status = server.get("/vase/status")
+        assert status["prompt_cache"]["limit"] == status["memory"]["snapshots"] == status["memory"]["kv"] // 2
+        first = ask(server, LONG)
+        for other in ("One. ", "Two. "):  # both slots hold something else then
+            ask(server, other + PROMPT)
+        for prompt in (LONG + PROMPT, LONG):
+            again = ask(server, prompt)
+            assert cached(again) == first["usage"]["prompt_tokens"] - 1
+            assert text_of(again) == text_of(ask(without, prompt))
+        assert 0 < server.metric("vase_prompt_cache_bytes") <= status["prompt_cache"]["limit"]
+        assert cached(ask(without, LONG)) == 0
+
+
 def test_only_what_fits_is_gone_on_from(server):
     prompt = "Which ones? " + LONG
     ask(server, prompt)

@@ -183,6 +183,17 @@ std::vector<int32_t> find_cells(const CacheRows &keys, int32_t sequence, const P
               std::to_string(n) + ", or others than were saved");
 }
 
+// Rows of a cache that is evicted from are named by their hashes; those of another are none.
+void check_kind(const Part &part, bool evicts) {
+  const size_t rows = part.record.ledger.rows.cells.size(), hashes = part.row_hashes.size();
+  if (rows == hashes ? evicts || rows == 0 : hashes == 0 && !evicts) return;
+  if (rows == hashes || hashes == 0)
+    throw Error(std::string("a saved sequence is of a context that ") +
+                (evicts ? "does not evict, and this one does" : "evicts, and this one does not"));
+  throw Error("a saved sequence contradicts itself: " + std::to_string(hashes) + " rows, " +
+              std::to_string(rows) + " cells");
+}
+
 }  // namespace
 
 size_t snapshot_bytes(std::span<const std::byte> bytes) {
@@ -228,22 +239,24 @@ void restore_snapshot(llama_context *context, Keeper &keeper, int32_t sequence,
   Part part;
   Reader reader(opened.record);
   each_field([&](auto &field) { reader.read(field); }, part);
-  if (keeper.layers().empty()) throw Error("a context that does not evict takes no snapshots");
-  if (part.row_hashes.size() != part.record.ledger.rows.cells.size())
-    throw Error("a saved sequence contradicts itself: " + std::to_string(part.row_hashes.size()) +
-                " rows, " + std::to_string(part.record.ledger.rows.cells.size()) + " cells");
+  const bool evicts = !keeper.layers().empty();
+  check_kind(part, evicts);
   keeper.check_fits(part.record);
 
-  const CacheRows &keys = keeper.layers().front().keys;
   keeper.clear(sequence);
-  keys.write_stream(sequence, std::vector<std::byte>(keys.stream_bytes(), kUntouched));
+  if (evicts) {
+    const CacheRows &keys = keeper.layers().front().keys;
+    keys.write_stream(sequence, std::vector<std::byte>(keys.stream_bytes(), kUntouched));
+  }
   try {
     if (llama_state_seq_set_data(context, reinterpret_cast<const uint8_t *>(opened.state.data()),
                                  opened.state.size(), sequence) != opened.state.size())
       throw Error("llama.cpp cannot restore a saved sequence of " +
                   std::to_string(part.record.ledger.rows.cells.size()) +
                   " rows; it is of another model or cache type, or has more rows than cells");
-    part.record.ledger.rows.cells = find_cells(keys, sequence, part);
+    // Where nothing is evicted nobody asks for the cells.
+    if (evicts)
+      part.record.ledger.rows.cells = find_cells(keeper.layers().front().keys, sequence, part);
     keeper.restore(sequence, std::move(part.record));
   } catch (const Error &) {
     keeper.clear(sequence);

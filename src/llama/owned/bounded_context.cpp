@@ -99,8 +99,6 @@ void BoundedContext::copy(int32_t from, int32_t to) {
 
 std::vector<std::byte> BoundedContext::save(int32_t sequence) const {
   state_->sequence(sequence);  // is it there?
-  if (!state_->shape.evicts)
-    throw Error("a context that does not evict takes no snapshots; use llama_state_seq_get_data");
   std::vector<std::byte> bytes(snapshot_size(get(), *state_->keeper, sequence));
   take_snapshot(get(), *state_->keeper, sequence, bytes);
   return bytes;
