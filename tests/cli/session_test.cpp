@@ -215,8 +215,6 @@ TEST_F(SessionTest, ChatForgetsThoughts) {
                                           reasoner_adapter().string(),
                                           "-t",
                                           "2",
-                                          "--budget",
-                                          "512",
                                           "--temp",
                                           "0",
                                           "-n",
@@ -235,9 +233,14 @@ TEST_F(SessionTest, ChatForgetsThoughts) {
     const std::size_t of = outcome.err.rfind(" of ", at);
     return at == outcome.err.npos ? -1 : std::stoi(outcome.err.substr(of + 4, at - of - 4));
   };
-  const int without = tokens_after({}), with = tokens_after({"--reasoning-preserve"});
-  EXPECT_GT(without, 60);
-  EXPECT_GE(with - without, 40) << "of a thought of 50 tokens";
+  for (std::vector<std::string> cache :
+       {std::vector<std::string>{"--budget", "512"}, {"--policy", "full", "-c", "1024"}}) {
+    SCOPED_TRACE(cache[1]);
+    const int without = tokens_after(cache);
+    cache.emplace_back("--reasoning-preserve");
+    EXPECT_GT(without, 60);
+    EXPECT_GE(tokens_after(cache) - without, 40) << "of a thought of 50 tokens";
+  }
 }
 
 TEST_F(SessionTest, ChatNeedsATemplate) {
