@@ -15,13 +15,25 @@ from transformers.cache_utils import Cache
 
 from vase import _vase, frameworks
 from vase.calibration import layers_of
+from vase.hf import snapshot
 from vase.hf.attention import ATTENTION
 from vase.hf.layer import Room, SequenceRows, VaseLayer
-from vase.hf.layers import bounded_layers, shares_rows
+from vase.hf.layers import bounded_layers, set_state, shares_rows, state_of
 from vase.hf.rope import RopeUnknownError, rope_of
 from vase.options import PolicyOptions
 from vase.policies import DEFAULT_POLICY, parameters
 from vase.rope import Rope, dense_rope
+
+
+_NAMES_OF_A_SHAPE = (
+    "model_type",
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "head_dim",
+)
 
 
 class SequenceStatistics(NamedTuple):
@@ -113,6 +125,7 @@ class VaseCache(Cache):
         self._pin_prompt = float(np.float32(share))  # single precision, as in llama.hpp: the same number of rows
         self._rope = rope
         self._rope_is_unknown = False
+        self._model = {name: getattr(decoder, name, None) for name in _NAMES_OF_A_SHAPE}
         self._reads_text_alone = decoder is config
         self._trained = getattr(decoder, "max_position_embeddings", None) or 0
         self._said_length = False
@@ -131,6 +144,45 @@ class VaseCache(Cache):
                 f"calibration is None; policy {policy!r} needs what `vase calibrate -m MODEL -f TEXT -o FILE` measures: calibration=FILE"
             )
         super().__init__(layers=layers)
+
+    # ---- put aside and taken back ----------------------------------------------------------------
+
+    def save(self) -> bytes:
+        """All sequences as bytes, which restore() takes: rows, which tokens they are, draws, newest queries, and what layers that are
+        not bounded hold. Versioned, with a checksum; small, whatever the length of the text."""
+        return snapshot.pack({"settings": self._settings(), "layers": [state_of(layer) for layer in self.layers]})
+
+    def restore(self, data: bytes, device: torch.device | str | None = None) -> None:
+        """The cache becomes what save() saw, and goes on as that one would have, to the bit on the same device.
+
+        Args:
+            data: of save(), of a cache for the same model with the same settings, here or in another process.
+            device: where the tensors go (default: each where it was).
+
+        Raises:
+            ValueError: in one line, if the bytes are damaged, or of another model, policy or setting. The cache is as it was then.
+        """
+        saved = snapshot.unpack(data, None if device is None else torch.device(device))
+        own = self._settings()
+        for name in own:
+            if saved["settings"].get(name) != own[name]:
+                raise ValueError(f"the saved VaseCache has {name} {saved['settings'].get(name)!r}, and this one has {own[name]!r}")
+        for layer, state in zip(self.layers, saved["layers"]):
+            set_state(layer, state)
+
+    def _settings(self) -> dict[str, Any]:
+        """What rows and draws depend on beside the text, plain values."""
+        layers = [type(layer).__name__ for layer in self.layers]
+        calibrations = [layer.calibration for layer in self.bounded_layers if layer.calibration is not None]
+        return {
+            **self._model,
+            "layers": layers,
+            **self.parameters,
+            "pin_prompt": self._pin_prompt,
+            "room": list(self.bounded_layers[0].room or ()),
+            "draw_streams": self._draw_streams,
+            "calibration": [snapshot.checksum_of(one) for one in calibrations],
+        }
 
     def _room(self, prompt_part: int | None, shares_rows: bool) -> Room:
         budget, interval = self.parameters["budget"], self.parameters["interval"]

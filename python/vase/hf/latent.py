@@ -67,6 +67,16 @@ class LatentLayer(VaseLayer):
         latents, turned = self.values[:, :, :held], self.keys[:, :, :held, : self._turned]
         return torch.cat([latents, key], dim=2), torch.cat([turned, value], dim=2)
 
+    def state(self) -> dict[str, Any]:
+        known = super().state()
+        if self.expands:
+            known["values"] = None  # are part of the keys
+        return {**known, "turned": self._turned}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._turned, self._new = state["turned"], None
+        super().set_state(state)
+
     def attend(
         self,
         query: torch.Tensor,

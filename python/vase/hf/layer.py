@@ -49,9 +49,14 @@ class SequenceRows:
         """Rows, the first ones, whose positions are written down; those behind them are the newest tokens, in order."""
 
     def copy(self) -> SequenceRows:
-        copy = SequenceRows()
-        copy.__dict__.update(self.__dict__)
-        return copy
+        return SequenceRows.from_values(vars(self))
+
+    @staticmethod
+    def from_values(values: dict[str, Any]) -> SequenceRows:
+        """One whose ``vars()`` are these."""
+        rows = SequenceRows()
+        vars(rows).update(values)
+        return rows
 
 
 class VaseLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
@@ -184,6 +189,51 @@ class VaseLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         self.positions = self.positions.index_select(0, indices)
         self.sums = self.sums.index_select(0, indices)
         self.queries.take_sequences(indices)
+
+    # ---- put aside and taken back ----------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """All that the layer knows of its sequences, plain values and tensors: for set_state(), here or elsewhere."""
+        if self._waiting:
+            raise RuntimeError("a VaseCache cannot be saved in the middle of a forward")
+        known = {"initialized": self.is_initialized, "seen": self._seen, "shared": self._is_shared}
+        if not self.is_initialized:
+            return known
+        rows = max((s.rows for s in self.sequences), default=0)
+        tensors = {name: getattr(self, name)[:, :, :rows] for name in ("keys", "values", "positions", "sums")}
+        return {
+            **known,
+            **tensors,
+            "reserved": self.keys.shape[2],
+            "dtype": self.dtype,
+            "device": self.device,
+            "sequences": [vars(s) for s in self.sequences],
+            "queries": self.queries.ring,
+            "scaling": self.scaling,
+            "has_met": self._find_rope is None,
+            "rope": None if self.rope is None else [self.rope.frequencies, self.rope.stride],
+        }
+
+    @lasting_tensors()
+    def set_state(self, state: dict[str, Any]) -> None:
+        """The layer becomes what state() saw. Its cache's settings are those of that layer's cache."""
+        self.reset()
+        self._seen, self._is_shared = state["seen"], state["shared"]
+        self.is_initialized = state["initialized"]
+        if not self.is_initialized:
+            return
+        self.dtype, self.device = state["dtype"], state["device"]
+        for name in ("keys", "values", "positions", "sums"):
+            setattr(self, name, state[name])
+        self.sequences = [SequenceRows.from_values(values) for values in state["sequences"]]
+        self._lengthen(state["reserved"])
+        self.queries.ring = state["queries"]
+        self.scaling = state["scaling"]
+        if state["has_met"]:
+            self._find_rope = None
+            self.rope = None if state["rope"] is None else Rope(*state["rope"])
+        if self.calibration is not None:
+            self.calibration = self.calibration.to(self.device)
 
     # ---- new tokens ------------------------------------------------------------------------------
 
@@ -334,10 +384,15 @@ class VaseLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         want = max(rows, 2 * have)
         if self.room is not None:
             want = max(rows, min(want, self.room.capacity))
-        self.keys = torch.nn.functional.pad(self.keys, (0, 0, 0, want - have))
-        self.values = torch.nn.functional.pad(self.values, (0, 0, 0, want - have))
-        self.positions = torch.nn.functional.pad(self.positions, (0, want - have))
-        self.sums = torch.nn.functional.pad(self.sums, (0, want - have))
+        self._lengthen(want)
+
+    def _lengthen(self, rows: int) -> None:
+        """Reserves ``rows`` rows in all. Must be called within lasting_tensors()."""
+        more = rows - self.keys.shape[2]
+        self.keys = torch.nn.functional.pad(self.keys, (0, 0, 0, more))
+        self.values = torch.nn.functional.pad(self.values, (0, 0, 0, more))
+        self.positions = torch.nn.functional.pad(self.positions, (0, more))
+        self.sums = torch.nn.functional.pad(self.sums, (0, more))
 
     @lasting_tensors()
     def _shrink(self, rows: int) -> None:

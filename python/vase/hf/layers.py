@@ -58,6 +58,19 @@ def bounded_layers(config: PreTrainedConfig, make: Callable[[type[VaseLayer], di
     return layers
 
 
+def state_of(layer: Any) -> dict[str, Any]:
+    """All that a layer of a VaseCache knows of its sequences, plain values and tensors, for set_state()."""
+    return layer.state() if isinstance(layer, VaseLayer) else dict(vars(layer))
+
+
+def set_state(layer: Any, state: dict[str, Any]) -> None:
+    """A layer becomes what state_of() saw of it, or of its like in another cache."""
+    if isinstance(layer, VaseLayer):
+        layer.set_state(state)
+    else:
+        vars(layer).update(state)
+
+
 def shares_rows(decoder: PreTrainedConfig) -> bool:
     """Whether layers of the model look at the rows of others (Gemma 3n and 4)."""
     return bool(getattr(decoder, "num_kv_shared_layers", 0)) or "reuse" in (getattr(decoder, "kv_sharing_modes", None) or ())
@@ -77,6 +90,14 @@ if _STATE_AND_ROWS:
             rows = vars(self).copy()
             vars(self).update(state)
             vars(self).update(rows)
+            self._of_state = sorted(state.keys() - rows.keys())
+
+        def state(self) -> dict[str, Any]:
+            return {**VaseLayer.state(self), "others": {name: getattr(self, name) for name in self._of_state}}
+
+        def set_state(self, state: dict[str, Any]) -> None:
+            VaseLayer.set_state(self, state)
+            vars(self).update(state["others"])
 
         def lazy_initialization(self, *arguments: Any, **states: Any) -> None:
             # As transformers tells them apart: rows come as two arguments, states by name.

@@ -22,15 +22,16 @@ class QueryRing:
 
     def __init__(self, window: int):
         self.window = window
-        self._ring: torch.Tensor | None = None
+        self.ring: torch.Tensor | None = None
+        """None until there are any."""
 
     def clear(self) -> None:
-        self._ring = None
+        self.ring = None
 
     @lasting_tensors()
     def take_sequences(self, indices: torch.Tensor) -> None:
-        if self._ring is not None:
-            self._ring = self._ring.index_select(0, indices)
+        if self.ring is not None:
+            self.ring = self.ring.index_select(0, indices)
 
     def append(self, query: torch.Tensor, sequences: Sequence[Rows], real: np.ndarray | None, capacity: int) -> None:
         """Must be called within lasting_tensors().
@@ -41,22 +42,22 @@ class QueryRing:
         new = query.shape[2]
         if self.window == 0 or max(s.rows for s in sequences) + new <= capacity - self.window:
             return
-        if self._ring is None:
+        if self.ring is None:
             batch, heads, _, dim = query.shape
-            self._ring = torch.zeros(batch, heads, self.window, dim, device=query.device)
+            self.ring = torch.zeros(batch, heads, self.window, dim, device=query.device)
         if real is None and all(s.tokens == sequences[0].tokens for s in sequences):
             columns = range(max(0, new - self.window), new)
-            self._ring[:, :, self._places(sequences[0].tokens, columns)] = query[:, :, columns.start :].float()
+            self.ring[:, :, self._places(sequences[0].tokens, columns)] = query[:, :, columns.start :].float()
         elif real is None and new == 1:
             each = torch.arange(len(sequences), device=query.device)
             at = torch.tensor([s.tokens % self.window for s in sequences], device=query.device)
-            self._ring[each, :, at] = query[:, :, 0].float()
+            self.ring[each, :, at] = query[:, :, 0].float()
         else:
             for b, s in enumerate(sequences):
                 taken = np.arange(new) if real is None else real[b].nonzero()[0]
                 newest = taken[-self.window :]
                 places = self._places(s.tokens, range(len(taken) - len(newest), len(taken)))
-                self._ring[b, :, places] = query[b][:, torch.from_numpy(newest).to(query.device)].float()
+                self.ring[b, :, places] = query[b][:, torch.from_numpy(newest).to(query.device)].float()
 
     def _places(self, tokens: int, columns: range) -> slice | list[int]:
         places = [(tokens + column) % self.window for column in columns]
@@ -65,6 +66,6 @@ class QueryRing:
 
     def of(self, sequence: int, tokens: int) -> torch.Tensor | None:
         """[query heads, min(window, tokens), dim] float32, dense; None if there are none."""
-        if self._ring is None:
+        if self.ring is None:
             return None
-        return self._ring[sequence, :, : min(self.window, tokens)].contiguous()
+        return self.ring[sequence, :, : min(self.window, tokens)].contiguous()
