@@ -79,6 +79,94 @@ print(len(state.llama_state))
     assert "evictions" in result.stderr.splitlines()[-1]
 
 
+def test_states_across_evictions(environment, script, model, tmp_path):
+    """Saved when rows have gone, loaded when others have: by the same Llama, by another one, and in another process."""
+    code = script("""
+import pickle
+text = model(LONG, max_tokens=200, temperature=0)["choices"][0]["text"]
+state = model.save_state()
+def go_on(llama):
+    answer = llama(LONG + text, max_tokens=90, temperature=0)
+    return answer["choices"][0]["text"], llama.n_tokens
+first = go_on(model)
+other = Llama(sys.argv[1], n_ctx=2048, n_batch=128, n_threads=1, verbose=False, seed=1)
+other("Quite another text. " * 30, max_tokens=50)
+for llama in (model, other):
+    llama.load_state(state)
+    assert llama.n_tokens == state.n_tokens
+    assert go_on(llama) == first, llama
+with open(sys.argv[2], "wb") as file:
+    pickle.dump((state, text, first), file)
+""")
+    result = run(environment, code, model, tmp_path / "state")
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert "2 taken back" in result.stderr
+    code = script("""
+import dataclasses, pickle
+with open(sys.argv[2], "rb") as file:
+    state, text, first = pickle.load(file)
+damaged = bytearray(state.llama_state)
+damaged[len(damaged) // 2] ^= 4
+for what in (bytes(damaged), b"x" * len(damaged)):
+    broken = pickle.loads(pickle.dumps(state))
+    broken.llama_state = what
+    try:
+        model.load_state(broken)
+    except RuntimeError as error:
+        print("refused:", error)
+model.reset()
+try:
+    model.load_state(state)
+    answer = model(LONG + text, max_tokens=90, temperature=0)
+    print((answer["choices"][0]["text"], model.n_tokens) == first)
+except RuntimeError as error:
+    print("refused:", error)
+""")
+    result = run(environment, code, model, tmp_path / "state")
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert result.stdout.count("refused:") == 2 and result.stdout.endswith("True\n"), result.stdout
+    assert "is damaged" in result.stderr
+    result = run(environment, code, model, tmp_path / "state", budget=128)  # where it does not fit
+    assert result.stdout.count("refused:") == 3, result.stdout
+    assert "does not fit into" in result.stderr, result.stderr[-2000:]
+
+
+def test_states_of_a_sequence(environment, script, model, tmp_path):
+    """llama_state_seq_*: the bounded sequence, to bytes and to a file."""
+    code = script("""
+import ctypes, llama_cpp
+context = model._ctx.ctx
+text = model(LONG, max_tokens=200, temperature=0)["choices"][0]["text"]
+tokens = model.input_ids[: model.n_tokens].tolist()
+size = llama_cpp.llama_state_seq_get_size(context, 0)
+data = (ctypes.c_uint8 * size)()
+assert llama_cpp.llama_state_seq_get_data(context, data, size, 0) == size
+ids = (llama_cpp.llama_token * len(tokens))(*tokens)
+assert llama_cpp.llama_state_seq_save_file(context, sys.argv[2].encode(), 0, ids, len(ids)) > size
+def go_on():
+    answer = model(LONG + text, max_tokens=60, temperature=0)
+    return answer["choices"][0]["text"], model.n_tokens
+n = model.n_tokens
+first = go_on()
+def back():
+    model.n_tokens = n
+    return go_on()
+assert llama_cpp.llama_state_seq_set_data(context, data, size, 0) == size
+assert back() == first
+out, count = (llama_cpp.llama_token * 2048)(), ctypes.c_size_t()
+assert llama_cpp.llama_state_seq_load_file(context, sys.argv[2].encode(), 0, out, 2048, ctypes.byref(count)) > size
+assert out[: count.value] == tokens
+assert back() == first
+data[size // 2] ^= 4
+assert llama_cpp.llama_state_seq_set_data(context, data, size, 0) == 0
+print(size)
+""")
+    result = run(environment, code, model, tmp_path / "sequence")
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert 0 < int(result.stdout) < 8 << 20
+    assert "is damaged" in result.stderr
+
+
 def test_chat_and_cache(environment, script, model):
     code = script("""
 from llama_cpp import LlamaRAMCache
