@@ -62,6 +62,22 @@ TEST_P(PlanOf, ACacheIsWhatTheContextTakes) {
   EXPECT_EQ(planner.plan_total(options).unused_logits, 0u);
 }
 
+TEST(MemoryPlanner, CountsTheStateOfRecurrentLayersOnce) {
+  const TemporaryFolder folder;
+  write_tiny_model("lfm2-long", folder / "model.gguf");
+  const MemoryPlanner planner(folder / "model.gguf");
+  const auto plan_for = [&](int32_t n_sequences) {
+    BoundedOptions options = options_for("vase-plus", 128);
+    options.n_sequences = n_sequences;
+    return planner.plan(options);
+  };
+  const MemoryPlan one = plan_for(1), many = plan_for(33);
+  const size_t state = size_t{kLongKernel - 1} * kEmbedding * sizeof(float);
+  EXPECT_GE(many.kv - one.kv, 32 * state);
+  // Of the structures of so small a model, what 32 more sequences take.
+  EXPECT_LT(many.structures, one.structures + 16 * state);
+}
+
 TEST(MemoryPlanner, CountsTheWeightsThatAreRepackedAsLlamaDoes) {
   const TemporaryFolder folder;
   for (const char *architecture : {"llama", "qwen3", "gemma3"}) {

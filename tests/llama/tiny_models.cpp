@@ -120,9 +120,9 @@ void write_mamba(const std::filesystem::path &path) {
   writer.write(path);
 }
 
-// A recurrent layer (a short convolution), then one of attention.
-void write_hybrid(const std::filesystem::path &path) {
-  constexpr int32_t layers = 2, kernel = 3, keys = kHeads * kHeadDim;
+// A recurrent layer (a convolution over `kernel` tokens), then one of attention.
+void write_hybrid(const std::filesystem::path &path, uint32_t kernel) {
+  constexpr int32_t layers = 2, keys = kHeads * kHeadDim;
   static_assert(kQueryHeads * kHeadDim == kEmbedding);
   Writer writer("lfm2");
   writer.vocabulary();
@@ -261,7 +261,8 @@ void write_transformer(const std::string &architecture, const std::filesystem::p
 
 void write_tiny_model(const std::string &architecture, const std::filesystem::path &path) {
   if (architecture == "mamba") return write_mamba(path);
-  if (architecture == "lfm2") return write_hybrid(path);
+  if (architecture == "lfm2") return write_hybrid(path, 3);
+  if (architecture == "lfm2-long") return write_hybrid(path, kLongKernel);
   if (architecture == "gpt2") return write_gpt2(path);
   write_transformer(architecture, path);
 }

@@ -20,11 +20,12 @@ inline constexpr int32_t kTrainingLength = 2048;
 inline constexpr int32_t kSlidingWindow = 64;   // of gemma3
 inline constexpr int32_t kShortTexts = 512;     // of llama-longrope
 inline constexpr int32_t kPositionTable = 512;  // of gpt2
+inline constexpr int32_t kLongKernel = 1025;    // of lfm2-long: a state of 1 MiB
 
 /// Writes a model of `architecture` (llama, llama-longrope with frequencies for long texts, qwen2,
 /// qwen3, gemma3 with sliding windows, mpt with ALiBi, mpt-no-alibi, gpt2 with a table of
-/// positions, lfm2 with a recurrent layer, mamba) to `path`. Weights depend on the architecture
-/// alone.
+/// positions, lfm2 with a recurrent layer, lfm2-long with one of a large state, mamba) to `path`.
+/// Weights depend on the architecture alone.
 void write_tiny_model(const std::string &architecture, const std::filesystem::path &path);
 
 /// A folder of its own under the system's temporary folder, removed with all it holds.

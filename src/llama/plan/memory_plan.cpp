@@ -234,10 +234,12 @@ Simulated simulate(llama_model *model, const llama_context_params &params) {
     throw Error("llama.cpp could not plan a context of " + std::to_string(params.n_ctx) + " cells" +
                 log.because());
   const size_t after = resident_without_leftovers();
+  // The state of recurrent layers is no simulation: it lies there now, and is counted as cache.
+  const size_t state = log.mebibytes("CPU RS buffer size");
   return {.caches = log.caches(),
           .compute = log.mebibytes("compute buffer size") + log.mebibytes("output buffer size"),
           .on_gpus = compute_on_gpus(log),
-          .structures = after - std::min(before, after)};
+          .structures = after - std::min(before + state, after)};
 }
 
 }  // namespace
