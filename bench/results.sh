@@ -68,8 +68,11 @@ if [[ $split == published ]]; then
   shown=full,vase-plus,rkv+prompt,streaming+prompt,snapkv+prompt,random+prompt
   python3 "$root/bench/conversation_table.py" --policies "$shown" --budgets 16x,8x "${sets[@]}"
   python3 "$root/bench/look_backs_by_question.py" --policies "$shown" --budget 8x "$out/gsm8k-turns8-pinned.jsonl"
+  echo "== puzzles, rivals that came later"
+  "$vase" eval --summary "$out/2k-rivals.jsonl" "$out/2k-triattention.jsonl" --base vase-plus
   echo "== recall"
-  for run in "$out"/recall-*.jsonl; do "$vase" recall --report "$run"; done
+  for run in "$out"/recall-{4096,16384}.jsonl; do "$vase" recall --report "$run"; done
+  "$vase" recall --report "$out"/recall-4096-again*.jsonl --base vase-plus
   exec "$vase" report "$out"/{2k,4k,8k}.jsonl --out "$out/report" --title "vase.cpp: results (test)"
 fi
 
