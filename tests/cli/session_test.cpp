@@ -396,6 +396,26 @@ TEST_F(SessionTest, PlanSaysHowManyReplicas) {
               HasSubstr("--bench FILE, or both --speed and --prompt-speed"));
 }
 
+// In pieces that fill the cells, 256 here, and not with an eviction at every interval.
+TEST_F(SessionTest, BenchReadsPromptsAsRunReadsThem) {
+  const Outcome outcome = run_vase(
+      command("bench", {"--depths", "100,600", "-n", "4", "--json", path("reading.json")}));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("prompt up to"));
+  std::ifstream file(path("reading.json"));
+  const auto json = nlohmann::json::parse(file);
+  const auto prompt = [&](std::size_t depth, const char *cache) {
+    return json["depths"][depth][cache]["prompt"];
+  };
+  EXPECT_EQ(prompt(0, "bounded")["tokens"], 96);  // the last four are read one by one
+  EXPECT_EQ(prompt(0, "bounded")["evictions"], 0);
+  EXPECT_EQ(prompt(1, "bounded")["tokens"], 600 - 4 - 8);  // nor are those that were decoded
+  EXPECT_EQ(prompt(1, "bounded")["tokens"], prompt(1, "plain")["tokens"]);
+  EXPECT_EQ(prompt(1, "bounded")["evictions"], (600 - 4 - 256 + 127) / 128);
+  EXPECT_EQ(prompt(1, "plain")["evictions"], 0);
+  EXPECT_EQ(json["plain"]["prompt_seconds"], prompt(1, "plain")["seconds"]);
+}
+
 TEST_F(SessionTest, PlanSaysWhatAThoughtTakes) {
   const auto planned = [](const char *budget) {
     const Outcome outcome =
