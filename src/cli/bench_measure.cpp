@@ -130,6 +130,7 @@ class Runner {
                            read_.size(), with_commas(static_cast<std::int64_t>(read_[sequence])),
                            with_commas(static_cast<std::int64_t>(end))));
     }
+    llama_synchronize(context_.get());
     reading_.seconds += seconds_since(start);
     reading_.processor_seconds += static_cast<double>(std::clock() - worked) / CLOCKS_PER_SEC;
     reading_.eviction_seconds += context_.timings().eviction - before.eviction;

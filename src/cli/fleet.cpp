@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -10,12 +11,20 @@
 namespace vase::cli {
 namespace {
 
+double step_seconds(int at_work, const std::vector<StepTime> &steps) {
+  const auto above = std::ranges::lower_bound(steps, at_work, {}, &StepTime::at_work);
+  if (above == steps.begin()) return above->seconds;
+  const StepTime &below = *(above - 1);
+  const double share = static_cast<double>(at_work - below.at_work) /
+                       static_cast<double>(above->at_work - below.at_work);
+  return below.seconds + share * (above->seconds - below.seconds);
+}
+
 // Answers a second of a replica with `at_work` slots at work.
 double completions(int at_work, const FleetDemand &demand, const ReplicaSpeed &speed) {
-  const double step = speed.slots / speed.tokens_per_second;
   const double reading =
       demand.prompt_tokens * (1 - demand.cached) / speed.prompt_tokens_per_second;
-  return 1 / (demand.answer_tokens * step / at_work + reading);
+  return 1 / (demand.answer_tokens * step_seconds(at_work, speed.steps) / at_work + reading);
 }
 
 }  // namespace

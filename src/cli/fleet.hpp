@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 namespace vase::cli {
 
@@ -13,11 +14,17 @@ struct FleetDemand {
   double cached = 0;  ///< share of a prompt's tokens that is not read again
 };
 
-/// One server with all its slots at work.
+/// How long a step takes in which so many slots generate a token each.
+struct StepTime {
+  std::int32_t at_work = 0;
+  double seconds = 0;
+};
+
+/// One server.
 struct ReplicaSpeed {
   std::int32_t slots = 0;
-  double tokens_per_second = 0;  ///< generated, of all slots together
-  double prompt_tokens_per_second = 0;
+  std::vector<StepTime> steps = {};     ///< ascending, that of all slots the last
+  double prompt_tokens_per_second = 0;  ///< while no slot generates
 };
 
 /// What comes of a number of replicas under a demand.
@@ -32,9 +39,9 @@ struct FleetLoad {
 double most_of_a_replica(const FleetDemand &demand, const ReplicaSpeed &speed);
 
 /// Each replica is a queue of its own, to which requests come at random: conversations go back to
-/// theirs. With k slots at work the next answer is ready after 1 / (answer_tokens * step / k +
-/// prompt seconds) in the mean, exponentially distributed; a step takes as long as with all slots
-/// at work, which is careful where fewer are faster.
+/// theirs. With k slots at work the next answer is ready after answer_tokens * step(k) / k + prompt
+/// seconds in the mean, exponentially distributed. step(k) is on the line between the measured ones
+/// beside it; with fewer slots than in any, it is as long as with the fewest, which is careful.
 FleetLoad load_of(std::int64_t replicas, const FleetDemand &demand, const ReplicaSpeed &speed);
 
 /// The fewest replicas with which requests wait for at most `wait_seconds` in the mean. Throws

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "cli/arguments.hpp"
 #include "cli/units.hpp"
@@ -11,17 +13,25 @@
 namespace vase::cli {
 namespace {
 
-// The deepest point of what `vase bench --json` wrote.
+// What `vase bench --json` wrote, at the deepest point of each number of sequences. Prompts are
+// read as fast as beside the most of them.
 ReplicaSpeed read_bench(const std::string &path) {
   try {
-    const nlohmann::json bench = nlohmann::json::parse(eval::read_text_file(path));
-    const nlohmann::json &deepest = bench.at("depths").back();
-    const auto slots = bench.at("sequences").get<std::int32_t>();
-    const double read = deepest.at("depth").get<double>() * slots;
-    return {
-        .slots = slots,
-        .tokens_per_second = deepest.at("bounded").at("tokens_per_second").get<double>(),
-        .prompt_tokens_per_second = read / bench.at("bounded").at("prompt_seconds").get<double>()};
+    ReplicaSpeed speed;
+    std::istringstream lines(eval::read_text_file(path));
+    for (std::string line; std::getline(lines, line);) {
+      const nlohmann::json bench = nlohmann::json::parse(line);
+      const auto sequences = bench.at("sequences").get<std::int32_t>();
+      const auto &bounded = bench.at("depths").back().at("bounded");
+      speed.steps.push_back({.at_work = sequences,
+                             .seconds = sequences / bounded.at("tokens_per_second").get<double>()});
+      if (sequences < speed.slots) continue;
+      speed.slots = sequences;
+      speed.prompt_tokens_per_second = bounded.at("prompt").at("tokens_per_second").get<double>();
+    }
+    if (speed.slots == 0) throw Error(fmt::format("{} is empty", path));
+    std::ranges::sort(speed.steps, {}, &StepTime::at_work);
+    return speed;
   } catch (const nlohmann::json::exception &) {
     throw Error(fmt::format("{} is not what `vase bench --json` writes", path));
   }
@@ -46,7 +56,7 @@ void FleetArguments::add_to(CLI::App &app) {
   option("--wait", wait_, "seconds that a request may wait for a slot, mean")
       ->check(positive)
       ->capture_default_str();
-  option("--bench", bench_, "a replica's speed, from `vase bench --parallel N --json FILE` there")
+  option("--bench", bench_, "a replica's speed, from `vase bench --parallel 1,N --json FILE` there")
       ->type_name("FILE");
   option("--speed", speed_, "instead: tokens a second that its slots generate together")
       ->check(positive);
@@ -85,12 +95,12 @@ ReplicaSpeed FleetArguments::speed(std::int32_t slots) const {
     speed = read_bench(bench_);
     if (speed.slots != slots) {
       throw Error(
-          fmt::format("{} was measured with {} sequences, and this is a plan for {}: make "
+          fmt::format("{} was measured with {} sequences at most, and this is a plan for {}: make "
                       "--parallel the same in both",
                       bench_, speed.slots, slots));
     }
   }
-  speed.tokens_per_second = speed_.value_or(speed.tokens_per_second);
+  if (speed_) speed.steps = {{.at_work = slots, .seconds = slots / *speed_}};
   speed.prompt_tokens_per_second = prompt_speed_.value_or(speed.prompt_tokens_per_second);
   return speed;
 }

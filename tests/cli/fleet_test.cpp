@@ -10,9 +10,7 @@ namespace {
 
 // A slot generates a token a second, whatever the others do; prompts take no time.
 ReplicaSpeed independent_slots(std::int32_t slots) {
-  return {.slots = slots,
-          .tokens_per_second = static_cast<double>(slots),
-          .prompt_tokens_per_second = 1e12};
+  return {.slots = slots, .steps = {{slots, 1}}, .prompt_tokens_per_second = 1e12};
 }
 
 FleetDemand answers_of_one_token(double rate) {
@@ -40,7 +38,7 @@ TEST(Fleet, IndependentSlotsAreErlangs) {
 }
 
 TEST(Fleet, PromptsKeepAllSlotsWaiting) {
-  const ReplicaSpeed speed{.slots = 4, .tokens_per_second = 100, .prompt_tokens_per_second = 1000};
+  const ReplicaSpeed speed{.slots = 4, .steps = {{4, 0.04}}, .prompt_tokens_per_second = 1000};
   FleetDemand demand{.rate = 0.1, .prompt_tokens = 1000, .answer_tokens = 100};
   EXPECT_DOUBLE_EQ(most_of_a_replica(demand, speed), 0.5);  // a second of reading, one of writing
   demand.cached = 0.5;
@@ -48,7 +46,7 @@ TEST(Fleet, PromptsKeepAllSlotsWaiting) {
 }
 
 TEST(Fleet, FindsTheFewestReplicas) {
-  const ReplicaSpeed speed{.slots = 4, .tokens_per_second = 100, .prompt_tokens_per_second = 1000};
+  const ReplicaSpeed speed{.slots = 4, .steps = {{4, 0.04}}, .prompt_tokens_per_second = 1000};
   const FleetDemand demand{.rate = 7, .prompt_tokens = 200, .answer_tokens = 150};
   const std::int64_t n = replicas_for(demand, speed, 0.5);
   EXPECT_LE(load_of(n, demand, speed).wait_seconds, 0.5);
