@@ -38,8 +38,8 @@ constexpr int kFailed = 1;
 constexpr int kWrongUsage = 2;
 constexpr int kOutputClosed = 128 + 13;  // as a shell shows a program that SIGPIPE ended
 
-constexpr std::array<std::string_view, 7> kOneDash = {"-ngl", "-tb", "-ub", "-ctk",
-                                                      "-ctv", "-np", "-sys"};
+constexpr std::array<std::string_view, 10> kOneDash = {"-ngl", "-sm",  "-ts",  "-mg", "-tb",
+                                                       "-ub",  "-ctk", "-ctv", "-np", "-sys"};
 
 // Shows those options as the user writes them.
 class HelpFormatter : public CLI::Formatter {

@@ -35,6 +35,10 @@ const std::map<std::string, ggml_type> kCacheTypes = {{"f32", GGML_TYPE_F32},
                                                       {"q8_0", GGML_TYPE_Q8_0},
                                                       {"q4_0", GGML_TYPE_Q4_0}};
 
+const std::map<std::string, llama_split_mode> kSplitModes = {{"none", LLAMA_SPLIT_MODE_NONE},
+                                                             {"layer", LLAMA_SPLIT_MODE_LAYER},
+                                                             {"row", LLAMA_SPLIT_MODE_ROW}};
+
 // Parses all of `text`; nullopt if it is not such a number or out of range.
 template <typename Number>
 std::optional<Number> parse(std::string_view text) {
@@ -61,6 +65,15 @@ std::string check_cache_type(const std::string &name) {
   std::vector<std::string> names;
   for (const auto &[known, type] : kCacheTypes) names.push_back(known);
   return fmt::format("unknown cache type \"{}\" (known: {})", name, fmt::join(names, ", "));
+}
+
+std::string check_split_mode(const std::string &name) {
+  if (kSplitModes.contains(name)) return {};
+  if (name == "tensor") {
+    return "tensor would leave a part of each layer's cache on each GPU, which evictions do not "
+           "reach: take layer, or row";
+  }
+  return fmt::format("unknown split mode \"{}\" (known: none, layer, row)", name);
 }
 
 // A script's variable that is not set must not become the default model.
@@ -135,6 +148,21 @@ void ModelArguments::add_to(CLI::App &app) {
   app.add_option("--gpu-layers,--ngl", n_gpu_layers, "layers on the GPU (default: all that fit)")
       ->check(at_least(-1))
       ->group(kModelGroup);
+  app.add_option("--split-mode,--sm", split_mode,
+                 "how a model lies on several GPUs: none (all of it on --main-gpu), layer, row "
+                 "(matrices by rows)")
+      ->check(CLI::Validator(check_split_mode, ""))
+      ->capture_default_str()
+      ->group(kModelGroup);
+  app.add_option("--tensor-split,--ts", tensor_split,
+                 "what each GPU gets, in proportion: 3,1 (default: by their free memory)")
+      ->delimiter(',')
+      ->check(between(0, 1e9))
+      ->group(kModelGroup);
+  app.add_option("--main-gpu,--mg", main_gpu, "the GPU of --split-mode none, counted from 0")
+      ->check(at_least(0))
+      ->capture_default_str()
+      ->group(kModelGroup);
   app.add_option("--calibration", calibration,
                  "what `vase calibrate` measured of this model, for policies that need it")
       ->type_name("FILE")
@@ -155,6 +183,8 @@ std::filesystem::path ModelArguments::file() const {
 engine::ModelOptions ModelArguments::options() const {
   engine::ModelOptions options{
       .path = file(), .n_gpu_layers = n_gpu_layers, .checked = checked, .calibration = calibration};
+  options.devices = {
+      .split_mode = kSplitModes.at(split_mode), .tensor_split = tensor_split, .main_gpu = main_gpu};
   options.progress = [](float) { return !interrupted(); };
   // Adapters that the user names stand in place of the default one.
   if (path.empty() && !no_reasoner && loras.empty())

@@ -24,7 +24,10 @@ struct ModelArguments {
   bool no_reasoner = false;
   std::vector<std::string> loras;
   std::int32_t n_gpu_layers = -1;  ///< -1: all that fit, as llama.cpp decides
-  std::string calibration;         ///< file of `vase calibrate`; empty: none
+  std::string split_mode = "layer";
+  std::vector<float> tensor_split;
+  std::int32_t main_gpu = 0;
+  std::string calibration;  ///< file of `vase calibrate`; empty: none
   bool verbose = false;
   mutable bool checked = false;  ///< planner() has read the files' headers
 

@@ -27,6 +27,8 @@ llama_model *load(const ModelOptions &options, bool &stopped) {
 
   llama_model_params params = llama_model_default_params();
   params.n_gpu_layers = options.n_gpu_layers;
+  std::vector<float> shares;
+  set_devices(options.devices, params, shares);
   if (options.progress) {
     params.progress_callback_user_data = &state;
     params.progress_callback = [](float done, void *user_data) {

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/devices.hpp"
 #include "llama.h"
 #include "llama/plan/calibration.hpp"
 #include "llama/plan/model_header.hpp"
@@ -27,8 +28,9 @@ struct ModelOptions {
   std::filesystem::path path = {};
   std::vector<LoraFile> loras = {};
   std::int32_t n_gpu_layers = 0;  ///< negative: all
-  bool checked = false;           ///< read_headers() was asked about these files already
-  std::string calibration = {};   ///< of the contexts that do not name one; "": none
+  Devices devices = {};
+  bool checked = false;          ///< read_headers() was asked about these files already
+  std::string calibration = {};  ///< of the contexts that do not name one; "": none
   /// Called while the weights load, with 0 to 1. Return false to give up.
   std::function<bool(float)> progress = {};
 };

@@ -87,6 +87,15 @@ TEST_F(BadInput, CacheTypeUnknown) {
                   "unknown cache type \"q5\" (known: bf16, f16, f32, q4_0, q8_0)");
 }
 
+TEST_F(BadInput, SplitsOverGpus) {
+  expect_one_line({"run", "-p", "x", "-sm", "rows"}, kWrongUsage,
+                  "unknown split mode \"rows\" (known: none, layer, row)");
+  expect_one_line({"run", "-p", "x", "--split-mode", "tensor"}, kWrongUsage,
+                  "which evictions do not reach: take layer, or row");
+  expect_one_line({"run", "-p", "x", "-ts", "3,-1"}, kWrongUsage, "--tensor-split");
+  expect_one_line({"run", "-p", "x", "-mg", "-1"}, kWrongUsage, "--main-gpu");
+}
+
 TEST_F(BadInput, NumbersOutOfRangeOrNone) {
   expect_one_line({"run", "-p", "x", "--budget", "-5"}, kWrongUsage, "at least 1, not -5");
   expect_one_line({"run", "-p", "x", "--budget", "many"}, kWrongUsage, "\"many\" is not a whole");
