@@ -7,13 +7,15 @@ Two things are held against each other. Capacity: what `vase plan --fleet` says 
 and how fast the servers work off a crowd of requests. Waits: what the plan says at several rates, and what it comes to when as many
 requests a second arrive at random (Poisson), at a random replica, with prompts and answers of random length. A machine that other work
 shares is not as fast at each moment; so a crowd comes before and after each point, and rates and waits are those of a machine of that
-speed (a plan for a machine f times as fast is the plan for 1/f of the rate, with times 1/f as long). All traffic is on 127.0.0.1.
+speed (a plan for a machine f times as fast is the plan for 1/f of the rate, with times 1/f as long). --json FILE has what was
+measured, as tests/cli/fleet_points holds it. All traffic is on 127.0.0.1.
 """
 
 import argparse
 import http.client
 import json
 import os
+import pathlib
 import random
 import signal
 import statistics
@@ -73,30 +75,9 @@ def measure(ports, rate, arguments, chance):
     return statistics.mean(each.wait for each in requests), statistics.mean(each.seconds for each in requests)
 
 
-def run(self):
-        began = time.monotonic()
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=900)
-        connection.request("POST", "/v1/completions", json.dumps(self.body), JSON)
-        answer = json.loads(connection.getresponse().read())
-        self.seconds = time.monotonic() - began
-        self.wait = answer["vase"]["choices"][0]["queue_seconds"]
-
-
-def measure(ports, rate, arguments, chance):
-    """Mean wait and mean time of an answer."""
-    requests = []
-    for _ in range(arguments.requests):
-        prompt = [chance.randrange(100, 1000) for _ in range(1 + int(chance.expovariate(1 / (arguments.prompt - 0.5))))]
-        requests.append(Request(chance.choice(ports), prompt[:2000], 1 + int(chance.expovariate(1 / (arguments.answer - 0.5)))))
-        requests[-1].start()
-        time.sleep(chance.expovariate(rate))
-    for request in requests:
-        request.join(900)
-    return statistics.mean(request.wait for request in requests), statistics.mean(request.seconds for request in requests)
-
-
-def run(program, *words):
-    return subprocess.run([program, *map(str, words)], check=True, capture_output=True, text=True, timeout=900).stdout
+def run(program, *words, environment=None):
+    return subprocess.run([program, *map(str, words)], check=True, capture_output=True, text=True, timeout=900,
+                          env=os.environ | (environment or {})).stdout
 
 
 def main():
@@ -112,35 +93,50 @@ def main():
     parser.add_argument("--crowd", type=int, default=40, help="for each replica")
     parser.add_argument("--loads", type=float, nargs="+", default=[0.4, 0.6, 0.8], help="of what the replicas can do")
     parser.add_argument("--replicas", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--widths", type=int, nargs="+", help="of the run of vase bench (default: 1 and --slots)")
+    parser.add_argument("--on-gpus", action="store_true", help="one of CUDA_VISIBLE_DEVICES for each replica; else a share of the threads")
+    parser.add_argument("--json", type=pathlib.Path)
     arguments = parser.parse_args()
 
     chance = random.Random(1)
+    widths = ",".join(map(str, sorted({*(arguments.widths or [1]), arguments.slots})))
+    record = {"settings": {name: str(value) if isinstance(value, pathlib.Path) else value for name, value in vars(arguments).items()}, "fleets": []}
     print("replicas  most foretold  measured  load  requests/s  wait foretold, s  measured  answer foretold, s  measured", flush=True)
     for replicas in arguments.replicas:
-        threads = max(arguments.threads // replicas, 1)
-        common = ["-m", arguments.model, "--budget", arguments.budget, "--parallel", arguments.slots]
+        threads = arguments.threads if arguments.on_gpus else max(arguments.threads // replicas, 1)
+        common = ["-m", arguments.model, "--budget", arguments.budget]
+        slots = ["--parallel", arguments.slots]
+        gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if arguments.on_gpus else []
+        devices = [{"CUDA_VISIBLE_DEVICES": gpus[number]} if gpus else {} for number in range(replicas)]
         with tempfile.NamedTemporaryFile("r", suffix=".json") as bench:
-            run(arguments.program, "bench", *common, "-t", threads, "--depths", arguments.prompt + arguments.answer // 2, "-n", 64,
-                "--json", bench.name)
+            run(arguments.program, "bench", *common, "--parallel", widths, "-t", threads, "--depths", arguments.prompt + arguments.answer // 2,
+                "-n", 128, "--no-plain", "--json", bench.name, environment=devices[0])
+            fleet = {"replicas": replicas, "bench": [json.loads(line) for line in bench], "crowds": [], "points": []}
+            record["fleets"].append(fleet)
             asked = ["--prompt-tokens", arguments.prompt, "--answer-tokens", arguments.answer, "--bench", bench.name, "--json"]
-            servers = [start_server(arguments.program, arguments.model, [*common[2:], "-t", threads, "--cache-ram", 0, "--queue", 4096])
-                       for _ in range(replicas)]
+            options = [*common[2:], *slots, "-t", threads, "--cache-ram", 0, "--queue", 4096]
+            servers = [start_server(arguments.program, arguments.model, options, device) for device in devices]
 
             def foretold(rate):
-                return json.loads(run(arguments.program, "plan", *common, "--fleet", rate, "--gpus", replicas, *asked))["fleet"]
+                return json.loads(run(arguments.program, "plan", *common, *slots, "--fleet", rate, "--gpus", replicas, *asked))["fleet"]
 
             most = foretold(1e-3)["requests_per_second_of_a_replica"]
             ports = [port for _, port in servers]
             crowd(ports, arguments, chance)  # warms up
             before = crowd(ports, arguments, chance)
+            fleet["crowds"].append(before)
             for load in arguments.loads:
                 rate = load * before
                 wait, seconds = measure(ports, rate, arguments, chance)
                 after = crowd(ports, arguments, chance)
                 can = (before + after) / 2
+                fleet["crowds"].append(after)
+                fleet["points"].append({"rate": rate, "can": can, "wait": wait, "seconds": seconds})
+                if arguments.json:
+                    arguments.json.write_text(json.dumps(record) + "\n")
                 speed = can / (replicas * most)
-                fleet = foretold(rate / speed)["gpus"]
-                wait_foretold, seconds_foretold = (fleet[name] / speed if fleet[name] else float("inf") for name in ("wait_seconds", "answer_seconds"))
+                plan = foretold(rate / speed)["gpus"]
+                wait_foretold, seconds_foretold = (plan[name] / speed if plan[name] else float("inf") for name in ("wait_seconds", "answer_seconds"))
                 print(f"{replicas:8}  {replicas * most:13.2f}  {can:8.2f}  {rate / can:4.2f}  {rate:10.2f}  {wait_foretold:16.2f}  {wait:8.2f}  "
                       f"{seconds_foretold:18.2f}  {seconds:8.2f}", flush=True)
                 before = after

@@ -1,5 +1,6 @@
 """Starts `vase serve` on a free port, for the measurements in this folder."""
 
+import os
 import re
 import subprocess
 import sys
@@ -7,11 +8,11 @@ import tempfile
 import time
 
 
-def start_server(program, model, options):
-    """Returns the process and its port once it listens; ends this program if it does not start."""
+def start_server(program, model, options, environment=None):
+    """With these variables besides our own. Returns the process and its port once it listens; ends this program if it does not start."""
     log = tempfile.TemporaryFile("w+")
     command = [program, "serve", "-m", model, "--port", "0", *map(str, options)]
-    process = subprocess.Popen(command, stderr=log)
+    process = subprocess.Popen(command, stderr=log, env=os.environ | (environment or {}))
     for _ in range(1200):
         log.seek(0)
         match = re.search(r"listening on http://[^:]+:(\d+)", log.read())

@@ -8,6 +8,7 @@ import time
 os.environ.setdefault("RAY_SERVE_LOG_TO_STDERR", "0")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S", "1")  # else with HAProxy each end takes 30 s
 
 import psutil
 import ray
@@ -27,17 +28,19 @@ def start_head(attempts=3):
     """Ray gives a node 30 s to start, whatever else the machine has to do."""
     for left in reversed(range(attempts)):
         try:
-            return Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, "object_store_memory": 80 << 20})
+            return Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, "object_store_memory": 80 << 20,
+                                                                 "dashboard_agent_listen_port": None})  # another cluster may have Ray's own
         except Exception as error:  # Ray's own type
             if "timed out during startup" not in str(error) or not left:
                 raise
 
 
 class RayCluster:
-    """The head, which takes requests and holds no replica, and `nodes` others. With `with` all of it is ended."""
+    """The head, which takes requests and holds no replica, and `nodes` others with so many cores and GPUs. With `with` all of it is
+    ended."""
 
-    def __init__(self, nodes, cpus=1):
-        self.cpus = cpus
+    def __init__(self, nodes, cpus=1, gpus=0):
+        self.cpus, self.gpus = cpus, gpus
         self.cluster = start_head()
         self.nodes = [self.add_node() for _ in range(nodes)]
         ray.init(address=self.cluster.address, namespace="serve", log_to_driver=bool(os.environ.get("RAY_CLUSTER_LOGS")),
@@ -47,7 +50,7 @@ class RayCluster:
         serve.start(proxy_location="HeadOnly", http_options={"host": "127.0.0.1", "port": self.port})
 
     def add_node(self):
-        return self.cluster.add_node(num_cpus=self.cpus, object_store_memory=80 << 20)
+        return self.cluster.add_node(num_cpus=self.cpus, num_gpus=self.gpus, object_store_memory=80 << 20)
 
     def kill_node(self, node):
         """As when its power fails: all of its processes at once."""
@@ -61,6 +64,10 @@ class RayCluster:
     def start(self, **settings):
         """Starts the application and waits until it answers."""
         serve.run(vase.ray.app(settings))
+
+    def remove(self):
+        """Ends the application, and waits until all of it has ended."""
+        serve.delete("default")
 
     def servers(self):
         """What the fronts know of the server of each replica that answers: url, key, rank, pid."""

@@ -1,0 +1,16 @@
+"""Rates that were measured in pairs, so that what else the machine does meets both of a pair."""
+
+import math
+import random
+import statistics
+
+RESAMPLES = 10000
+
+
+def ratio(rates, others):
+    """Geometric mean of the pairs' ratios, and its 95% interval (bootstrap over pairs, percentiles)."""
+    logarithms = [math.log(a / b) for a, b in zip(rates, others, strict=True)]
+    draws = random.Random(1)
+    means = sorted(statistics.mean(draws.choices(logarithms, k=len(logarithms))) for _ in range(RESAMPLES))
+    low, high = means[RESAMPLES * 25 // 1000], means[RESAMPLES * 975 // 1000 - 1]
+    return math.exp(statistics.mean(logarithms)), math.exp(low), math.exp(high)
