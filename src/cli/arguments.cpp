@@ -16,7 +16,9 @@
 #include "cli/policy_list.hpp"
 #include "cli/suggest.hpp"
 #include "core/selection.hpp"
+#include "engine/log.hpp"
 #include "engine/machine.hpp"
+#include "engine/rpc_servers.hpp"
 #include "llama/plan/calibration.hpp"
 
 namespace vase::cli {
@@ -163,11 +165,22 @@ void ModelArguments::add_to(CLI::App &app) {
       ->check(at_least(0))
       ->capture_default_str()
       ->group(kModelGroup);
+  app.add_option("--rpc", rpc,
+                 "llama.cpp's ggml-rpc-server of other machines, whose devices come before those "
+                 "of this one")
+      ->type_name("HOST:PORT,...")
+      ->delimiter(',')
+      ->group(kModelGroup);
   app.add_option("--calibration", calibration,
                  "what `vase calibrate` measured of this model, for policies that need it")
       ->type_name("FILE")
       ->group(kModelGroup);
   app.add_flag("-v,--verbose", verbose, "show llama.cpp's log, and the summary even when piped");
+}
+
+void ModelArguments::start_llama() const {
+  engine::init_llama(verbose);
+  engine::add_rpc_servers(rpc);
 }
 
 std::filesystem::path ModelArguments::file() const {

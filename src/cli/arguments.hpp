@@ -27,11 +27,14 @@ struct ModelArguments {
   std::string split_mode = "layer";
   std::vector<float> tensor_split;
   std::int32_t main_gpu = 0;
-  std::string calibration;  ///< file of `vase calibrate`; empty: none
+  std::vector<std::string> rpc;  ///< servers, HOST:PORT
+  std::string calibration;       ///< file of `vase calibrate`; empty: none
   bool verbose = false;
   mutable bool checked = false;  ///< planner() has read the files' headers
 
   void add_to(CLI::App &app);
+  /// Starts llama.cpp, with the devices of --rpc. Throws Error if one of those is not there.
+  void start_llama() const;
   /// The file to load. Throws Error if a model was named that is not known or not fetched yet, or
   /// none was given and the default one is not there.
   std::filesystem::path file() const;

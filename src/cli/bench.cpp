@@ -18,7 +18,6 @@
 #include "cli/memory.hpp"
 #include "cli/output.hpp"
 #include "cli/status_line.hpp"
-#include "engine/log.hpp"
 #include "engine/machine.hpp"
 #include "engine/model.hpp"
 
@@ -97,7 +96,7 @@ void bench(const BenchArguments &arguments) {
   std::ofstream json;
   if (!arguments.json.empty()) json = open_json(arguments.json);
   install_interrupt_handlers();
-  engine::init_llama(arguments.model.verbose);
+  arguments.model.start_llama();
 
   BenchOrigin origin{.gpu_bytes = engine::gpu_memory_in_use()};
   const std::vector<BenchPlan> plans = make_plans(arguments);

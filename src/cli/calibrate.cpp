@@ -16,7 +16,6 @@
 #include "cli/status_line.hpp"
 #include "cli/table.hpp"
 #include "cli/units.hpp"
-#include "engine/log.hpp"
 #include "engine/model.hpp"
 #include "llama/plan/calibration.hpp"
 
@@ -68,7 +67,7 @@ std::string as_text(const Calibration &calibration) {
 
 void calibrate(const CalibrateArguments &arguments) {
   install_interrupt_handlers();
-  engine::init_llama(arguments.model.verbose);
+  arguments.model.start_llama();
   const engine::Model model(arguments.model.options());
   std::vector<llama_token> tokens = model.tokenize(read_prompt({}, arguments.text));
   const auto most = std::min<std::int64_t>(arguments.tokens, model.n_ctx_train());

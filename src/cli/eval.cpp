@@ -20,7 +20,6 @@
 #include "cli/variants.hpp"
 #include "engine/chat.hpp"
 #include "engine/cuda_graphs.hpp"
-#include "engine/log.hpp"
 #include "eval/evaluation.hpp"
 #include "eval/question_check.hpp"
 #include "eval/summary.hpp"
@@ -112,7 +111,7 @@ void evaluate(const EvalArguments &arguments) {
   if (arguments.check_problems) return check_problems(arguments);
   engine::avoid_cuda_graphs(arguments.contexts, arguments.parallel);
   install_interrupt_handlers();
-  engine::init_llama(arguments.model.verbose);
+  arguments.model.start_llama();
   const eval::EvaluationPlan plan = arguments.plan();
   const std::filesystem::path path = arguments.run_path();
   eval::GradingDesk desk(plan.questions, math_script(plan.questions));

@@ -24,7 +24,6 @@
 #include "cli/units.hpp"
 #include "cli/variants.hpp"
 #include "engine/chat.hpp"
-#include "engine/log.hpp"
 #include "engine/model.hpp"
 #include "eval/budget.hpp"
 #include "eval/cache_rows.hpp"
@@ -151,7 +150,7 @@ eval::LaneHost host_of(const FidelityArguments &arguments, const engine::Model &
 
 void fidelity(const FidelityArguments &arguments) {
   install_interrupt_handlers();
-  engine::init_llama(arguments.model.verbose);
+  arguments.model.start_llama();
   const MemoryPlanner planner = arguments.model.planner();
   const engine::Model model(arguments.model.options());
 

@@ -2,40 +2,14 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "cli/arguments.hpp"
+#include "cli/replica_speed.hpp"
 #include "cli/units.hpp"
-#include "eval/text_file.hpp"
 
 namespace vase::cli {
 namespace {
-
-// What `vase bench --json` wrote, at the deepest point of each number of sequences. Prompts are
-// read as fast as beside the most of them.
-ReplicaSpeed read_bench(const std::string &path) {
-  try {
-    ReplicaSpeed speed;
-    std::istringstream lines(eval::read_text_file(path));
-    for (std::string line; std::getline(lines, line);) {
-      const nlohmann::json bench = nlohmann::json::parse(line);
-      const auto sequences = bench.at("sequences").get<std::int32_t>();
-      const auto &bounded = bench.at("depths").back().at("bounded");
-      speed.steps.push_back({.at_work = sequences,
-                             .seconds = sequences / bounded.at("tokens_per_second").get<double>()});
-      if (sequences < speed.slots) continue;
-      speed.slots = sequences;
-      speed.prompt_tokens_per_second = bounded.at("prompt").at("tokens_per_second").get<double>();
-    }
-    if (speed.slots == 0) throw Error(fmt::format("{} is empty", path));
-    std::ranges::sort(speed.steps, {}, &StepTime::at_work);
-    return speed;
-  } catch (const nlohmann::json::exception &) {
-    throw Error(fmt::format("{} is not what `vase bench --json` writes", path));
-  }
-}
 
 std::string seconds_text(double seconds) { return fmt::format("{:.2f} s", seconds); }
 

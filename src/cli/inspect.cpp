@@ -19,7 +19,6 @@
 #include "cli/table.hpp"
 #include "cli/training_length.hpp"
 #include "cli/units.hpp"
-#include "engine/log.hpp"
 #include "engine/model.hpp"
 
 namespace vase::cli {
@@ -149,7 +148,7 @@ void read_text(const std::vector<llama_token> &tokens, BoundedContext &context) 
 
 void inspect(const InspectArguments &arguments) {
   install_interrupt_handlers();
-  engine::init_llama(arguments.model.verbose);
+  arguments.model.start_llama();
   const BoundedOptions options = options_of(arguments);
   const engine::Model model(arguments.model.options());
   std::vector<llama_token> tokens = model.tokenize(read_prompt({}, arguments.text));

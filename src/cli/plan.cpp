@@ -15,7 +15,6 @@
 #include "cli/table.hpp"
 #include "cli/training_length.hpp"
 #include "cli/units.hpp"
-#include "engine/log.hpp"
 #include "engine/machine.hpp"
 #include "engine/thinking_budget.hpp"
 #include "llama/plan/memory_plan.hpp"
@@ -184,7 +183,7 @@ nlohmann::ordered_json as_json(const MemoryPlan &plan, std::size_t program) {
 void plan(const PlanArguments &arguments) {
   arguments.thinking.check(arguments.n_predict);
   arguments.fleet.check();
-  engine::init_llama(arguments.model.verbose);
+  arguments.model.start_llama();
   const Plans plans = make_plans(arguments);
   if (!arguments.json) return write_output(as_table(plans, arguments));
   nlohmann::ordered_json json = {{"model", arguments.model.file().string()},

@@ -15,7 +15,6 @@
 #include "cli/recall_tables.hpp"
 #include "cli/units.hpp"
 #include "cli/variants.hpp"
-#include "engine/log.hpp"
 #include "recall/answers_file.hpp"
 #include "recall/summary.hpp"
 
@@ -71,7 +70,7 @@ void recall_texts(const RecallArguments &arguments) {
   if (!arguments.report.empty())
     return print_report(arguments, recall::read_answers(arguments.report));
   install_interrupt_handlers();
-  engine::init_llama(arguments.model.verbose);
+  arguments.model.start_llama();
   recall::Plan plan = arguments.plan();
   const nlohmann::ordered_json settings = arguments.settings();
   const MemoryPlanner planner = arguments.model.planner();

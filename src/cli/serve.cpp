@@ -20,7 +20,6 @@
 #include "cli/units.hpp"
 #include "engine/chat.hpp"
 #include "engine/cuda_graphs.hpp"
-#include "engine/log.hpp"
 #include "engine/machine.hpp"
 #include "engine/model.hpp"
 #include "eval/cache_rows.hpp"
@@ -218,7 +217,7 @@ void serve(ServeArguments arguments) {
   server::return_freed_memory();
   install_interrupt_handlers();
   engine::avoid_cuda_graphs(1, arguments.slots);
-  engine::init_llama(arguments.model.verbose);
+  arguments.model.start_llama();
   if (arguments.n_ctx && arguments.policy.evicts()) {
     throw Error(
         fmt::format("--ctx-size is for --policy {}: with {}, --budget says how many rows "

@@ -10,7 +10,6 @@
 #include "cli/interrupt.hpp"
 #include "cli/output.hpp"
 #include "cli/units.hpp"
-#include "engine/log.hpp"
 #include "engine/thought_marks.hpp"
 #include "eval/thought.hpp"
 #include "llama/plan/memory_plan.hpp"
@@ -39,7 +38,7 @@ const char *in_words(engine::Finish finish) {
 SessionArguments prepared(SessionArguments arguments) {
   arguments.thinking.check(arguments.n_predict);
   arguments.chat.options(arguments.model);  // what is wrong is known before anything loads
-  engine::init_llama(arguments.model.verbose);
+  arguments.model.start_llama();
   if (arguments.n_ctx && arguments.policy.evicts()) {
     throw Error(
         fmt::format("--ctx-size is for --policy {}: with {}, --budget says how many rows "

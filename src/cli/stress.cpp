@@ -18,7 +18,6 @@
 #include "cli/table.hpp"
 #include "cli/training_length.hpp"
 #include "cli/units.hpp"
-#include "engine/log.hpp"
 #include "eval/question_file.hpp"
 #include "eval/stress.hpp"
 
@@ -97,7 +96,7 @@ void write_lines(const std::string &path, const std::vector<eval::StressAnswer> 
 
 void stress(StressArguments arguments) {
   install_interrupt_handlers();
-  engine::init_llama(arguments.session.model.verbose);
+  arguments.session.model.start_llama();
   eval::StressPlan plan;
   plan.questions = questions_of(arguments.selection);
   plan.sampling = arguments.session.sampling.resolved();

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "ggml-backend.h"
 #include "process.hpp"
 
 namespace vase::cli::test {
@@ -94,6 +95,18 @@ TEST_F(BadInput, SplitsOverGpus) {
                   "which evictions do not reach: take layer, or row");
   expect_one_line({"run", "-p", "x", "-ts", "3,-1"}, kWrongUsage, "--tensor-split");
   expect_one_line({"run", "-p", "x", "-mg", "-1"}, kWrongUsage, "--main-gpu");
+}
+
+TEST_F(BadInput, ServersOfDevices) {
+  expect_one_line({"bench", "--rpc", "elsewhere"}, kFailed,
+                  "--rpc \"elsewhere\": an address is HOST:PORT");
+  expect_one_line({"bench", "--rpc", "elsewhere:99999"}, kFailed, "an address is HOST:PORT");
+  // Nobody listens at port 1.
+  const bool has_backend = ggml_backend_reg_by_name("RPC") != nullptr;
+  expect_one_line(
+      {"bench", "--rpc", "127.0.0.1:1"}, kFailed,
+      has_backend ? "--rpc 127.0.0.1:1: no ggml-rpc-server of the same llama.cpp version answers"
+                  : "--rpc: this libllama has no RPC backend; `VASE_BACKENDS=rpc make build`");
 }
 
 TEST_F(BadInput, NumbersOutOfRangeOrNone) {
