@@ -80,6 +80,11 @@ def run(program, *words, environment=None):
                           env=os.environ | (environment or {})).stdout
 
 
+def save(record, path):
+    if path:
+        path.write_text(json.dumps(record) + "\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", default="build/release/bin/vase")
@@ -113,6 +118,7 @@ def main():
                 "-n", 128, "--no-plain", "--json", bench.name, environment=devices[0])
             fleet = {"replicas": replicas, "bench": [json.loads(line) for line in bench], "crowds": [], "points": []}
             record["fleets"].append(fleet)
+            save(record, arguments.json)
             asked = ["--prompt-tokens", arguments.prompt, "--answer-tokens", arguments.answer, "--bench", bench.name, "--json"]
             options = [*common[2:], *slots, "-t", threads, "--cache-ram", 0, "--queue", 4096]
             servers = [start_server(arguments.program, arguments.model, options, device) for device in devices]
@@ -125,6 +131,7 @@ def main():
             crowd(ports, arguments, chance)  # warms up
             before = crowd(ports, arguments, chance)
             fleet["crowds"].append(before)
+            save(record, arguments.json)
             for load in arguments.loads:
                 rate = load * before
                 wait, seconds = measure(ports, rate, arguments, chance)
@@ -132,8 +139,7 @@ def main():
                 can = (before + after) / 2
                 fleet["crowds"].append(after)
                 fleet["points"].append({"rate": rate, "can": can, "wait": wait, "seconds": seconds})
-                if arguments.json:
-                    arguments.json.write_text(json.dumps(record) + "\n")
+                save(record, arguments.json)
                 speed = can / (replicas * most)
                 plan = foretold(rate / speed)["gpus"]
                 wait_foretold, seconds_foretold = (plan[name] / speed if plan[name] else float("inf") for name in ("wait_seconds", "answer_seconds"))

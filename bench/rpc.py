@@ -27,6 +27,19 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def wait_until_it_listens(process, port, log):
+    """Ends this program if it does not."""
+    for _ in range(100):
+        if process.poll() is not None:
+            break
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), 1).close()  # it serves one client at a time
+            return
+        time.sleep(0.1)
+    log.seek(0)
+    sys.exit(f"the server did not start: {log.read().decode()}")
+
+
 @contextlib.contextmanager
 def rpc_server(threads):
     """Its address."""
@@ -38,15 +51,8 @@ def rpc_server(threads):
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen([program, "-H", "127.0.0.1", "-p", str(port), "-t", str(threads)], stdout=log, stderr=log)
         try:
-            for _ in range(100):
-                if process.poll() is not None:
-                    break
-                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                    yield f"127.0.0.1:{port}"
-                    return
-                time.sleep(0.1)
-            log.seek(0)
-            sys.exit(f"the server did not start: {log.read().decode()}")
+            wait_until_it_listens(process, port, log)
+            yield f"127.0.0.1:{port}"
         finally:
             process.terminate()
             process.wait(30)

@@ -10,22 +10,38 @@
 namespace vase::engine {
 namespace {
 
-std::size_t count_gpus() {
-  std::size_t count = 0;
-  for (std::size_t i = 0; i < ggml_backend_dev_count(); ++i)
-    count += ggml_backend_dev_type(ggml_backend_dev_get(i)) == GGML_BACKEND_DEVICE_TYPE_GPU;
-  return count;
+std::vector<ggml_backend_dev_t> find_gpus() {
+  std::vector<ggml_backend_dev_t> gpus;
+  for (std::size_t i = 0; i < ggml_backend_dev_count(); ++i) {
+    const ggml_backend_dev_t device = ggml_backend_dev_get(i);
+    if (ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_GPU) gpus.push_back(device);
+  }
+  return gpus;
+}
+
+// Versions of llama.cpp differ in the backends that can.
+void check_splits_rows(const std::vector<ggml_backend_dev_t> &gpus) {
+  if (gpus.empty()) {
+    throw Error(
+        "--split-mode row splits weights among GPUs, and llama.cpp finds none here: leave it out");
+  }
+  for (const ggml_backend_dev_t gpu : gpus) {
+    const ggml_backend_reg_t backend = ggml_backend_dev_backend_reg(gpu);
+    if (ggml_backend_reg_get_proc_address(backend, "ggml_backend_split_buffer_type") == nullptr) {
+      throw Error(
+          fmt::format("--split-mode row: the {} backend of this llama.cpp cannot split by "
+                      "rows: take layer",
+                      ggml_backend_reg_name(backend)));
+    }
+  }
 }
 
 }  // namespace
 
 void set_devices(const Devices &devices, llama_model_params &params, std::vector<float> &shares) {
-  const std::size_t gpus = count_gpus();
-  if (devices.split_mode == LLAMA_SPLIT_MODE_ROW && gpus == 0) {
-    throw Error(
-        "--split-mode row splits weights among GPUs, and llama.cpp finds none here: leave "
-        "it out");
-  }
+  const std::vector<ggml_backend_dev_t> here = find_gpus();
+  const std::size_t gpus = here.size();
+  if (devices.split_mode == LLAMA_SPLIT_MODE_ROW) check_splits_rows(here);
   if (devices.split_mode == LLAMA_SPLIT_MODE_NONE && devices.main_gpu > 0 &&
       static_cast<std::size_t>(devices.main_gpu) >= gpus) {
     throw Error(fmt::format("--main-gpu {}: llama.cpp finds {} {} here, counted from 0",
