@@ -14,6 +14,7 @@ measured, as tests/cli/fleet_points holds it. All traffic is on 127.0.0.1.
 import argparse
 import http.client
 import json
+import math
 import os
 import pathlib
 import random
@@ -45,14 +46,25 @@ class Request(threading.Thread):
         self.wait = answer["vase"]["choices"][0]["queue_seconds"]
 
 
-def request(ports, arguments, chance):
-    prompt = [chance.randrange(100, 1000) for _ in range(1 + int(chance.expovariate(1 / (arguments.prompt - 0.5))))]
-    return Request(chance.choice(ports), prompt[:2000], 1 + int(chance.expovariate(1 / (arguments.answer - 0.5))))
+def length(mean, share):
+    """Of exponentially distributed lengths the one that this share of them does not exceed; 2,000 at most."""
+    return min(1 + int(-(mean - 0.5) * math.log(1 - share)), 2000)
+
+
+def request(port, arguments, chance, shares):
+    """`shares`: how long its prompt and answer are among all."""
+    prompt = [chance.randrange(100, 1000) for _ in range(length(arguments.prompt, shares[0]))]
+    return Request(port, prompt, length(arguments.answer, shares[1]))
 
 
 def crowd(ports, arguments, chance):
-    """Requests a second of all replicas, when there are always more than slots: the same number for each, until the first has few."""
-    requests = [request([port], arguments, chance) for port in ports for _ in range(arguments.crowd)]
+    """Requests a second of all replicas, when there are always more than slots: the same number for each, until the first has few.
+
+    Their lengths are spread as those of all requests, so that each crowd is as much work as the next.
+    """
+    shares = [(number + 0.5) / arguments.crowd for number in range(arguments.crowd)]
+    requests = [request(port, arguments, chance, both) for port in ports
+                for both in zip(chance.sample(shares, arguments.crowd), chance.sample(shares, arguments.crowd))]
     began = time.monotonic()
     for each in requests:
         each.start()
@@ -64,15 +76,16 @@ def crowd(ports, arguments, chance):
 
 
 def measure(ports, rate, arguments, chance):
-    """Mean wait and mean time of an answer."""
+    """Mean wait and mean time of an answer; not of the first fifth, who find emptier servers than there are later."""
     requests = []
-    for _ in range(arguments.requests):
-        requests.append(request(ports, arguments, chance))
+    for _ in range(arguments.requests * 5 // 4):
+        requests.append(request(chance.choice(ports), arguments, chance, (chance.random(), chance.random())))
         requests[-1].start()
         time.sleep(chance.expovariate(rate))
     for each in requests:
         each.join(900)
-    return statistics.mean(each.wait for each in requests), statistics.mean(each.seconds for each in requests)
+    counted = requests[-arguments.requests:]
+    return statistics.mean(each.wait for each in counted), statistics.mean(each.seconds for each in counted)
 
 
 def run(program, *words, environment=None):
@@ -94,7 +107,7 @@ def main():
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--prompt", type=int, default=40, help="tokens, mean")
     parser.add_argument("--answer", type=int, default=24, help="tokens, mean")
-    parser.add_argument("--requests", type=int, default=200, help="at each point")
+    parser.add_argument("--requests", type=int, default=200, help="counted at each point")
     parser.add_argument("--crowd", type=int, default=40, help="for each replica")
     parser.add_argument("--loads", type=float, nargs="+", default=[0.4, 0.6, 0.8], help="of what the replicas can do")
     parser.add_argument("--replicas", type=int, nargs="+", default=[1, 2])
