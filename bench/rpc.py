@@ -108,7 +108,7 @@ def main():
             windows = [[run[way][index]["depths"][-1][kind] for run in runs] for way in (0, 1)]
             steps = [1000 * statistics.median(window["median_step_seconds"] for window in each) for each in windows]
             evictions = [1000 * statistics.median(window["eviction_seconds"] / max(window["evictions"], 1) for window in each) for each in windows]
-            read = [statistics.median(run[way][index][kind]["prompt_tokens"] / run[way][index][kind]["prompt_seconds"] for run in runs)
+            read = [statistics.median(run[way][index]["depths"][-1][kind]["prompt"]["tokens_per_second"] for run in runs)
                     for way in (0, 1)]  # fmt: skip
             print(f"{row[0]:9}  {kind:7}  {steps[0]:15.1f}  {steps[1]:6.1f}  {evictions[0]:22.1f}  {evictions[1]:6.1f}  {read[0]:21.0f}  {read[1]:6.0f}")
 
