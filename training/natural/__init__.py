@@ -1,0 +1,1 @@
+"""Trains a reasoner that ends on chains of its own: see README.md beside this file."""

@@ -1,0 +1,358 @@
+"""Makes the adapter: passes of the plain model, joined and learned, then rounds of its own chains.
+
+    python -m natural.run --model MODEL.gguf --questions FOLDER --tests FOLDER --minutes 12 --out run
+
+Run it again with the same folder to go on after a stop: what is finished is not done again, and what
+was sampled stays. The folder then holds adapter-K (peft), adapter-K.gguf, adapter.gguf (the chosen
+one), log.jsonl (numbers of each stage) and every sampled text.
+"""
+
+import argparse
+import random
+import shutil
+import socket
+import time
+from pathlib import Path
+
+from . import chains, passes
+from .contamination import TestTexts, clean, test_files
+from .joining import vote
+from .judge import Judges, summary
+from .progress import Folder
+from .questions import mixed, test_questions, training_questions
+
+# Shares of the wall clock, by stage; what is left of it goes to rounds.
+TIME = {"first": 0.10, "second": 0.06, "train": 0.10, "round": 0.11, "learn": 0.07, "test": 0.17}
+PASS_LIMIT = 900  # tokens of a pass; longer ones are not ended and not used
+SPARE = 0.02  # of the wall clock, for writing
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("--model", type=Path, required=True, help="GGUF file, or a folder that natural.prepare wrote")
+    add("--tokenizer", type=Path, help="folder with tokenizer.json, to save minutes (default: the model's)")
+    add("--questions", type=Path, required=True, help="folder of questions.tar.xz")
+    add("--tests", type=Path, nargs="+", required=True, help="folders with test files, never trained on")
+    add("--out", type=Path, default=Path("run"))
+    add("--minutes", type=float, default=12, help="wall clock for all of it (default: %(default)s)")
+    add("--gpus", type=int, default=1, help="devices, each with a process of its own")
+    add("--rank", type=int, default=16, help="of the LoRA; 16 gives 37 MB (default: %(default)s)")
+    add("--rows", type=int, default=512, help="answers written at once (default: %(default)s)")
+    add("--limit", type=int, default=6144, help="tokens of a chain in rounds (default: %(default)s)")
+    add("--test-limit", type=int, default=8192, help="and at the end (default: %(default)s)")
+    add("--test-count", type=int, default=100, help="questions of each test set (default: %(default)s)")
+    add("--rounds", type=int, default=9, help="at most so many (default: %(default)s)")
+    add("--batch-tokens", type=int, default=8192, help="of one training batch (default: %(default)s)")
+    add("--judges", type=int, default=4, help="grading processes of each rank (default: %(default)s)")
+    add("--no-graphs", action="store_true", help="sample without CUDA graphs")
+    add("--seed", type=int, default=1)
+    return parser.parse_args()
+
+
+class Run:
+    """One rank's view of the run."""
+
+    def __init__(self, args, rank, port, start):
+        self.args, self.rank, self.world = args, rank, args.gpus
+        self.folder = Folder(args.out, rank, args.gpus)
+        self.start, self.seconds = start, args.minutes * 60
+        self.judges = Judges(args.judges)  # before the device is touched
+
+        import torch
+        from transformers.utils import logging
+
+        from . import model
+
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+        self.torch, self.models = torch, model
+        self.device = f"cuda:{rank}" if torch.cuda.is_available() else "cpu"
+        if torch.cuda.is_available():
+            torch.cuda.set_device(rank)
+        if self.world > 1:
+            torch.distributed.init_process_group(
+                "nccl" if torch.cuda.is_available() else "gloo",
+                init_method=f"tcp://127.0.0.1:{port}",
+                rank=rank,
+                world_size=self.world,
+            )
+        self.tokenizer = model.load_tokenizer(args.tokenizer or args.model)
+        dtype = torch.bfloat16 if torch.cuda.is_available() else torch.float32
+        self.base = model.load_base(args.model, self.device, dtype)
+        self.folder.say(f"model loaded after {time.time() - start:.0f} s on {self.device}")
+
+    def left(self):
+        """Seconds of the wall clock that are left."""
+        return self.start + self.seconds - time.time()
+
+    def share(self, stage):
+        """Seconds that a stage may take."""
+        return TIME[stage] * self.seconds
+
+    def together(self):
+        """Waits for the other ranks."""
+        if self.world > 1:
+            self.torch.distributed.barrier()
+
+    def agreed(self, value):
+        """The first rank's number, so that all ranks decide alike."""
+        if self.world == 1:
+            return value
+        box = self.torch.tensor([float(value)], dtype=self.torch.float64, device=self.device)
+        self.torch.distributed.broadcast(box, 0)
+        return box.item()
+
+    def sample(self, stage, adapter, items, limit, temperature, seconds, admit=0.6):
+        """Answers `items`, a list of (question, turns, fields for the line), as many as time allows;
+        each line goes to the stage's file. What the file has already is left out."""
+        from .chat import answer_text, prompt_ids, stop_ids
+        from .sampling import Request, Sampler, Settings
+
+        if self.folder.finished(stage):
+            return
+        begun = time.time()
+        key = lambda line: (line["id"], line.get("way", ""))  # noqa: E731
+        have = {key(line) for line in self.folder.lines(stage)}
+        todo = [item for item in items if (item[0]["id"], item[2].get("way", "")) not in have]
+        requests = [
+            Request(item, prompt_ids(self.tokenizer, item[1]), limit)
+            for item in todo[self.rank :: self.world]
+        ]
+
+        def done(request, status):
+            question, _, fields = request.key
+            text = answer_text(self.tokenizer, request.answer)
+            line = {
+                "id": question["id"],
+                "set": question["set"],
+                **fields,
+                "status": status,
+                "tokens": len(request.answer),
+                "text": text,
+            }
+            write = lambda row: self.folder.append(stage, row)  # noqa: E731
+            self.judges.judge(question, request.answer, text, line, write)
+
+        result = (0, 1e-9)
+        if requests:
+            settings = Settings(
+                temperature=temperature, rows=self.args.rows, graphs=not self.args.no_graphs
+            )
+            model = self.models.merged(self.base, adapter)
+            longest = max(len(request.prompt) for request in requests) + limit
+            sampler = Sampler(model, stop_ids(self.tokenizer), settings, longest, log=self.folder.say)
+            result = sampler.run(
+                requests, done, begun + admit * seconds, begun + seconds,
+                self.args.seed * 1000 + self.rank,
+            )  # fmt: skip
+            del sampler, model
+            if self.torch.cuda.is_available():
+                self.torch.cuda.empty_cache()
+        self.judges.settle()
+        rate = self.torch.tensor([result[0] / result[1]], device=self.device)
+        if self.world > 1:
+            self.torch.distributed.all_reduce(rate)
+        self.together()
+        lines = self.folder.lines(stage)
+        self.folder.finish(
+            stage,
+            seconds=round(time.time() - begun, 1),
+            tokens_per_second=round(rate.item()),
+            temperature=temperature,
+            limit=limit,
+            sets=summary(lines),
+        )
+        self.together()
+
+    def learn(self, stage, rows, start, seconds, epochs, rate):
+        """Trains on rows ({question, text}), from the adapter folder `start` or from nothing; returns
+        the adapter's folder."""
+        from .chat import answer_ids, prompt_ids
+        from .export import write_adapter
+        from .training import train
+
+        out = self.args.out / stage
+        if self.folder.finished(stage):
+            return out
+        begun = time.time()
+        pairs = [
+            (prompt_ids(self.tokenizer, [row["question"]]), answer_ids(self.tokenizer, row["text"]))
+            for row in rows
+        ]
+        model = self.models.with_lora(self.base, self.args.rank, start, self.args.seed)
+        model.train()
+        numbers = train(
+            model, pairs, deadline=begun + seconds, epochs=epochs, rate=rate,
+            batch_tokens=self.args.batch_tokens, seed=self.args.seed, rank=self.rank, world=self.world,
+            state=self.args.out / f"{stage}.state", log=self.folder.say,
+        )  # fmt: skip
+        if self.rank == 0:
+            self.models.save_adapter(model, out)
+            write_adapter(out, self.args.out / f"{stage}.gguf")
+        self.models.plain(model)
+        self.base.requires_grad_(False)
+        self.base.eval()
+        if self.torch.cuda.is_available():
+            self.torch.cuda.empty_cache()
+        mean = sum(len(answer) for _, answer in pairs) / max(1, len(pairs))
+        self.folder.finish(stage, chains=len(pairs), mean_tokens=round(mean), epochs=epochs, rate=rate, **numbers)
+        self.together()
+        return out
+
+    def counted(self, rows):
+        """Rows with the tokens of their text."""
+        for row in rows:
+            row["tokens"] = len(self.tokenizer.encode(row["text"], add_special_tokens=False))
+        return rows
+
+
+def first_chains(run, questions):
+    """Passes of the plain model over questions, joined: the rows that were right, balanced."""
+    args = run.args
+    by_id = {question["id"]: question for question in questions}
+    items = [
+        (question, passes.first_turns(question, way), {"way": way})
+        for question in questions
+        for way in passes.order_for(question)
+    ]
+    run.sample("first", None, items, PASS_LIMIT, 0.7, run.share("first"), admit=0.85)
+    by_question = {}
+    for line in run.folder.lines("first"):
+        by_question.setdefault(line["id"], {})[line["way"]] = line
+    chosen, wanted, items = {}, {}, []
+    for name, ways in by_question.items():
+        question, rng = by_id[name], chains.question_rng(args.seed, by_id[name], "ways")
+        chosen[name] = chains.chosen_ways(question, ways, rng)
+        look = chains.second_pass(chosen[name], vote([line["answer"] for line in chosen[name]]))
+        if look is None or rng.random() > 0.8:
+            continue
+        kind, line, other = look
+        written = {one["answer"]: one["boxed"] for one in chosen[name] if one["answer"] is not None}
+        if kind == "check":
+            turns = passes.check_turns(question, line["text"], line["boxed"])
+        else:
+            turns = passes.review_turns(question, line["text"], line["boxed"], written[other])
+        wanted[name] = (kind, line["answer"], other)
+        items.append((question, turns, {"way": kind}))
+    run.sample("second", None, items, PASS_LIMIT, 0.7, run.share("second"), admit=0.85)
+    second = {}
+    for line in run.folder.lines("second"):
+        usable = line["status"] == "ended" and not line["loop"] and line["answer"] is not None
+        if usable and line["id"] in wanted:
+            kind, about, other = wanted[line["id"]]
+            second[line["id"]] = (kind, line, about, other)
+    rows = []
+    for name in chosen:
+        rng = chains.question_rng(args.seed, by_id[name], "join")
+        if chosen[name]:
+            row = chains.joined_chain(by_id[name], chosen[name], second.get(name), rng)
+            rows += [row] if row else []
+    return chains.balanced(run.counted(rows), random.Random(args.seed))
+
+
+def kept_of(run, stage, by_id):
+    """The chains of a round that are learned from, with their questions."""
+    kept = [
+        {"id": line["id"], "set": line["set"], "question": by_id[line["id"]]["text"], "text": line["text"], "tokens": line["tokens"]}
+        for line in run.folder.lines(stage)
+        if chains.keeps(line)
+    ]
+    return chains.balanced(sorted(kept, key=lambda row: row["id"]), random.Random(run.args.seed))
+
+
+def best_of(run, rounds):
+    """The adapter to ship: the last one, unless a measured one before it was clearly better than the
+    last measured one (right answers on questions of the training sets that were new to both)."""
+    log = [run.folder.path / f"round-{number}.done" for number in range(1, rounds + 1)]
+    scores = {}
+    for number in range(1, rounds + 1):
+        if log[number - 1].exists():
+            numbers = summary(run.folder.lines(f"round-{number}"))["all"]
+            scores[number - 1] = numbers["right"] - 0.5 * (numbers["loops"] + numbers["limit"])
+    if not scores:
+        return 0
+    best, last = max(scores, key=scores.get), max(scores)
+    run.folder.log(stage="choice", scores=scores)
+    return best if scores[best] > scores[last] + 4 else rounds_done(run)
+
+
+def rounds_done(run):
+    """The number of the last adapter that is finished."""
+    number = 0
+    while run.folder.finished(f"adapter-{number + 1}"):
+        number += 1
+    return number
+
+
+def work(rank, args, port, start):
+    """What each rank does."""
+    run = Run(args, rank, port, start)
+    sets, found = clean(training_questions(args.questions, args.seed), TestTexts(test_files(args.tests)))
+    if not run.folder.finished("questions"):
+        run.folder.finish("questions", used={n: len(q) for n, q in sets.items()}, left_out=found)
+    everything = mixed(sets, sum(map(len, sets.values())))
+    by_id = {question["id"]: question for question in everything}
+    part = max(50, len(everything) // 8)  # questions that a stage may draw on; none is used twice
+    rows = first_chains(run, everything[:part])
+    anchor = random.Random(args.seed).sample(rows, len(rows) // 4)
+    adapter = run.learn("adapter-0", rows, None, run.share("train"), 2, 3e-4)
+    number = 0
+    while number < args.rounds:
+        needed = run.share("round") + run.share("learn") + run.share("test") + SPARE * run.seconds
+        sampled = run.folder.finished(f"round-{number + 1}")
+        if not sampled and not run.agreed(run.left() > needed):
+            break
+        number += 1
+        questions = everything[part * number : part * (number + 1)]
+        items = [(question, [question["text"]], {}) for question in questions]
+        run.sample(f"round-{number}", adapter, items, args.limit, 0.7, run.share("round"))
+        kept = kept_of(run, f"round-{number}", by_id)
+        if not kept:
+            run.folder.log(stage=f"adapter-{number}", note="no chain was kept: the rounds end here")
+            break
+        adapter = run.learn(f"adapter-{number}", kept + anchor, adapter, run.share("learn"), 1, 1e-4)
+    chosen = best_of(run, number)
+    if rank == 0:
+        shutil.copyfile(args.out / f"adapter-{chosen}.gguf", args.out / "adapter.gguf")
+        run.folder.log(stage="chosen", adapter=chosen)
+    run.together()
+    questions = test_questions_of(args)
+    items = [(question, [question["text"]], {}) for question in questions]
+    seconds = max(run.share("test"), run.agreed(run.left()) - SPARE * run.seconds)
+    run.sample("test", args.out / f"adapter-{chosen}", items, args.test_limit, 0.6, seconds, admit=1.0)
+    run.folder.log(stage="end", seconds=round(time.time() - start, 1))
+    run.judges.close()
+    if run.world > 1:
+        run.torch.distributed.destroy_process_group()
+
+
+def test_questions_of(args):
+    """The test questions, from one folder that has links to all test files."""
+    merged = args.out / "tests"
+    merged.mkdir(exist_ok=True)
+    for path in test_files(args.tests):
+        target = merged / path.name
+        try:
+            target.symlink_to(path.resolve())
+        except FileExistsError:
+            pass  # another rank was faster
+    return test_questions(merged, args.test_count, args.seed)
+
+
+def main():
+    args = arguments()
+    start = time.time()
+    if args.gpus == 1:
+        work(0, args, 0, start)
+        return
+    import torch.multiprocessing as mp
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    mp.spawn(work, (args, port, start), nprocs=args.gpus)
+
+
+if __name__ == "__main__":
+    main()
