@@ -1,6 +1,7 @@
 """Grades sampled texts in processes beside the sampling, and sums up what came out."""
 
 import multiprocessing
+import time
 from collections import defaultdict
 
 from . import grading
@@ -40,9 +41,10 @@ class Judges:
         )
 
     def settle(self, seconds=30):
-        """Waits until all that was handed in is judged."""
+        """Waits until all that was handed in is judged, or for so many seconds."""
+        until = time.time() + seconds
         for result in self.waiting:
-            result.wait(seconds)
+            result.wait(max(0.0, until - time.time()))
         self.waiting = []
 
     def close(self):

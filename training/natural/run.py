@@ -8,6 +8,7 @@ one), log.jsonl (numbers of each stage) and every sampled text.
 """
 
 import argparse
+import gc
 import random
 import shutil
 import socket
@@ -147,6 +148,7 @@ class Run:
                 self.args.seed * 1000 + self.rank,
             )  # fmt: skip
             del sampler, model
+            gc.collect()  # CUDA graphs hold memory until then
             if self.torch.cuda.is_available():
                 self.torch.cuda.empty_cache()
         self.judges.settle()

@@ -234,7 +234,8 @@ class Sampler:
                 torch.cuda.current_stream(self.device).wait_stream(side)
                 torch.cuda.synchronize(self.device)
                 graph = torch.cuda.CUDAGraph()
-                with torch.cuda.graph(graph):
+                # Other threads (NCCL's watchdog) may call CUDA meanwhile.
+                with torch.cuda.graph(graph, capture_error_mode="thread_local"):
                     self._step(size)
                 self.graphs[size] = graph
             except RuntimeError as error:
