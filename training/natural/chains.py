@@ -43,10 +43,10 @@ def joined_chain(question, chosen, second, rng):
     right = {line["answer"]: line["right"] for line in lines}
     ways = [(line["way"], line["text"], line["answer"]) for line in chosen]
     extra = second and (second[0], second[1]["text"], second[1]["answer"], second[2], second[3])
-    thought = join(question, ways, extra, rng, shown)
+    thought = join(ways, extra, rng, shown)
     if thought is None or not right[thought[1]]:
         return None
-    text = OPEN + thought[0] + CLOSE + final_answer(question, shown[thought[1]])
+    text = OPEN + thought[0] + CLOSE + final_answer(shown[thought[1]])
     return {"id": question["id"], "set": question["set"], "question": question["text"], "text": text}
 
 

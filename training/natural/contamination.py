@@ -2,11 +2,11 @@
 
     python -m natural.contamination --questions FOLDER --tests FOLDER [FOLDER ...]
 
-Every string of 40 characters or more in a test file counts as test text. Two tests: the whole text,
-without case, punctuation and spaces; and runs of 13 words (numbers are words), shared with any test
-text. Texts that all questions of a generator share (rules of a puzzle) are left out of the second:
-runs that stand in more than one in fifty test texts of a file. A question found is left out of
-training (`run.py` does so too).
+Every string in a test file counts as test text. Two tests: the whole text, without case, punctuation
+and spaces; and runs of 13 words (numbers are words), shared with any test text. Left out of the second
+is what the questions of a generator have in common (rules of a puzzle): runs that stand in more than
+one in fifty of a file's texts that have any. A question found is left out of training (`run.py` does
+so too).
 """
 
 import argparse
@@ -34,8 +34,7 @@ def runs(text):
 
 def _strings(value):
     if isinstance(value, str):
-        if len(value) >= 40:
-            yield value
+        yield value
     elif isinstance(value, dict):
         for key, part in value.items():
             if key not in ("solution", "solution_text_format", "rationale", "canary"):
@@ -65,8 +64,9 @@ class TestTexts:
             texts = texts_of(path)
             self.counts[path.name] = len(texts)
             self.whole |= {"".join(words(text)) for text in texts}
-            found = Counter(run for text in texts for run in runs(text))
-            self.runs |= {run for run, count in found.items() if count <= max(1, len(texts) // 50)}
+            long = [found for found in map(runs, texts) if found]
+            counts = Counter(run for found in long for run in found)
+            self.runs |= {run for run, count in counts.items() if count <= max(1, len(long) // 50)}
 
     def found_in(self, text):
         """"whole", "run" or None."""

@@ -5,6 +5,8 @@ a number). Made here, so none of a published set can be among them but by chance
 import random
 from fractions import Fraction
 
+from .instructions import ANY, CHOICE
+
 NAMES = (
     "Aaron Agnes Albert Alma Amos Anita Basil Beryl Bruno Cecil Cora Cyril Daisy Della Edgar Edith "
     "Elmer Elsa Ethel Felix Fiona Floyd Greta Harold Hazel Hector Hilda Homer Ida Inez Irma Ivan "
@@ -12,8 +14,6 @@ NAMES = (
     "Otis Pearl Percy Petra Quinn Ralph Rhoda Rufus Ruth Selma Silas Stella Sybil Thea Ursula "
     "Vera Vince Wanda Wilma Xavier Yvonne Zelda"
 ).split()
-CHOICE = "\n\nThink step by step, and put the letter of your final answer within \\boxed{}."
-ANY = "\n\nThink step by step, and put your final answer within \\boxed{}."
 
 
 def _lineage(rng, size):

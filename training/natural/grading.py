@@ -10,6 +10,8 @@ from fractions import Fraction
 from functools import cache
 from pathlib import Path
 
+from .boxes import last_boxed
+
 THOUGHT_END = "</think>"
 
 
@@ -31,19 +33,6 @@ def after_thought(reply):
     return reply.rsplit(THOUGHT_END, 1)[-1]
 
 
-def last_boxed(text):
-    """What stands in the last \\boxed{...}, or None."""
-    start = text.rfind("\\boxed{")
-    if start < 0:
-        return None
-    depth = 0
-    for index in range(start + 6, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[index], 0)
-        if depth == 0:
-            return text[start + 7 : index].strip()
-    return None
-
-
 def _number(text):
     """The one number of a short text such as "$1,024", "18 dollars" or "50\\%", else None."""
     text = re.sub(r"\\text\s*\{[^}]*\}|\\[,!;%$ ]|[$%]|\\mathrm\{[^}]*\}", " ", text)
@@ -61,7 +50,7 @@ def _roles(text, names):
     text = re.sub(r"\\text\w*|[{}*$\\]", " ", text)
     said = []
     for name in names:
-        found = re.findall(rf"\b{name}\b\s*(?:is|are|:|=|-|→)?\s*(?:an?\s+)?(knight|knave)", text, re.I)
+        found = re.findall(rf"\b{re.escape(name)}\b\s*(?:is|are|:|=|-|→)?\s*(?:an?\s+)?(knight|knave)", text, re.I)
         said.append(f"{name}={found[-1].lower()}" if found else f"{name}=?")
     return "; ".join(said)
 

@@ -8,6 +8,7 @@ whether it is right decides only about keeping the chain, never about what is in
 import re
 from collections import Counter
 
+from .boxes import unboxed
 from .passes import WAY_NAMES
 
 PLANS = (
@@ -22,17 +23,9 @@ REVIEWS = ("{answer} and {other} differ, so I look for the mistake.", "Why {answ
 WORDS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven"}
 
 
-def unboxed(text):
-    """Without \\boxed: in a thought nothing is final."""
-    while (start := text.find("\\boxed{")) >= 0:
-        depth, end = 0, len(text)
-        for index in range(start + 6, len(text)):
-            depth += {"{": 1, "}": -1}.get(text[index], 0)
-            if depth == 0:
-                end = index
-                break
-        text = text[:start] + text[start + 7 : end] + text[end + 1 :]
-    return re.sub(r"\n{3,}", "\n\n", text).strip()
+def in_a_thought(text):
+    """A pass as part of a thought, in which nothing is final: without boxes."""
+    return re.sub(r"\n{3,}", "\n\n", unboxed(text)).strip()
 
 
 def vote(answers):
@@ -41,12 +34,12 @@ def vote(answers):
     return max(counts, key=counts.get) if counts else None
 
 
-def final_answer(question, boxed):
+def final_answer(boxed):
     """What is said after the thought."""
     return f"The answer is \\boxed{{{boxed}}}."
 
 
-def join(question, ways, second, rng, shown):
+def join(ways, second, rng, shown):
     """(thought, voted answer), or None if nothing was voted.
 
     `ways`: (name, text, answer) of first passes in their order; `second`: (kind, text, answer, about,
@@ -60,7 +53,7 @@ def join(question, ways, second, rng, shown):
     head = rng.choice(HEADS)
     for index, (name, text, answer) in enumerate(ways, 1):
         how = rng.choice(WAY_NAMES[name])
-        parts.append("**" + head.format(i=index, n=n, how=how) + "**\n\n" + unboxed(text))
+        parts.append("**" + head.format(i=index, n=n, how=how) + "**\n\n" + in_a_thought(text))
     write = lambda answer: "no result" if answer is None else shown[answer]  # noqa: E731
     results = [answer for _, _, answer in ways]
     listed = "; ".join(f"way {i}: {write(answer)}" for i, answer in enumerate(results, 1))
@@ -74,7 +67,7 @@ def join(question, ways, second, rng, shown):
         kind, text, answer, about, other = second
         lines = CHECKS if kind == "check" else REVIEWS
         title = rng.choice(lines).format(answer=write(about), other=write(other))
-        parts.append(f"**{title}**\n\n{unboxed(text)}")
+        parts.append(f"**{title}**\n\n{in_a_thought(text)}")
         results.append(answer)
         first = vote(results)
         parts.append(

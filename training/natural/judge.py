@@ -5,13 +5,14 @@ import time
 from collections import defaultdict
 
 from . import grading
+from .boxes import last_boxed
 from .loops import ends_in_loop
 
 
 def judged(question, text):
     """(answer, how it is written in the box, right or not) of a text."""
     answer = grading.answer_in(question, text)
-    boxed = grading.last_boxed(grading.after_thought(text))
+    boxed = last_boxed(grading.after_thought(text))
     right = answer is not None and grading.is_right(question, text)
     return answer, boxed if boxed is not None else answer, right
 

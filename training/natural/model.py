@@ -2,6 +2,7 @@
 
 import copy
 import os
+import shutil
 from pathlib import Path
 
 import torch
@@ -81,4 +82,6 @@ def save_adapter(lora_model, folder):
     folder = Path(folder)
     part = folder.with_name(folder.name + ".part")
     lora_model.save_pretrained(part)
+    if folder.exists():  # of a run that was killed before it could mark the stage as finished
+        shutil.rmtree(folder)
     os.replace(part, folder)

@@ -22,8 +22,10 @@ class Folder:
         for path in sorted(self.path.glob(f"{stage}.[0-9]*.jsonl")):
             with open(path, encoding="utf-8") as file:
                 for line in file:
-                    if line.endswith("\n"):
+                    try:
                         found.append(json.loads(line))
+                    except json.JSONDecodeError:
+                        pass  # cut off by a kill, perhaps with the next line behind it
         return found
 
     def append(self, stage, row):

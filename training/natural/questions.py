@@ -10,11 +10,7 @@ import re
 from pathlib import Path
 
 from .generators import countdown_questions, lineage_questions
-
-# What `vase eval` writes behind a question (src/eval/shared_format.cpp, instruction_for).
-INSTRUCTION = "\n\nThink step by step, and put your final answer within \\boxed{}."
-CHOICE = "\n\nThink step by step, and put the letter of your final answer within \\boxed{}."
-ASSIGNMENT = "\n\nThink step by step, and put all of your final answer within one \\boxed{}."
+from .instructions import ANY, ASSIGNMENT, CHOICE
 
 # Shares of the questions of each set in training: mathematics first, because there the model's own
 # answers are often right; the rest so that it ends on them too.
@@ -39,7 +35,7 @@ def _mathematics(name, rows):
         yield {
             "id": f"{name}-{index}",
             "set": name,
-            "text": (row.get("question") or row["problem"]).strip() + INSTRUCTION,
+            "text": (row.get("question") or row["problem"]).strip() + ANY,
             "grader": "number" if is_number(answer) else "latex",
             "expected": answer,
         }

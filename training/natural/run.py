@@ -116,6 +116,7 @@ class Run:
         key = lambda line: (line["id"], line.get("way", ""))  # noqa: E731
         have = {key(line) for line in self.folder.lines(stage)}
         todo = [item for item in items if (item[0]["id"], item[2].get("way", "")) not in have]
+        self.together()  # nobody writes before all have read, or they would share out unlike lists
         requests = [
             Request(item, prompt_ids(self.tokenizer, item[1]), limit)
             for item in todo[self.rank :: self.world]
@@ -174,7 +175,7 @@ class Run:
         from .export import write_adapter
         from .training import train
 
-        out = self.args.out / stage
+        out, state = self.args.out / stage, self.args.out / f"{stage}.state"
         if self.folder.finished(stage):
             return out
         begun = time.time()
@@ -187,7 +188,7 @@ class Run:
         numbers = train(
             model, pairs, deadline=begun + seconds, epochs=epochs, rate=rate,
             batch_tokens=self.args.batch_tokens, seed=self.args.seed, rank=self.rank, world=self.world,
-            state=self.args.out / f"{stage}.state", log=self.folder.say,
+            state=state, log=self.folder.say,
         )  # fmt: skip
         if self.rank == 0:
             self.models.save_adapter(model, out)
@@ -200,6 +201,7 @@ class Run:
         mean = sum(len(answer) for _, answer in pairs) / max(1, len(pairs))
         self.folder.finish(stage, chains=len(pairs), mean_tokens=round(mean), epochs=epochs, rate=rate, **numbers)
         self.together()
+        state.unlink(missing_ok=True)
         return out
 
     def counted(self, rows):
@@ -266,10 +268,9 @@ def kept_of(run, stage, by_id):
 def best_of(run, rounds):
     """The adapter to ship: the last one, unless a measured one before it was clearly better than the
     last measured one (right answers on questions of the training sets that were new to both)."""
-    log = [run.folder.path / f"round-{number}.done" for number in range(1, rounds + 1)]
     scores = {}
     for number in range(1, rounds + 1):
-        if log[number - 1].exists():
+        if run.folder.finished(f"round-{number}"):
             numbers = summary(run.folder.lines(f"round-{number}"))["all"]
             scores[number - 1] = numbers["right"] - 0.5 * (numbers["loops"] + numbers["limit"])
     if not scores:
@@ -297,6 +298,11 @@ def work(rank, args, port, start):
     by_id = {question["id"]: question for question in everything}
     part = max(50, len(everything) // 8)  # questions that a stage may draw on; none is used twice
     rows = first_chains(run, everything[:part])
+    if not rows:
+        raise SystemExit(
+            f"no pass of the plain model gave a chain to learn from ({args.out}/first.*.jsonl has "
+            "them): give it more --minutes, or look whether the model answers in \\boxed{}"
+        )
     anchor = random.Random(args.seed).sample(rows, len(rows) // 4)
     adapter = run.learn("adapter-0", rows, None, run.share("train"), 2, 3e-4)
     number = 0
