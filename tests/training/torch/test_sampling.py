@@ -50,7 +50,7 @@ def test_a_stop_token_ends_an_answer():
     stop = free[0][0][20]  # some token that is written
     settings = sampling.Settings(rows=4, top_k=1)
     ended = {}
-    sampler = sampling.Sampler(model, [stop], settings, 200, log=lambda _: None)
+    sampler = sampling.Sampler(model, [END, stop], settings, 200, log=lambda _: None)
     sampler.run(asked, lambda request, status: ended.update({request.key: (request.answer, status)}))
     for key, (answer, status) in free.items():
         cut = answer[: answer.index(stop) + 1] if stop in answer else answer
@@ -60,10 +60,12 @@ def test_a_stop_token_ends_an_answer():
 
 def test_a_loop_ends_an_answer():
     model = tiny_model()
-    found = sampled(model, [sampling.Request(0, [1, 2, 3], 3000)])
-    answer, status = found[0]
-    assert status == "loop"  # as a random model does when it is greedy
-    assert len(answer) < 3000
+    model.lm_head = torch.nn.Linear(64, 259)
+    torch.nn.init.zeros_(model.lm_head.weight)
+    model.lm_head.bias.data = torch.eye(259)[7]  # writes this token for ever
+    answer, status = sampled(model, [sampling.Request(0, [1, 2, 3], 3000)])[0]
+    assert status == "loop"
+    assert answer == [7] * (sampling.LOOP_CHECK + 1)
 
 
 def test_where_pages_run_out_answers_begin_anew():

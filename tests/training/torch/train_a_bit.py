@@ -1,0 +1,68 @@
+"""Trains a small model on random rows and writes what came out: train_a_bit.py FOLDER SECONDS
+
+SECONDS are waited at each batch; the state is saved at every step. Run by test_training.py, which
+kills it. It needs torch alone, so that it starts quickly.
+"""
+
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+from natural import training
+
+torch.set_num_threads(1)
+VOCABULARY = 200
+
+
+class SmallModel(torch.nn.Module):
+    """What the training needs of a peft model of a causal LM; the head is not trained."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(1)
+        self.embedding = torch.nn.Embedding(VOCABULARY, 32)
+        self.mixer = torch.nn.GRU(32, 32, batch_first=True)
+        self.lm_head = torch.nn.Linear(32, VOCABULARY).requires_grad_(False)
+
+    def get_base_model(self):
+        return self
+
+    def model(self, input_ids, use_cache):
+        assert not use_cache
+        return SimpleNamespace(last_hidden_state=self.mixer(self.embedding(input_ids))[0])
+
+
+def rows(count=24):
+    """(prompt, answer) pairs with something to learn in them: an answer repeats its prompt."""
+    generator = torch.Generator().manual_seed(1)
+    prompts = [torch.randint(0, VOCABULARY, (4 + i % 9,), generator=generator).tolist() for i in range(count)]
+    return [(prompt, prompt * 2) for prompt in prompts]
+
+
+def train(**changes):
+    """Returns the trained model and the numbers."""
+    model = SmallModel()
+    options = {
+        "deadline": time.time() + 600, "epochs": 4, "rate": 1e-2, "batch_tokens": 96, "step_tokens": 100,
+        "save_every": -1, "log": lambda _: None,
+    }  # fmt: skip
+    return model, training.train(model, rows(), **options | changes)
+
+
+def main():
+    folder, wait = Path(sys.argv[1]), float(sys.argv[2])
+    padded = training.padded
+
+    def slowly(*arguments):
+        time.sleep(wait)
+        return padded(*arguments)
+
+    training.padded = slowly
+    model, numbers = train(state=folder / "state")
+    torch.save({"weights": model.state_dict(), "numbers": numbers}, folder / "trained")
+
+
+if __name__ == "__main__":
+    main()
