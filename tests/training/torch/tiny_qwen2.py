@@ -64,7 +64,7 @@ def write_gguf(path, model, names):
     writer.add_tokenizer_pre("qwen2")
     writer.add_token_list(BYTES + SPECIAL)
     writer.add_token_types([gguf.TokenType.NORMAL] * len(BYTES) + [gguf.TokenType.CONTROL] * len(SPECIAL))
-    writer.add_token_merges([])
+    writer.add_token_merges([f"{BYTES[-2]} {BYTES[-1]}"])  # one there must be; no text here has it
     writer.add_eos_token_id(END)
     norms = {"input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm"}
     whole = {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight"}

@@ -1,0 +1,104 @@
+"""The whole run on a tiny model: killed while it samples, started again, to the adapter.
+
+A random model answers nothing rightly, so the first stage is given right passes of a few questions,
+as another rank would have written them; it answers the others itself.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from natural import passes, questions
+from tiny_qwen2 import write_folder
+
+pytest.importorskip("peft", reason="no peft: see training/natural/README.md, Tests")
+pytest.importorskip("math_verify", reason="no math-verify: see training/natural/README.md, Tests")
+
+ANSWERED = 6
+
+
+def write_lines(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def ask(name, count):
+    return [{"question": f"What are {i} {name} and {i} more?", "answer": str(2 * i)} for i in range(count)]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Model, training and test questions, and a run of which a part of the first stage is done."""
+    write_folder(tmp_path / "base")
+    files = tmp_path / "questions"
+    files.mkdir()
+    write_lines(files / "gsm8k_train.jsonl", ask("apples", 40))
+    write_lines(files / "math_train.jsonl", [{"problem": "What is $1+1$ here?", "answer": "2"}])
+    for people in (3, 4):
+        names = ["Ann", "Bob", "Cleo", "Dan"][:people]
+        rows = [{"quiz": f"{people} islanders. Who lies?", "names": names, "solution": [True] * people}]
+        write_lines(files / f"knights_knaves_{people}_train.jsonl", rows)
+    write_lines(files / "gsm8k_test.jsonl", ask("pears", 3) + ask("apples", 2))  # two are trained on
+    write_lines(files / "math500.jsonl", [{"problem": "Compute $7$.", "answer": "7", "level": 1}])
+    write_lines(files / "asdiv.jsonl", [{"body": "A cat.", "question": "Legs?", "answer": "4 (legs)"}])
+    write_lines(files / "mawps.jsonl", [{"input": "Two and two?", "target": 4}])
+    write_lines(files / "lineage_test.jsonl", [{"question": "Who?", "answer": 1}])
+    run = tmp_path / "run"
+    run.mkdir()
+    rows = []
+    for question in questions.training_questions(files, 1)["gsm8k"][:ANSWERED]:
+        for way in passes.order_for(question)[:3]:
+            right = question["expected"]
+            text = f"We add them, {way}. " * 12 + f"That is \\boxed{{{right}}}."
+            row = {"id": question["id"], "set": "gsm8k", "way": way, "status": "ended", "loop": False}
+            rows.append(row | {"tokens": 500, "text": text, "answer": right, "boxed": right, "right": True})
+    write_lines(run / "first.7.jsonl", rows)
+    return tmp_path
+
+
+def start(folder):
+    options = "--minutes 0.4 --rank 4 --rows 32 --limit 120 --test-limit 40 --test-count 2 --judges 1 --batch-tokens 4096"
+    command = [sys.executable, "-m", "natural.run", "--model", "base", "--questions", "questions", "--tests", "questions"]
+    return subprocess.Popen(
+        [*command, *options.split()], cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True,
+    )  # fmt: skip
+
+
+def sampled(path):
+    """Lines of a stage's file that are whole."""
+    return [json.loads(line) for line in path.read_text().splitlines(True) if line.endswith("\n")] if path.exists() else []
+
+
+def test_killed_and_started_again_it_makes_an_adapter(folder):
+    run = folder / "run"
+    process = start(folder)
+    until = time.time() + 120
+    while len(sampled(run / "first.0.jsonl")) < 5 and process.poll() is None and time.time() < until:
+        time.sleep(0.02)
+    os.killpg(process.pid, 9)  # its graders too
+    process.communicate()
+    before = sampled(run / "first.0.jsonl")
+    assert before
+    assert not (run / "first.done").exists()
+
+    process = start(folder)
+    said, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, said
+    first = sampled(run / "first.0.jsonl")
+    assert first[: len(before)] == before  # what was sampled stays
+    asked = [(line["id"], line["way"]) for line in first + sampled(run / "first.7.jsonl")]
+    assert len(set(asked)) == len(asked) > ANSWERED * 3 + len(before)  # and is not sampled again
+
+    log = {row["stage"]: row for row in map(json.loads, (run / "log.jsonl").read_text().splitlines())}
+    assert log["questions"]["left_out"]["gsm8k"] == {"whole": 2}
+    assert log["adapter-0"]["chains"] >= 1
+    assert log["adapter-0"]["steps"] >= 1
+    assert log["round-1"]["sets"]["all"]["begun"] > 0
+    assert log["chosen"]["adapter"] == 0  # no chain of the random model was kept
+    assert set(log["test"]["sets"]) == {"all", "gsm8k_test", "math500_1to4", "asdiv", "mawps", "lineage_test"}
+    assert log["end"]["seconds"] > 0
+    assert (run / "adapter.gguf").read_bytes() == (run / "adapter-0.gguf").read_bytes()
+    assert not (run / "adapter-0.state").exists()
