@@ -45,6 +45,7 @@ def arguments():
     add("--test-count", type=int, default=100, help="questions of each test set (default: %(default)s)")
     add("--rounds", type=int, default=9, help="at most so many (default: %(default)s)")
     add("--batch-tokens", type=int, default=8192, help="of one training batch (default: %(default)s)")
+    add("--made", type=int, default=1500, help="questions of each generator (default: %(default)s)")
     add("--judges", type=int, default=4, help="grading processes of each rank (default: %(default)s)")
     add("--no-graphs", action="store_true", help="sample without CUDA graphs")
     add("--seed", type=int, default=1)
@@ -291,7 +292,8 @@ def rounds_done(run):
 def work(rank, args, port, start):
     """What each rank does."""
     run = Run(args, rank, port, start)
-    sets, found = clean(training_questions(args.questions, args.seed), TestTexts(test_files(args.tests)))
+    sets = training_questions(args.questions, args.seed, args.made)
+    sets, found = clean(sets, TestTexts(test_files(args.tests)))
     if not run.folder.finished("questions"):
         run.folder.finish("questions", used={n: len(q) for n, q in sets.items()}, left_out=found)
     everything = mixed(sets, sum(map(len, sets.values())))

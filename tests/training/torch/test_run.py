@@ -59,7 +59,7 @@ def folder(tmp_path):
 
 
 def start(folder):
-    options = "--minutes 0.4 --rank 4 --rows 32 --limit 120 --test-limit 40 --test-count 2 --judges 1 --batch-tokens 4096"
+    options = "--minutes 2 --made 40 --rank 4 --rows 32 --limit 120 --test-limit 40 --test-count 2 --judges 1 --batch-tokens 4096"
     command = [sys.executable, "-m", "natural.run", "--model", "base", "--questions", "questions", "--tests", "questions"]
     return subprocess.Popen(
         [*command, *options.split()], cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -78,6 +78,7 @@ def test_killed_and_started_again_it_makes_an_adapter(folder):
     until = time.time() + 120
     while len(sampled(run / "first.0.jsonl")) < 5 and process.poll() is None and time.time() < until:
         time.sleep(0.02)
+    assert process.poll() is None, process.communicate()[0]
     os.killpg(process.pid, 9)  # its graders too
     process.communicate()
     before = sampled(run / "first.0.jsonl")
