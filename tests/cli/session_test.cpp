@@ -376,8 +376,9 @@ TEST_F(SessionTest, PlanSaysHowManyReplicas) {
   EXPECT_THAT(words, HasSubstr(std::to_string(n) + " replicas of 2 slots for 9 requests a second"));
   EXPECT_THAT(words, HasSubstr("3 are fewer: they answer "));
 
-  std::ofstream(path("bench.json")) << R"({"sequences": 2, "depths": [{"depth": 100,
-             "bounded": {"tokens_per_second": 100, "prompt": {"tokens_per_second": 1000}}}]})";
+  std::ofstream(path("bench.json"))
+      << R"({"sequences": 2, "depths": [{"depth": 100, )"
+         R"("bounded": {"tokens_per_second": 100, "prompt": {"tokens_per_second": 1000}}}]})";
   const std::vector<std::string> measured = {
       "-np", "2",      "--fleet", "9", "--prompt-tokens", "100", "--answer-tokens",
       "50",  "--json", "--bench"};
