@@ -36,6 +36,14 @@ class LogCaptureTest : public testing::Test {
   void *before_data_ = nullptr;
 };
 
+TEST_F(LogCaptureTest, ReadsTheFirstNumberOfAName) {
+  const LogCapture capture(false);
+  log("sched_reserve: max_nodes = 20480\n", GGML_LOG_LEVEL_DEBUG);
+  log("sched_reserve: max_nodes = 7\n", GGML_LOG_LEVEL_DEBUG);
+  EXPECT_EQ(capture.number("max_nodes"), 20480u);
+  EXPECT_EQ(capture.number("nodes of no kind"), 0u);
+}
+
 TEST_F(LogCaptureTest, ReadsSizesAndPassesOnIfAsked) {
   {
     const LogCapture quiet(false);

@@ -77,6 +77,17 @@ size_t LogCapture::mebibytes(std::string_view label) const {
   return bytes;
 }
 
+size_t LogCapture::number(std::string_view label) const {
+  const std::string start = std::string(label) + " =";
+  const std::lock_guard lock(lines_mutex_);
+  for (const std::string &line : lines_) {
+    const size_t at = line.find(start);
+    if (at != std::string::npos)
+      return static_cast<size_t>(std::strtoull(line.c_str() + at + start.size(), nullptr, 10));
+  }
+  return 0;
+}
+
 std::vector<LoggedCache> LogCapture::caches() const {
   std::vector<LoggedCache> caches;
   const std::lock_guard lock(lines_mutex_);

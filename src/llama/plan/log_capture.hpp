@@ -35,6 +35,9 @@ class LogCapture {
 
   /// Bytes that all lines of the form "... <label> = <number> MiB" say together.
   size_t mebibytes(std::string_view label) const;
+  /// The whole number that the first line of the form "... <label> = <number>" says; 0 if none
+  /// does.
+  size_t number(std::string_view label) const;
   /// The KV caches that were made.
   std::vector<LoggedCache> caches() const;
   /// The reason that llama.cpp gave for what failed, ready to stand behind a sentence: what its

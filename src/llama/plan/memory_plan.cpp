@@ -221,6 +221,12 @@ struct Simulated {
   size_t structures = 0;  // touched beside its buffers
 };
 
+// Where llama.cpp describes graphs of up to `nodes` nodes, for steps with logits and for steps
+// without: it is made, and filled with zeros, when the first of them comes.
+size_t graph_descriptions(size_t nodes) {
+  return 2 * (nodes * ggml_tensor_overhead() + ggml_graph_overhead_custom(nodes, false));
+}
+
 // The model holds no memory, and neither will this context: llama.cpp simulates what it would
 // allocate, and says in its log how much.
 Simulated simulate(llama_model *model, const llama_context_params &params) {
@@ -239,7 +245,8 @@ Simulated simulate(llama_model *model, const llama_context_params &params) {
   return {.caches = log.caches(),
           .compute = log.mebibytes("compute buffer size") + log.mebibytes("output buffer size"),
           .on_gpus = compute_on_gpus(log),
-          .structures = after - std::min(before + state, after)};
+          .structures = after - std::min(before + state, after) +
+                        graph_descriptions(log.number("max_nodes"))};
 }
 
 }  // namespace
