@@ -1,5 +1,6 @@
 """A VaseCache as bytes, and back."""
 
+import os
 import subprocess
 import sys
 
@@ -68,7 +69,8 @@ with torch.no_grad():
         logits = model(torch.tensor([[token]]), **taking(cache)).logits
 print(cache.positions(0).tolist(), logits.sum().item().hex())
 """
-    run = subprocess.run([sys.executable, "-c", code, tmp_path / "cache"], capture_output=True, text=True, timeout=300)
+    paths = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    run = subprocess.run([sys.executable, "-c", code, tmp_path / "cache"], capture_output=True, text=True, timeout=300, env=paths)
     assert run.returncode == 0, run.stderr
     with torch.no_grad():
         for token in range(5, 25):
