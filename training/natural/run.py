@@ -259,7 +259,8 @@ def first_chains(run, questions):
 def kept_of(run, stage, by_id):
     """The chains of a round that are learned from, with their questions."""
     kept = [
-        {"id": line["id"], "set": line["set"], "question": by_id[line["id"]]["text"], "text": line["text"], "tokens": line["tokens"]}
+        {name: line[name] for name in ("id", "set", "text", "tokens")}
+        | {"question": by_id[line["id"]]["text"]}
         for line in run.folder.lines(stage)
         if chains.keeps(line)
     ]

@@ -1,6 +1,5 @@
 """The training loop: its batches, its loss against transformers' own, and going on after a kill."""
 
-import ast
 import os
 import random
 import subprocess
