@@ -1,7 +1,7 @@
 """The whole run on a tiny model: killed while it samples, started again, to the adapter.
 
-A random model answers nothing rightly, so the first stage is given right passes of a few questions,
-as another rank would have written them; it answers the others itself.
+A random model answers nothing rightly, so the first stage and the round are given right answers of a
+few questions, as another rank would have written them; it answers the others itself.
 """
 
 import json
@@ -47,19 +47,22 @@ def folder(tmp_path):
     write_lines(files / "lineage_test.jsonl", [{"question": "Who?", "answer": 1}])
     run = tmp_path / "run"
     run.mkdir()
-    rows = []
+    rows, chains = [], []
     for question in questions.training_questions(files, 1)["gsm8k"][:ANSWERED]:
         for way in passes.order_for(question)[:3]:
             right = question["expected"]
             text = f"We add them, {way}. " * 12 + f"That is \\boxed{{{right}}}."
             row = {"id": question["id"], "set": "gsm8k", "way": way, "status": "ended", "loop": False}
             rows.append(row | {"tokens": 500, "text": text, "answer": right, "boxed": right, "right": True})
+        text = f"<think>\nWe add them. So it is {right}.\n</think>\n\nThe answer is \\boxed{{{right}}}."
+        chains.append(rows[-1] | {"way": "", "tokens": 400, "text": text})
     write_lines(run / "first.7.jsonl", rows)
+    write_lines(run / "round-1.7.jsonl", chains)
     return tmp_path
 
 
 def start(folder):
-    options = "--minutes 2 --made 40 --rank 4 --rows 32 --limit 120 --test-limit 40 --test-count 2 --judges 1 --batch-tokens 4096"
+    options = "--minutes 2 --made 40 --rounds 1 --rank 4 --rows 32 --limit 120 --test-limit 40 --test-count 2 --judges 1 --batch-tokens 4096"
     command = [sys.executable, "-m", "natural.run", "--model", "base", "--questions", "questions", "--tests", "questions"]
     return subprocess.Popen(
         [*command, *options.split()], cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -97,9 +100,11 @@ def test_killed_and_started_again_it_makes_an_adapter(folder):
     assert log["questions"]["left_out"]["gsm8k"] == {"whole": 2}
     assert log["adapter-0"]["chains"] >= 1
     assert log["adapter-0"]["steps"] >= 1
-    assert log["round-1"]["sets"]["all"]["begun"] > 0
-    assert log["chosen"]["adapter"] == 0  # no chain of the random model was kept
+    assert log["round-1"]["sets"]["all"]["begun"] > ANSWERED
+    assert log["adapter-1"]["chains"] > log["adapter-0"]["chains"] // 4  # of the round too
+    assert log["chosen"]["adapter"] == 1
     assert set(log["test"]["sets"]) == {"all", "gsm8k_test", "math500_1to4", "asdiv", "mawps", "lineage_test"}
     assert log["end"]["seconds"] > 0
-    assert (run / "adapter.gguf").read_bytes() == (run / "adapter-0.gguf").read_bytes()
-    assert not (run / "adapter-0.state").exists()
+    assert (run / "adapter.gguf").read_bytes() == (run / "adapter-1.gguf").read_bytes()
+    assert (run / "adapter-0.gguf").read_bytes() != (run / "adapter-1.gguf").read_bytes()
+    assert not list(run.glob("*.state"))
