@@ -17,8 +17,8 @@ void check_memory(const MemoryPlan &plan, std::optional<std::uint64_t> available
       "this needs {} (weights {}, KV cache {}, evictions {}, compute {}{}) and {} is "
       "available: choose a smaller {}, or --force",
       format_bytes(plan.total()), format_bytes(plan.loaded()), format_bytes(plan.kv),
-      format_bytes(plan.queries), format_bytes(plan.compute + plan.structures + plan.unused_logits), aside,
-      format_bytes(*available), option));
+      format_bytes(plan.queries), format_bytes(plan.compute + plan.structures + plan.unused_logits),
+      aside, format_bytes(*available), option));
 }
 
 std::optional<std::uint64_t> memory_for_model(std::int32_t n_gpu_layers) {

@@ -36,8 +36,7 @@ void LoopGuard::choose_otherwise() {
         std::max(params_.recency - kRecencyStep, std::min(params_.recency, kRecencyStep));
   } else {
     params_.policy = other;
-    params_.recency =
-        std::min(params_.recency, vase_params_default(other, params_.budget).recency);
+    params_.recency = std::min(params_.recency, vase_params_default(other, params_.budget).recency);
   }
 }
 

@@ -33,9 +33,9 @@ class LoopGuard {
   /// many of its newest tokens to forget before the rest is read again with params(). May be more
   /// than were generated.
   std::int64_t push(llama_token token);
-  /// Of the sequence from the last alarm on: the default policy with the budget and interval that it had.
-  /// Each time that it loops under that itself, the recency window is 16 rows shorter, down to
-  /// 16, since the same choice would lead into the same loop.
+  /// Of the sequence from the last alarm on: the default policy with the budget and interval that
+  /// it had. Each time that it loops under that itself, the recency window is 16 rows shorter, down
+  /// to 16, since the same choice would lead into the same loop.
   const vase_params &params() const { return params_; }
   /// How many times push() found a loop.
   std::int64_t alarms() const { return alarms_; }

@@ -13,9 +13,9 @@ namespace vase::python {
 namespace nb = nanobind;
 
 /// The published parameters for `policy` and `budget`, with those that `options` names replaced and
-/// taken out of it. Throws ValueError for an unknown policy, for values out of range and for options
-/// that the policy does not look at, TypeError
-/// for values of the wrong type; both name the argument.
+/// taken out of it. Throws ValueError for an unknown policy, for values out of range and for
+/// options that the policy does not look at, TypeError for values of the wrong type; both name the
+/// argument.
 vase_params take_params(const std::string& policy, nb::handle budget, const nb::dict& options);
 
 /// Sets the fields of `layer` that `options` names and takes them out of it. Throws as above.

@@ -11,9 +11,9 @@
 namespace vase {
 
 /// out[i] = -cos(k_i, a), a the mean of the unit keys k_j / |k_j| over all rows of the head, the
-/// recency window included but the spoilt ones, whose score is NaN. (KeyDiff, arXiv 2504.15364; kvpress' KeyDiffPress.) An orthonormal
-/// rotation of all keys alike changes nothing. What it takes of the arena is free again afterwards.
-/// out: [n].
+/// recency window included but the spoilt ones, whose score is NaN. (KeyDiff, arXiv 2504.15364;
+/// kvpress' KeyDiffPress.) An orthonormal rotation of all keys alike changes nothing. What it takes
+/// of the arena is free again afterwards. out: [n].
 void key_difference(const Head& head, const Kernels& kernels, Arena arena, std::span<float> out);
 size_t key_difference_bytes(const vase_layer& layer);
 

@@ -138,7 +138,8 @@ TEST(Novelty, IsLeastForAKeyThatCameAgain) {
   const std::vector<float> found = novelty_of(head.head(), layer.keys, best_kernels());
   float square = 0;
   for (const float x : rows) square += x * x / 80;
-  for (size_t i = 0; i < 40; ++i) EXPECT_NEAR(found[i], kLeastShare * square, 2.5e-3f) << "row " << i;
+  for (size_t i = 0; i < 40; ++i)
+    EXPECT_NEAR(found[i], kLeastShare * square, 2.5e-3f) << "row " << i;
   // Those after them add up: 1 + 2^-6 + 3^-6 + ... of that of the next.
   for (size_t i = 40; i < 78; ++i) EXPECT_NEAR(found[i], 15.9f, 0.1f) << "row " << i;
   EXPECT_NEAR(found[78], 16.0f, 1e-3f);

@@ -55,8 +55,8 @@ struct CacheLayer {
   /// Rows that no attention reads and that belong to the same cells: the keys of an indexer, which
   /// says which rows attention may read. They go where the rows of the only head go.
   std::vector<CacheRows> carried;
-  /// The number of the layer whose choice of rows this one makes its own, since both are read by one
-  /// indexer's word. None: it chooses.
+  /// The number of the layer whose choice of rows this one makes its own, since both are read by
+  /// one indexer's word. None: it chooses.
   std::optional<size_t> chooser;
 };
 
