@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <compare>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -167,13 +169,16 @@ ordered_json numbers_of(const Sources &sources, const PageArguments &arguments) 
     run["lengths"] = lengths_of(records, summary);
     numbers["evaluations"].push_back(std::move(run));
   }
+  std::multimap<std::int64_t, ordered_json> recalled;  // by the tokens of the shortest text
   for (const auto &[texts, paths] : sources.recall) {
     const std::vector<recall::Record> records = recall::read_answers(paths);
     ordered_json run = recall::to_json(
         recall::summarise(records, arguments.base.value_or(recall::usual_base(records))));
     run["model"] = texts.title;
-    numbers["recall"].push_back(std::move(run));
+    const auto shortest = std::ranges::min_element(records, {}, &recall::Record::length);
+    recalled.emplace(shortest == records.end() ? 0 : shortest->length, std::move(run));
   }
+  for (auto &[length, run] : recalled) numbers["recall"].push_back(std::move(run));
   return numbers;
 }
 

@@ -182,6 +182,18 @@ def test_recall_of_one_policy_and_no_depth(tmp_path):
     assert [p.stem for p in (tmp_path / "o").glob("*.png")] == ["recall-by-category-1024"]
 
 
+def test_short_texts_come_first(tmp_path):
+    files = []
+    for length, items in ((16384, 1), (4096, 2)):  # settings are not sorted as lengths are
+        settings = {**RECALL["settings"], "texts": {"files": ["novel.txt (3-4)"], "items": items}}
+        lines = [{**line, "length": length} for line in recall()[1:] if line["policy"] == "vase"]
+        files.append(write_lines(tmp_path / f"{length}.jsonl", [{**RECALL, "settings": settings}, *lines]))
+    outcome = run([*files, "-o", str(tmp_path / "o")])
+    assert outcome.returncode == 0, outcome.stderr
+    page = (tmp_path / "o" / "index.html").read_text()
+    assert page.index("4,096 tokens") < page.index("16,384 tokens")
+
+
 def test_ids_of_pictures_do_not_clash(report):
     ids = re.findall(r'id="([^"]+)"', (report[0] / "index.html").read_text())
     assert len(ids) == len(set(ids))
