@@ -31,8 +31,7 @@ names=${programs[*]}
 stamp="$dir/build/vase-programs${1:+-${names// /-}}.txt"
 is_complete() { [[ -f $stamp && $(<"$stamp") == "${programs[*]}" ]]; }
 if ! is_complete; then
-  # shellcheck disable=SC2119  # what this script is told is not for lock_cache
-  lock_cache
+  lock_cache ""
   if ! is_complete; then
     say "building ${programs[*]}: minutes, once"
     cmake -S "$dir/src" -B "$dir/build" -DLLAMA_BUILD_TESTS=ON -DLLAMA_BUILD_TOOLS=ON \

@@ -59,7 +59,7 @@ fi
 stamp="$dir/install/vase-options.txt"
 is_complete() { [[ -f $stamp && $(<"$stamp") == "${options[*]}" ]]; }
 ! is_complete || exit 0
-lock_cache
+lock_cache ""
 ! is_complete || exit 0 # another run has built it in the meantime
 
 if [[ ! -d $dir/src ]]; then

@@ -13,7 +13,7 @@ version=3.1.0
 sha256=96984dbe8154ffb86e653b1b60aaeed6985c710c5e75ad0279eb87943c66292d
 
 dir="$CACHE/nanobind"
-lock_cache
+lock_cache ""
 [[ ! -f $dir/version || $(<"$dir/version") != "$version" ]] || exit 0
 wheel="nanobind-$version-py3-none-any.whl"
 mkdir -p "$CACHE/downloads"

@@ -34,7 +34,7 @@ sha256_of() {
 has_sha256() { [[ -f $1 && $(sha256_of "$1") == "$2" ]]; }
 
 # lock_cache [NAME]: two makes at once would write the same files, so the second waits for the first.
-# NAME: only those that write the same part of the cache.
+# NAME: only those that write the same part of the cache; "": all.
 lock_cache() {
   mkdir -p "$CACHE"
   command -v flock >/dev/null || return 0

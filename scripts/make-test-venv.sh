@@ -19,7 +19,7 @@ if [[ ${1:-} == --torch || ${1:-} == --ray ]]; then
 fi
 (($# == 0)) || die "unknown argument $1 (try --help)"
 stamp=$(cat "${requirements[@]}")
-lock_cache
+lock_cache ""
 if [[ -f $venv/stamp && $(<"$venv/stamp") == "$stamp" ]]; then
   exit 0
 fi
