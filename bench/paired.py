@@ -1,4 +1,4 @@
-"""Rates that were measured in pairs, so that what else the machine does meets both of a pair."""
+"""What was measured in pairs: rates, so that what else the machine does meets both of a pair, and answers to the same questions."""
 
 import math
 import random
@@ -14,3 +14,9 @@ def ratio(rates, others):
     means = sorted(statistics.mean(draws.choices(logarithms, k=len(logarithms))) for _ in range(RESAMPLES))
     low, high = means[RESAMPLES * 25 // 1000], means[RESAMPLES * 975 // 1000 - 1]
     return math.exp(statistics.mean(logarithms)), math.exp(low), math.exp(high)
+
+
+def binomial(one, other):
+    """p of McNemar's exact test: so many pairs are right on one side only, and so many on the other."""
+    differ = one + other
+    return min(1.0, 2 * sum(math.comb(differ, k) for k in range(min(one, other) + 1)) / 2**differ)

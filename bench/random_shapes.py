@@ -10,16 +10,11 @@ from random_weights import RandomModel
 
 def qwen3(path: str, layers: int, width: int, heads: int, kv_heads: int, dim: int, hidden: int, vocabulary: int):
     model = RandomModel(path, "qwen3", width, layers, vocabulary)
-    model.writer.add_feed_forward_length(hidden)
-    model.writer.add_head_count(heads)
-    model.writer.add_head_count_kv(kv_heads)
-    model.writer.add_key_length(dim)
-    model.writer.add_value_length(dim)
+    model.heads(hidden, heads, kv_heads, dim)
     model.ones("output_norm.weight", width)
     for layer in range(layers):
         block = f"blk.{layer}."
-        for name, size in (("attn", width), ("ffn", width), ("attn_q", dim), ("attn_k", dim)):
-            model.ones(f"{block}{name}_norm.weight", size)
+        model.norms(block, attn=width, ffn=width, attn_q=dim, attn_k=dim)
         model.attention(block, width, heads, kv_heads, dim)
         model.feed_forward(block, width, hidden)
     model.close()
@@ -30,11 +25,7 @@ def qwen35(path: str, layers: int, width: int, heads: int, kv_heads: int, dim: i
     recurrent_heads, recurrent_dim, kernel, every = 16, 128, 4, 4
     inner = recurrent_heads * recurrent_dim
     model = RandomModel(path, "qwen35", width, layers, vocabulary)
-    model.writer.add_feed_forward_length(hidden)
-    model.writer.add_head_count(heads)
-    model.writer.add_head_count_kv(kv_heads)
-    model.writer.add_key_length(dim)
-    model.writer.add_value_length(dim)
+    model.heads(hidden, heads, kv_heads, dim)
     model.writer.add_rope_dimension_count(dim // 4)
     model.writer.add_rope_dimension_sections([11, 11, 10, 0])
     model.writer.add_full_attention_interval(every)
@@ -42,13 +33,11 @@ def qwen35(path: str, layers: int, width: int, heads: int, kv_heads: int, dim: i
     model.ones("output_norm.weight", width)
     for layer in range(layers):
         block = f"blk.{layer}."
-        model.ones(block + "attn_norm.weight", width)
-        model.ones(block + "post_attention_norm.weight", width)
+        model.norms(block, attn=width, post_attention=width)
         model.feed_forward(block, width, hidden)
         if (layer + 1) % every == 0:
             model.attention(block, width, heads, kv_heads, dim, per_query=2)  # a query and its gate
-            model.ones(block + "attn_q_norm.weight", dim)
-            model.ones(block + "attn_k_norm.weight", dim)
+            model.norms(block, attn_q=dim, attn_k=dim)
             continue
         model.matrix(block + "attn_qkv.weight", 3 * inner, width)
         model.matrix(block + "attn_gate.weight", inner, width)
@@ -66,20 +55,16 @@ def lfm2(path: str, layers: int, width: int, heads: int, kv_heads: int, hidden: 
     """Short convolutions, and the layers of `attend`."""
     kernel = 3
     model = RandomModel(path, "lfm2", width, layers, vocabulary)
-    model.writer.add_feed_forward_length(hidden)
-    model.writer.add_head_count(heads)
-    model.writer.add_head_count_kv([kv_heads if layer in attend else 0 for layer in range(layers)])
+    model.heads(hidden, heads, [kv_heads if layer in attend else 0 for layer in range(layers)])
     model.writer.add_shortconv_l_cache(kernel)
     model.ones("token_embd_norm.weight", width)
     for layer in range(layers):
         block = f"blk.{layer}."
-        model.ones(block + "attn_norm.weight", width)
-        model.ones(block + "ffn_norm.weight", width)
+        model.norms(block, attn=width, ffn=width)
         model.feed_forward(block, width, hidden)
         if layer in attend:
             model.attention(block, width, heads, kv_heads, width // heads)
-            model.ones(block + "attn_q_norm.weight", width // heads)
-            model.ones(block + "attn_k_norm.weight", width // heads)
+            model.norms(block, attn_q=width // heads, attn_k=width // heads)
             continue
         model.ones(block + "shortconv.conv.weight", width, kernel)
         model.matrix(block + "shortconv.in_proj.weight", 3 * width, width)
@@ -94,17 +79,14 @@ def granite_hybrid(path: str, layers: int, width: int, heads: int, kv_heads: int
     recurrent_heads = inner // recurrent_dim
     mixed = inner + 2 * groups * state
     model = RandomModel(path, "granitehybrid", width, layers, vocabulary)
-    model.writer.add_feed_forward_length(hidden)
-    model.writer.add_head_count(heads)
-    model.writer.add_head_count_kv([kv_heads if layer in attend else 0 for layer in range(layers)])
+    model.heads(hidden, heads, [kv_heads if layer in attend else 0 for layer in range(layers)])
     model.writer.add_rope_dimension_count(width // heads)
     model.writer.add_rope_scaling_finetuned(False)
     add_states(model, kernel, state, groups, recurrent_heads, inner)
     model.ones("output_norm.weight", width)
     for layer in range(layers):
         block = f"blk.{layer}."
-        model.ones(block + "attn_norm.weight", width)
-        model.ones(block + "ffn_norm.weight", width)
+        model.norms(block, attn=width, ffn=width)
         model.feed_forward(block, width, hidden)
         if layer in attend:
             model.attention(block, width, heads, kv_heads, width // heads)
@@ -135,9 +117,7 @@ def latent(
     """Multi-head latent attention: one row of 512 + 64 elements for all heads. `indexer`: its heads, their size, and how many rows it picks."""
     rank, rotated = 512, 64
     model = RandomModel(path, architecture, width, layers, vocabulary)
-    model.writer.add_feed_forward_length(hidden)
-    model.writer.add_head_count(heads)
-    model.writer.add_head_count_kv(1)
+    model.heads(hidden, heads, 1)
     model.writer.add_q_lora_rank(query_rank)
     model.writer.add_kv_lora_rank(rank)
     model.writer.add_key_length(rank + rotated)
@@ -158,8 +138,7 @@ def latent(
     model.ones("output_norm.weight", width)
     for layer in range(layers):
         block = f"blk.{layer}."
-        for name, size in (("attn", width), ("ffn", width), ("attn_q_a", query_rank), ("attn_kv_a", rank)):
-            model.ones(f"{block}{name}_norm.weight", size)
+        model.norms(block, attn=width, ffn=width, attn_q_a=query_rank, attn_kv_a=rank)
         model.matrix(block + "attn_q_a.weight", query_rank, width)
         model.matrix(block + "attn_q_b.weight", heads * (nope + rotated), query_rank)
         model.matrix(block + "attn_kv_a_mqa.weight", rank + rotated, width)

@@ -44,6 +44,15 @@ class RandomModel:
         self.writer.add_bos_token_id(0)
         self.writer.add_eos_token_id(1)
 
+    def heads(self, hidden: int, queries: int, keys: int | list[int], dim: int | None = None):
+        """Sizes that all architectures name alike: of the feed forward, query and KV heads (by layer where they differ), elements of a head."""
+        self.writer.add_feed_forward_length(hidden)
+        self.writer.add_head_count(queries)
+        self.writer.add_head_count_kv(keys)
+        if dim is not None:
+            self.writer.add_key_length(dim)
+            self.writer.add_value_length(dim)
+
     def matrix(self, name: str, *shape: int):
         """Of shape [..., rows, columns]."""
         values = random_q8(self.random, int(np.prod(shape[:-1])), shape[-1])
@@ -52,6 +61,10 @@ class RandomModel:
     def ones(self, name: str, *shape: int):
         """What is never quantised: norms, convolutions."""
         self.writer.add_tensor(name, np.ones(shape, np.float32))
+
+    def norms(self, block: str, **sizes: int):
+        for name, size in sizes.items():
+            self.ones(f"{block}{name}_norm.weight", size)
 
     def attention(self, block: str, width: int, queries: int, keys: int, dim: int, per_query: int = 1):
         """Projections of as many query and KV heads. `per_query`: vectors that a query's row of weights gives."""

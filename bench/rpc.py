@@ -19,12 +19,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests/exec"))
+from llama_programs import free_port  # noqa: E402
 
 
 def wait_until_it_listens(process, port, log):

@@ -18,6 +18,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from paired import binomial
 from recording import markdown
 
 NO_BUDGET = -1
@@ -55,11 +56,6 @@ def only(here: dict[tuple, bool], there: dict[tuple, bool], cell: tuple[str, str
     """Answers of a cell that are right only there, and only here."""
     both = [key for key in here if key in there and key[:2] == cell]
     return sum(there[key] and not here[key] for key in both), sum(here[key] and not there[key] for key in both)
-
-
-def binomial(one: int, other: int) -> float:
-    differ = one + other
-    return min(1.0, 2 * sum(math.comb(differ, k) for k in range(min(one, other) + 1)) / 2**differ)
 
 
 def rows_of(measured: dict[int, dict], answers: dict[int, dict]) -> list[list[str]]:

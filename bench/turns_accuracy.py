@@ -14,13 +14,13 @@ import argparse
 import concurrent.futures
 import http.client
 import json
-import math
 import os
 import random
 import re
 import shlex
 import signal
 
+from paired import binomial
 from server_process import start_server
 
 SYSTEM = ("You keep the books of a shop. Answer each question in one short sentence that ends with the number asked for. "
@@ -103,10 +103,8 @@ def main():
             process.wait(60)
         pairs = [pair for one, other in zip(*results) for pair in zip(one[0], other[0])]
         only = [sum(a and not b for a, b in pairs), sum(b and not a for a, b in pairs)]
-        differ = sum(only)
-        p = min(1, 2 * sum(math.comb(differ, k) for k in range(min(only) + 1)) / 2**differ)
         print(f"| {budget} | {len(pairs)} | {sum(a for a, _ in pairs)} | {sum(b for _, b in pairs)} | {only[0]} and {only[1]} "
-              f"| {p:.2f} | {sum(one[1] for one in results[0])} | {sum(one[2] for one in results[0])} |", flush=True)
+              f"| {binomial(*only):.2f} | {sum(one[1] for one in results[0])} | {sum(one[2] for one in results[0])} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-// Standard output, with every failure noticed.
+// Standard output and files, with every failure noticed.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <stdexcept>
 #include <string>
 #include <string_view>

@@ -7,8 +7,8 @@ import argparse
 import json
 from pathlib import Path
 
-import gguf
 import numpy as np
+from lora_file import write_lora
 from safetensors.torch import load_file
 
 # llama.cpp's names of a Qwen2 layer's matrices (gguf-py, tensor_mapping). Rows keep their order.
@@ -31,23 +31,12 @@ def gguf_name(name):
 
 
 def write_adapter(folder, out, architecture="qwen2", name="vase natural reasoner"):
-    """Writes the adapter in a peft folder as f16; llama.cpp multiplies B A by alpha / rank, as peft
-    does."""
+    """Writes the adapter in a peft folder as f16; peft, too, multiplies B A by alpha / rank."""
     folder = Path(folder)
     config = json.loads((folder / "adapter_config.json").read_text())
-    writer = gguf.GGUFWriter(out, architecture)
-    writer.add_type("adapter")
-    writer.add_name(name)
-    writer.add_license("apache-2.0")
-    writer.add_string("adapter.type", "lora")
-    writer.add_float32("adapter.lora.alpha", float(config["lora_alpha"]))
-    for key, tensor in sorted(load_file(folder / "adapter_model.safetensors").items()):
-        values = np.ascontiguousarray(tensor.float().numpy().astype(np.float16))
-        writer.add_tensor(gguf_name(key), values)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    tensors = sorted(load_file(folder / "adapter_model.safetensors").items())
+    halves = ((gguf_name(key), np.ascontiguousarray(tensor.half().numpy()), None) for key, tensor in tensors)
+    write_lora(out, architecture, name, float(config["lora_alpha"]), halves)
 
 
 def main():

@@ -28,6 +28,7 @@ fi
 cp -r "$out/tokenizer" "$kit/tokenizer"
 mkdir "$kit/natural"
 cp "$here"/*.py "$here/../../src/eval/python/math_verify_helper.py" "$kit/natural/"
+cp "$here/../lora_file.py" "$kit/"
 cp "$here/on_gpu.sh" "$kit/"
 cp -r "$questions" "$kit/questions"
 cp -r "$more" "$kit/more"
