@@ -13,9 +13,6 @@ from pathlib import Path
 import gguf
 import numpy as np
 
-from adapter_file import read_adapter
-from smollm import LORA_SCALE
-
 TYPES = {"f16": gguf.GGMLQuantizationType.F16, "q8_0": gguf.GGMLQuantizationType.Q8_0}
 FILE_TYPES = {"f16": gguf.LlamaFileType.MOSTLY_F16, "q8_0": gguf.LlamaFileType.MOSTLY_Q8_0}
 
@@ -29,39 +26,50 @@ def copy_metadata(reader: gguf.GGUFReader, writer: gguf.GGUFWriter):
         writer.add_key_value(field.name, field.contents(), kind, sub_type=of_items)
 
 
+def read_lora(path: Path) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], float]:
+    """(A [rank, in], B [out, rank]) by the matrix that they change, and alpha: W + alpha / rank B A."""
+    reader = gguf.GGUFReader(path)
+    values = {t.name: np.array(gguf.quants.dequantize(t.data, t.tensor_type), np.float32) for t in reader.tensors}
+    pairs = {
+        name.removesuffix(".lora_a"): (a, values[name.removesuffix("a") + "b"])
+        for name, a in values.items()
+        if name.endswith(".lora_a")
+    }
+    return pairs, float(reader.fields["adapter.lora.alpha"].contents())
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--base", default=os.path.expanduser(
         "~/.cache/vase/models/SmolLM2-135M-Instruct.Q4_1.gguf"))
     parser.add_argument("--adapter", type=Path, default=Path("models/vase-reasoner-lora.gguf"))
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--type", choices=TYPES, default="f16", help="of the matrices")
+    parser.add_argument("--type", choices=TYPES, default="f16", help="of the matrices that the adapter changes; others stay as they are")
     args = parser.parse_args()
 
     reader = gguf.GGUFReader(args.base)
-    adapter = {name: tensor.numpy() for name, tensor in read_adapter(args.adapter).items()}
+    adapter, alpha = read_lora(args.adapter)
     architecture = reader.fields["general.architecture"].contents()
     writer = gguf.GGUFWriter(args.out, architecture)
     copy_metadata(reader, writer)
     writer.add_file_type(FILE_TYPES[args.type])
     merged = 0
     for tensor in reader.tensors:
-        values = np.array(gguf.quants.dequantize(tensor.data, tensor.tensor_type), np.float32)
-        block = tensor.name.removesuffix(".weight")
-        if f"{block}.a" in adapter:
-            values += LORA_SCALE * (adapter[f"{block}.b"] @ adapter[f"{block}.a"])
-            merged += 1
-        if values.ndim == 1:
-            writer.add_tensor(tensor.name, values)
+        if tensor.name not in adapter:
+            writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
             continue
+        a, b = adapter[tensor.name]
+        values = np.array(gguf.quants.dequantize(tensor.data, tensor.tensor_type), np.float32)
+        values += alpha / len(a) * (b @ a)
+        merged += 1
         kind = TYPES[args.type]
         writer.add_tensor(tensor.name, gguf.quants.quantize(values, kind), raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    if merged * 2 != len(adapter):
-        raise SystemExit(f"only {merged} of {len(adapter) // 2} adapted matrices are in {args.base}")
+    if merged != len(adapter):
+        raise SystemExit(f"only {merged} of {len(adapter)} adapted matrices are in {args.base}")
     print(f"{args.out}: {args.out.stat().st_size / 1e6:.0f} MB, {merged} matrices merged")
 
 
