@@ -109,11 +109,13 @@ def train(
     start = saved_at = told = time.time()
     losses, tokens, number = [], 0, first
     for number in range(first, len(steps)):
-        # All ranks must stop at the same step, so the first one decides.
-        now = torch.tensor([time.time()], dtype=torch.float64, device=device)
+        # All ranks must stop at the same step (else each waits for the others for ever) and with the
+        # same rate, so the first one's clock decides.
+        share = max(number / len(steps), (time.time() - start) / max(1e-9, deadline - start))
         if world > 1:
-            dist.broadcast(now, 0)
-        share = max(number / len(steps), (now.item() - start) / max(1e-9, deadline - start))
+            decided = torch.tensor([share], dtype=torch.float64, device=device)
+            dist.broadcast(decided, 0)
+            share = decided.item()
         if share >= 1:
             break
         for group in optimizer.param_groups:
