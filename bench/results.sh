@@ -74,6 +74,8 @@ if [[ $split == published ]]; then
   for run in "$out"/recall-{4096,16384}.jsonl; do "$vase" recall --report "$run"; done
   "$vase" recall --report "$out"/recall-4096-again*.jsonl --base vase-plus
   "$vase" recall --report "$out"/recall-2048-smollm2.jsonl --base vase-plus
+  "$vase" recall --report "$out"/recall-4096-qwen05.jsonl --base vase-plus
+  "$vase" recall --report "$out"/recall-8192-gemma.jsonl --base vase-plus
   exec "$vase" report "$out"/{2k,4k,8k}.jsonl --out "$out/report" --title "vase.cpp: results (test)"
 fi
 
