@@ -67,6 +67,12 @@ class Variant:
     gram_novel: float = 0.0  # 1: a row enters the Gram matrices by d / (d + median d), d its novelty
     prompt_boost: float = 0.0  # rows of the prompt that are not pinned get so much on top
     prompt_top: float = 0.0  # 1: of the prompt the highest scores are pinned, not the first rows
+    protect_att: float = 0.0  # share of the budget kept for its attention
+    overlap: float = 0.0  # 1: that share times how much of it the older half of the queries foretold
+    expected: float = 0.0  # adds so much * z(product of the turned-back key with the mean query so far)
+    tilt: float = 0.0  # budgets from (1 + tilt) of the mean in the first layer to (1 - tilt) in the last
+    stream: int = 0  # every so many layers, the newest rows alone
+    means: float = 0.0  # 1: one row more, the mean of the rows given up
 
 
 STARTS = {
@@ -77,6 +83,10 @@ STARTS = {
     "random": Variant(att=0, draw=1),
     "streaming": Variant(att=0, recent_only=1),
     "cur": Variant(att=0, cur=1),
+    # vase-plus as it is (src/policy/vase_plus.cpp), but for its smallest distance
+    "plus": Variant(
+        att=0, prompt=0.5, derot=1, raw=1, value_apart=1, novel=1 / 3, novel_soft=3, newer=256
+    ),
 }
 
 
@@ -106,12 +116,16 @@ def pooled(x, width: int):
     return torch.nn.functional.avg_pool1d(x, width, 1, width // 2, count_include_pad=True)
 
 
-def turned_back(x, tokens, base: float):
-    """x [..., n, d] without the rotation of token positions [..., n]."""
+def turned_back(x, tokens, base: float, halves: bool = False):
+    """x [..., n, d] without the rotation of token positions [..., n]. Pairs are neighbours or, with
+    `halves`, an element of the first half and one of the second."""
     half = x.shape[-1] // 2
     exponents = torch.arange(half, device=x.device, dtype=torch.float32) / half
     angles = tokens[..., None].float() * base**-exponents
     cos, sin = angles.cos(), angles.sin()
+    if halves:
+        first, second = x.float().chunk(2, -1)
+        return torch.cat((first * cos + second * sin, second * cos - first * sin), -1)
     even, odd = x.float().unflatten(-1, (-1, 2)).unbind(-1)
     return torch.stack((even * cos + odd * sin, odd * cos - even * sin), -1).flatten(-2)
 
@@ -154,10 +168,18 @@ class Rows:
     rope_base: float
     seen_keys: "Moments | None" = None  # of all rows there ever were
     seen_values: "Moments | None" = None
+    halves: bool = False  # how RoPE pairs the elements of a key (turned_back)
+    pinned: "torch.Tensor | None" = None  # [s, 1 or h, n] instead of the first rows of the prompt
+    of_prompt: "torch.Tensor | None" = None  # [s, h, n] what the user wrote, pinned or not
+    mean_query: "torch.Tensor | None" = None  # [s, h, group, d] of all tokens so far, before RoPE
 
-    def attention(self, variant: Variant):
+    def attention(self, variant: Variant, part: slice = slice(None)):
+        """Attention [s, h, n] of the newest queries, or of a part of them along the window."""
         s, h, n, d = self.keys.shape
-        logits = self.queries @ self.keys.float().transpose(-1, -2) * d**-0.5
+        queries = self.queries
+        if part != slice(None):
+            queries = queries.unflatten(2, (-1, variant.window))[:, :, :, part].flatten(2, 3)
+        logits = queries @ self.keys.float().transpose(-1, -2) * d**-0.5
         logits = logits.masked_fill(~self.older[:, :, None], -math.inf)
         weights = logits.softmax(-1)
         if variant.peak:
@@ -165,6 +187,21 @@ class Rows:
         else:
             weights = weights.mean(2)
         return pooled(weights, variant.pool) if variant.pool > 1 else weights
+
+    def foretold(self, variant: Variant, count: int):
+        """Share [s, h] of the `count` rows that the newer half of the queries attends to most which
+        the older half would have named."""
+        halves = []
+        for part in (slice(0, variant.window // 2), slice(variant.window // 2, None)):
+            weights = self.attention(variant, part).masked_fill(~self.candidate, -1)
+            halves.append(ranks(weights) < count)
+        return (halves[0] & halves[1]).sum(-1) / count
+
+    def expected(self):
+        """Mean over the group's heads of what their mean query makes of each key [s, h, n], both
+        before RoPE: TriAttention's idea at no distance, with queries that were gathered on the way."""
+        keys = self.centred(turned_back(self.keys, self.tokens, self.rope_base, self.halves))
+        return torch.einsum("shgd,shnd->shn", self.mean_query, keys)
 
     def newest(self, count: int):
         """The newest rows [s, 1, n] of each sequence."""
@@ -229,7 +266,7 @@ class Rows:
         """The keys [s, h, n, d], without their rotation if the variant says so."""
         if not variant.derot:
             return self.keys.float()
-        return turned_back(self.keys, self.tokens, self.rope_base)
+        return turned_back(self.keys, self.tokens, self.rope_base, self.halves)
 
     def value_vectors(self, variant: Variant):
         return self.values.float() @ self.output if variant.wo else self.values.float()
@@ -334,6 +371,8 @@ def score(variant: Variant, rows: Rows, memory, noise, position: int, budgets):
     if variant.value_novel:
         values = rows.value_vectors(variant)
         result += variant.value_novel * rows.novelty(variant, values).log()
+    if variant.expected:
+        result += variant.expected * standardised(rows.expected(), rows.candidate)
     if variant.soft:
         result += variant.boost * rows.newest(variant.soft)
     if variant.joint:
@@ -390,8 +429,12 @@ def choose(variant: Variant, rows: Rows, scores, budgets, prompts, noise):
     [h, tokens]: uniform numbers, for samples."""
     due = rows.valid.sum(-1)[:, 0] >= budgets + INTERVAL
     fixed = rows.valid & ~rows.candidate | (rows.candidate & (rows.tokens < SINKS))
-    of_prompt = rows.candidate & (rows.tokens < prompts[:, None, None])
-    if variant.prompt and variant.prompt_top:
+    of_prompt = rows.candidate & (
+        rows.tokens < prompts[:, None, None] if rows.of_prompt is None else rows.of_prompt
+    )
+    if rows.pinned is not None:
+        fixed |= rows.candidate & rows.pinned if variant.prompt else False
+    elif variant.prompt and variant.prompt_top:
         prompt_scores = scores.masked_fill(~of_prompt, -math.inf)
         many = (budgets * variant.prompt).long()[:, None, None]
         fixed |= of_prompt & (ranks(prompt_scores) < many)
@@ -413,6 +456,11 @@ def choose(variant: Variant, rows: Rows, scores, budgets, prompts, noise):
             deviation = 1.4826 * apart.nanmedian(-1, keepdim=True).values
             wide = ranges > median + variant.outliers * deviation
         scores = scores + wide * (KEEP / 1e6)
+    if variant.protect_att:
+        count = int(budgets[0] * variant.protect_att)
+        attended = rows.attention(variant).masked_fill(~rows.candidate | fixed, -math.inf)
+        share = rows.foretold(variant, count)[..., None] if variant.overlap else 1
+        scores = scores + (ranks(attended) < count * share) * (KEEP / 1e6)
     scores = scores.masked_fill(fixed, KEEP).masked_fill(~rows.valid, -math.inf)
     quota = torch.where(due, budgets, rows.valid.sum(-1)[:, 0])
     return (ranks(scores) < quota[:, None, None]) & rows.valid
