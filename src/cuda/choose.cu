@@ -2,6 +2,7 @@
 // a draw of the others. The same steps as policy/eviction.cpp and core/keep_set.cpp.
 #include <cub/block/block_reduce.cuh>
 
+#include "core/heed_rule.hpp"
 #include "core/philox.hpp"
 #include "core/width_rule.hpp"
 #include "cuda/launch.hpp"
@@ -33,6 +34,7 @@ struct Candidates {
   const int32_t* order;
   const float* first;   // by row
   const float* second;  // by row
+  const float* third;   // by row
   uint8_t* chosen;
   uint64_t* ranking;
   float redundancy_maximum = 0;
@@ -40,13 +42,13 @@ struct Candidates {
 
   __device__ int32_t token(int i) const { return token_of(tokens[i]); }
 
-  /// Spoilt rows, whose attention is NaN, are no neighbours.
-  __device__ float pooled(int i) const {
+  /// Spoilt rows, whose attention is NaN, are no neighbours. weights: attention by row.
+  __device__ float pooled(const float* weights, int i) const {
     const int reach = call.pooling / 2;
-    if (isnan(first[order[i]])) return NAN;
+    if (isnan(weights[order[i]])) return NAN;
     float sum = 0;
     for (int j = max(0, i - reach); j <= min(n - 1, i + reach); ++j) {
-      const float attention = first[order[j]];
+      const float attention = weights[order[j]];
       if (!isnan(attention)) sum += attention;
     }
     return sum / static_cast<float>(call.pooling);
@@ -62,18 +64,21 @@ struct Candidates {
       case DeviceScore::kKeyDiff:
         return second[order[i]];
       case DeviceScore::kAttention:
-        return pooled(i);
+        return pooled(first, i);
       case DeviceScore::kAttentionSoFar:
       case DeviceScore::kUsualAttention:
         return first[order[i]];
       case DeviceScore::kRedundancy: {
         const float e = expf(second[order[i]] - redundancy_maximum);
         const auto share = static_cast<float>(static_cast<double>(e) / redundancy_sum);
-        return call.lambda * pooled(i) - (1.0f - call.lambda) * share;
+        return call.lambda * pooled(first, i) - (1.0f - call.lambda) * share;
       }
       case DeviceScore::kLeverage:
       case DeviceScore::kNovelty:
         return first[order[i]] * second[order[i]];
+      case DeviceScore::kHeededNovelty:
+        return first[order[i]] * sqrtf(second[order[i]]) *
+               powf(pooled(third, i) + kLeastHeed, kHeedPower);
     }
     return 0;
   }
@@ -241,6 +246,7 @@ __global__ __launch_bounds__(kChoosers,
                scratch.order + first,
                scratch.first + first,
                scratch.second + first,
+               scratch.third + first,
                scratch.chosen + first,
                scratch.ranking + first};
   const PhiloxStream random(call.seed, PhiloxStream::Purpose::kDraw, item.sequence, item.eviction,

@@ -71,7 +71,7 @@ struct Recipe {
 
   constexpr bool attends() const {
     return score == DeviceScore::kAttention || score == DeviceScore::kAttentionSoFar ||
-           score == DeviceScore::kRedundancy;
+           score == DeviceScore::kRedundancy || score == DeviceScore::kHeededNovelty;
   }
 };
 
@@ -117,6 +117,7 @@ struct Scratch {
   float*
       first;  ///< by row: attention, its sum so far, the keys' part of CUR's leverage, or novelty
   float* second;      ///< by row: value ranges, redundancy, KeyDiff's score, the values' part
+  float* third;       ///< by row: attention where `first` is the novelty
   uint64_t* ranking;  ///< by age: sort keys of a choice; before it see upright_squares()
   uint8_t* chosen;    ///< by age: 1 for rows that stay
   uint8_t* keep;      ///< by row: the outcome

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <numbers>
+#include <utility>
 #include <vector>
 
 #include "core/rows.hpp"
@@ -170,7 +171,7 @@ void upload_turn(const vase_cuda_limits& limits, const Layout& layout, const Req
 
 /// Calls step(name, launch) for what the policy scores by.
 template <typename Step>
-void score(const DeviceCall& call, const Step& step) {
+void score(const DeviceCall& call, Scratch& scratch, const Step& step) {
   if (call.recipe.attends()) {
     step("queries", pack_queries);
     step("log_sum_exp", log_sum_exp);
@@ -182,7 +183,9 @@ void score(const DeviceCall& call, const Step& step) {
   if (call.recipe.score == DeviceScore::kKeyDiff) step("key_differences", key_differences);
   if (call.recipe.score == DeviceScore::kUsualAttention) step("usual_attention", usual_attention);
   if (call.recipe.score == DeviceScore::kLeverage) step("energies", projected_energies);
-  if (call.recipe.score == DeviceScore::kNovelty) {
+  if (call.recipe.score == DeviceScore::kHeededNovelty) std::swap(scratch.first, scratch.third);
+  if (call.recipe.score == DeviceScore::kNovelty ||
+      call.recipe.score == DeviceScore::kHeededNovelty) {
     step("novelty", novelties);
     step("distances", value_distances);
   }
@@ -212,7 +215,7 @@ void run_turn(const vase_cuda_limits& limits, const Layout& layout, const Reques
     order_rows(call, scratch, stream);
     done("order");
     if (anything_active(request, first, count))
-      score(call, [&](const char* name, auto launch) {
+      score(call, scratch, [&](const char* name, auto launch) {
         launch(call, scratch, stream);
         done(name);
       });

@@ -50,6 +50,7 @@ Layout::Layout(const vase_cuda_limits& limits, std::byte* memory, size_t upright
   take(scratch.age, rows);
   take(scratch.first, rows);
   take(scratch.second, rows);
+  take(scratch.third, rows);
   take(scratch.ranking, rows);
   take(scratch.chosen, rows);
   take(scratch.keep, rows);

@@ -5,6 +5,7 @@
 #define VASE_POLICIES(POLICY) \
   POLICY(vase)                \
   POLICY(vase_plus)           \
+  POLICY(vase_plus_2)         \
   POLICY(vase_cur)            \
   POLICY(snapkv)              \
   POLICY(rkv)                 \

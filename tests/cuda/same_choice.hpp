@@ -19,7 +19,7 @@ constexpr double kNearTie = 1e-4;
 constexpr double kRoundedNearTie = 1e-3;
 
 inline double near_tie(const vase_params& params) {
-  const bool rounded = std::string_view(vase_policy_name(params.policy)) == "vase-plus";
+  const bool rounded = std::string_view(vase_policy_name(params.policy)).starts_with("vase-plus");
   return rounded ? kRoundedNearTie : kNearTie;
 }
 

@@ -53,7 +53,7 @@ class PoliciesTest : public ::testing::Test {
 TEST_F(PoliciesTest, TheRegistryFindsEachByName) {
   for (const Policy* policy : all_policies()) EXPECT_EQ(find_policy(policy->name()), policy);
   EXPECT_EQ(find_policy("vas"), nullptr);
-  EXPECT_EQ(all_policies().size(), 13u);
+  EXPECT_EQ(all_policies().size(), 14u);
 }
 
 TEST_F(PoliciesTest, VaseProtectsTheWidestValuesWithTheSinksAmongThem) {
@@ -183,6 +183,45 @@ TEST_F(PoliciesTest, VasePlusLooksAtKeysAndValues) {
   values_alone.keys = layer_.values;
   EXPECT_NE(select(params, keys_alone), both);
   EXPECT_NE(select(params, values_alone), both);
+}
+
+TEST_F(PoliciesTest, VasePlus2TakesTheRootOfTheValuesPartAndALittleAttention) {
+  vase_params params = params_for("vase-plus@2", kBudget);
+  const std::vector<float> found = scores(params, layer_);
+  params.policy = vase_policy_find("vase-plus");
+  const std::vector<float> plain = scores(params, layer_);
+  params.policy = vase_policy_find("snapkv");
+  const std::vector<float> attention = scores(params, layer_);
+  for (int32_t h = 0; h < layer_.n_heads; ++h) {
+    std::vector<std::vector<float>> values;
+    std::vector<size_t> rows;
+    std::vector<int32_t> tokens(layer_.positions + h * kRows, layer_.positions + (h + 1) * kRows);
+    std::sort(tokens.begin(), tokens.end());
+    const int32_t recent = tokens[static_cast<size_t>(kRows - params.recency)];
+    for (int32_t i = 0; i < kRows; ++i) {
+      if (random_.position(h, i) >= recent) continue;
+      values.emplace_back(static_cast<size_t>(layer_.values.dim));
+      read_row(row_at(layer_.values, layer_.cells[i], h), layer_.values.type, layer_.values.dim,
+               values.back().data());
+      rows.push_back(static_cast<size_t>(h * kRows + i));
+    }
+    std::vector<double> mean(values[0].size());
+    for (const std::vector<float>& value : values)
+      for (size_t d = 0; d < mean.size(); ++d)
+        mean[d] += value[d] / static_cast<double>(rows.size());
+    int compared = 0;
+    for (size_t j = 0; j < rows.size(); ++j) {
+      if (std::isinf(found[rows[j]])) continue;  // a sink
+      double apart = 0;
+      for (size_t d = 0; d < mean.size(); ++d) apart += std::pow(values[j][d] - mean[d], 2);
+      apart = std::sqrt(apart);
+      const double expected =
+          plain[rows[j]] / std::sqrt(apart) * std::pow(attention[rows[j]] + 1e-9, 0.05);
+      EXPECT_NEAR(found[rows[j]], expected, 1e-4 * expected) << "row " << rows[j];
+      ++compared;
+    }
+    EXPECT_EQ(compared, kRows - params.recency - params.sinks);
+  }
 }
 
 TEST_F(PoliciesTest, TriAttentionLooksAtWhatWasMeasuredAndAtNothingElse) {

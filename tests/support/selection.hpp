@@ -2,6 +2,7 @@
 #ifndef VASE_TESTS_SUPPORT_SELECTION_HPP
 #define VASE_TESTS_SUPPORT_SELECTION_HPP
 
+#include <cctype>
 #include <gtest/gtest.h>
 
 #include <cstdint>
@@ -62,7 +63,7 @@ inline std::vector<std::string> policy_names() {
 /// A policy's name as a part of a test's name.
 inline std::string test_name(std::string policy) {
   for (char& c : policy)
-    if (c == '-') c = '_';
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0) c = '_';
   return policy;
 }
 

@@ -1,0 +1,54 @@
+// vase-plus@2: vase-plus that heeds, a little, what the newest queries attend to.
+#include <algorithm>
+#include <cmath>
+
+#include "core/heed_rule.hpp"
+#include "policy/attention_policy.hpp"
+#include "policy/policies.hpp"
+#include "score/distance.hpp"
+#include "score/novelty.hpp"
+
+namespace vase {
+namespace {
+
+class VasePlus2 final : public AttentionPolicy {
+ public:
+  const char* name() const override { return "vase-plus@2"; }
+  const char* summary() const override {
+    return "vase-plus that heeds recent attention a little (a candidate to follow it)";
+  }
+  /// Pin and pace are those of vase-plus.
+  Traits traits() const override {
+    Traits traits = find_policy("vase-plus")->traits();
+    traits.queries = true;
+    traits.parameters |= kAttentionParameters;
+    traits.device_score = DeviceScore::kHeededNovelty;
+    return traits;
+  }
+
+  /// d_i |v_i - mean(v)|^(1/2) (w_i + 1e-9)^0.05: d the novelty of the key, w the pooled attention.
+  void score(const Head& head, const Workbench& bench, std::span<float> out) const override {
+    const std::span<float> weights = bench.arena.take<float>(out.size());
+    const std::span<float> of_values = bench.arena.take<float>(out.size());
+    AttentionPolicy::score(head, bench, weights);
+    novelty(upright_keys(head, bench.kernels, bench.arena), bench.arena, out);
+    distance_from_mean({head, head.layer->values, bench.kernels}, bench.arena, of_values);
+    for (size_t i = 0; i < out.size(); ++i)
+      out[i] *= std::sqrt(of_values[i]) * std::pow(weights[i] + kLeastHeed, kHeedPower);
+  }
+
+  size_t workspace(const vase_params& params, const vase_layer& layer, int32_t n) const override {
+    return AttentionPolicy::workspace(params, layer, n) +
+           2 * Arena::bytes_of<float>(static_cast<size_t>(n)) + upright_bytes(layer.rope) +
+           std::max(novelty_bytes(layer.keys), distance_from_mean_bytes(layer.values));
+  }
+};
+
+}  // namespace
+
+const Policy& vase_plus_2_policy_instance() {
+  static const VasePlus2 policy;
+  return policy;
+}
+
+}  // namespace vase
