@@ -8,6 +8,7 @@
 #include <tuple>
 #include <vector>
 
+#include "core/parameters.hpp"
 #include "core/training_length.hpp"
 #include "python/device_evictions.hpp"
 #include "python/evictions.hpp"
@@ -129,19 +130,10 @@ nb::dict parameters(const std::string& policy, nb::handle budget, const nb::dict
   check_all_taken(options);
   nb::dict result;
   result["policy"] = vase_policy_name(params.policy);
-  result["budget"] = params.budget;
-  result["recency"] = params.recency;
-  result["interval"] = params.interval;
-  result["window"] = params.window;
-  result["sinks"] = params.sinks;
-  result["protect"] =
-      params.protect == VASE_PROTECT_AUTO ? nb::cast("auto") : nb::cast(params.protect);
-  result["pooling"] = params.pooling;
-  result["projections"] = params.projections;
-  result["resample"] = params.resample;
-  result["temperature"] = params.temperature;
-  result["lambda_"] = params.lambda;
-  result["seed"] = params.seed;
+  each_parameter(params, [&](const char* name, const auto& value) {
+    result[keyword_of(name).c_str()] = value;
+  });
+  if (params.protect == VASE_PROTECT_AUTO) result["protect"] = "auto";
   result["needs_queries"] = vase_policy_needs_queries(params.policy) != 0;
   result["sums_up"] = vase_policy_sums_up(params.policy) != 0;
   result["needs_calibration"] = vase_policy_needs_calibration(params.policy) != 0;

@@ -3,9 +3,10 @@
 #include <nanobind/stl/string.h>
 
 #include <cstdint>
-#include <cstring>
 #include <limits>
+#include <type_traits>
 
+#include "core/parameters.hpp"
 #include "core/selection.hpp"
 
 namespace vase::python {
@@ -93,15 +94,21 @@ const vase_policy* find_policy(const std::string& name) {
   throw nb::value_error(("policy is '" + name + "'; known are " + known).c_str());
 }
 
-/// Throws ValueError if `options` sets a parameter that the policy does not look at.
+/// "NAME, NAME": the policies that look at a parameter.
+std::string lookers(const char* parameter) {
+  return names_of(
+      [&](const vase_policy* policy) { return vase_policy_looks_at(policy, parameter) != 0; });
+}
+
+/// Throws ValueError if `options` sets a parameter that only some policies look at, and this one
+/// does not. A seed is welcome everywhere.
 void refuse_unused(const vase_policy* policy, const nb::dict& options) {
-  for (const char* name :
-       {"window", "protect", "pooling", "projections", "resample", "temperature", "lambda_"}) {
-    if (!options.contains(name) || nb::object(options[name]).is_none()) continue;
-    const std::string field(name, std::strcspn(name, "_"));
-    if (vase_policy_looks_at(policy, field.c_str()) != 0) continue;
-    const std::string others = names_of(
-        [&](const vase_policy* other) { return vase_policy_looks_at(other, field.c_str()) != 0; });
+  for (const char* parameter : kParameterNames) {
+    const std::string name = keyword_of(parameter);
+    if (!options.contains(name.c_str()) || nb::object(options[name.c_str()]).is_none()) continue;
+    if (name == "seed" || vase_policy_looks_at(policy, parameter) != 0) continue;
+    const std::string others = lookers(parameter);
+    if (others == lookers("budget")) continue;  // all that evict
     throw nb::value_error(("policy '" + std::string(vase_policy_name(policy)) +
                            "' does not look at " + name +
                            ": leave it out, or take one that does: " + others)
@@ -111,20 +118,22 @@ void refuse_unused(const vase_policy* policy, const nb::dict& options) {
 
 }  // namespace
 
+std::string keyword_of(const std::string& parameter) {
+  return parameter == "lambda" ? "lambda_" : parameter;
+}
+
 vase_params take_params(const std::string& policy, nb::handle budget, const nb::dict& options) {
   vase_params params = vase_params_default(find_policy(policy), integer<int32_t>("budget", budget));
   refuse_unused(params.policy, options);
-  take_integer(options, "recency", params.recency);
-  take_integer(options, "interval", params.interval);
-  take_integer(options, "window", params.window);
-  take_integer(options, "sinks", params.sinks);
-  take_protect(options, params.protect);
-  take_integer(options, "pooling", params.pooling);
-  take_integer(options, "projections", params.projections);
-  take_integer(options, "resample", params.resample);
-  take_real(options, "temperature", params.temperature);
-  take_real(options, "lambda_", params.lambda);
-  take_integer(options, "seed", params.seed);
+  each_parameter(params, [&](const char* parameter, auto& field) {
+    const std::string name = keyword_of(parameter);
+    if (name == "protect")
+      take_protect(options, params.protect);
+    else if constexpr (std::is_floating_point_v<std::remove_reference_t<decltype(field)>>)
+      take_real(options, name.c_str(), field);
+    else
+      take_integer(options, name.c_str(), field);
+  });
   if (vase_params_check(&params) != VASE_OK) throw nb::value_error(vase_last_error());
   return params;
 }

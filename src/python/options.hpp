@@ -12,6 +12,9 @@ namespace vase::python {
 
 namespace nb = nanobind;
 
+/// What Python calls a parameter of vase_params: one of its names is a keyword there.
+std::string keyword_of(const std::string& parameter);
+
 /// The published parameters for `policy` and `budget`, with those that `options` names replaced and
 /// taken out of it. Throws ValueError for an unknown policy, for values out of range and for
 /// options that the policy does not look at, TypeError for values of the wrong type; both name the

@@ -5,6 +5,8 @@
 #include <numeric>
 #include <tuple>
 
+#include "core/parameters.hpp"
+
 namespace vase {
 namespace {
 
@@ -18,11 +20,6 @@ auto shape_of(const CacheLayer &layer) {
   return std::tuple(device_of(layer.keys.tensor), layer.n_heads, layer.n_query_heads, k.type, k.dim,
                     k.rotation, v.type, v.dim, v.rotation, layer.rope.frequencies.size(),
                     layer.rope.stride);
-}
-
-auto values_of(const vase_params &p) {
-  return std::tie(p.policy, p.budget, p.recency, p.interval, p.window, p.sinks, p.protect,
-                  p.pooling, p.projections, p.resample, p.temperature, p.lambda, p.seed);
 }
 
 vase_cuda_limits limits_of(const CudaEvictor::Shape &shape, size_t layers, int32_t cells,
@@ -304,7 +301,7 @@ void CudaEvictor::evict(std::span<Eviction> evictions, const FreeLabels &free_la
     if (eviction.rows->rows() > eviction.params.budget) todo.push_back(&eviction);
   // One call serves sequences that share all parameters.
   const auto less = [](const Eviction *a, const Eviction *b) {
-    return values_of(a->params) < values_of(b->params);
+    return parameters_of(a->params) < parameters_of(b->params);
   };
   std::ranges::stable_sort(todo, less);
   const auto for_groups = [&](const auto &use) {

@@ -5,6 +5,7 @@ import pytest
 from random_layer import BUDGET, HEADS, ROWS, random_layer
 
 import vase
+from vase.options import PolicyOptions
 
 KEYS, VALUES, QUERIES = random_layer()
 
@@ -108,3 +109,21 @@ def test_policies_describe_themselves():
     assert vase.parameters("vase", budget=400)["protect"] == 100
     assert vase.parameters("vase", budget=400, protect="auto")["protect"] == "auto"
     assert vase.parameters("vase-cur", budget=400)["needs_queries"] is False
+
+
+def test_every_parameter_is_a_documented_option():
+    """What vase.h has and the package's option types have not is forgotten."""
+    typed = set(PolicyOptions.__annotations__)
+    told = vase.parameters(budget=400)
+    of_the_policy = {"policy", "budget", "needs_queries", "sums_up", "needs_calibration", "uses_rope", "pin_prompt", "evicts"}
+    assert typed == set(told) - of_the_policy
+    for policy in [policy.name for policy in vase.policies()]:
+        for option in typed:
+            default = vase.parameters(policy, budget=400)[option]
+            try:
+                again = vase.parameters(policy, budget=400, **{option: default})
+            except ValueError as error:
+                assert f"does not look at {option}: " in str(error)
+                assert option not in ("recency", "interval", "sinks", "seed")
+            else:
+                assert again[option] == default
