@@ -252,9 +252,13 @@ bool Guest::seq_rm(llama_seq_id sequence, llama_pos first, llama_pos end) {
   if (!keeper_) return true;
   const std::lock_guard lock(mutex_);
   try {
-    if (sequence >= 0) return is_there(sequence) && keeper_->seq_rm(sequence, first, end);
+    const auto remove = [&](int32_t own) {
+      if (refused_ && first > 0 && keeper_->ledger().tokens(own) == 0) return false;
+      return keeper_->seq_rm(own, first, end);
+    };
+    if (sequence >= 0) return is_there(sequence) && remove(sequence);
     bool all = true;
-    for (int32_t own = 0; own < n_sequences(); ++own) all = keeper_->seq_rm(own, first, end) && all;
+    for (int32_t own = 0; own < n_sequences(); ++own) all = remove(own) && all;
     return all;
   } catch (const Error &error) {
     say(error.what());
@@ -286,6 +290,13 @@ void Guest::clear(bool data) {
   const Aside aside;
   const std::lock_guard lock(mutex_);
   if (keeper_) keeper_->clear_all(data);
+  refused_ = false;
+}
+
+void Guest::refuse() {
+  clear(false);
+  const std::lock_guard lock(mutex_);
+  refused_ = true;
 }
 
 llama_pos Guest::seq_pos_min(llama_seq_id sequence) const {
@@ -311,7 +322,6 @@ size_t Guest::state_get(llama_seq_id sequence, std::span<std::byte> bytes) const
       throw Error(fmt::format("the state of sequence {} has {} bytes, and {} were given", sequence,
                               size, bytes.size()));
     take_snapshot(context(), *keeper_, sequence, bytes.first(size));
-    ++counts().snapshots;
     return size;
   } catch (const Error &error) {
     say(error.what());
@@ -326,7 +336,6 @@ size_t Guest::state_set(llama_seq_id sequence, std::span<const std::byte> bytes)
   try {
     const size_t size = snapshot_bytes(bytes);
     restore_snapshot(context(), *keeper_, sequence, bytes.first(size));
-    ++counts().restored;
     return size;
   } catch (const Error &error) {
     say(error.what());

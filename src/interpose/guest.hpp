@@ -66,6 +66,10 @@ class Guest {
   bool seq_cp(llama_seq_id from, llama_seq_id to, llama_pos first, llama_pos end);
   void seq_keep(llama_seq_id sequence);
   void clear(bool data);
+  /// Empties all sequences: the program asked for a state of them all, and it was not taken back.
+  /// Until there is something in a sequence again, seq_rm() says that the tokens are not there
+  /// which the program wants to keep.
+  void refuse();
   /// The first token to which `sequence` can be taken back; -1 if it is empty.
   llama_pos seq_pos_min(llama_seq_id sequence) const;
 
@@ -103,6 +107,7 @@ class Guest {
   std::vector<Pace> paces_;  // of the sequences
   uint32_t n_ctx_ = 0, n_ctx_seq_ = 0, rollback_ = 0;
   int32_t cells_ = 0;
+  bool refused_ = false;  // refuse() came, and no clear() since
   std::optional<Watcher> watcher_;
   // The program's own callback, and who wanted the last node.
   ggml_backend_sched_eval_callback their_callback_ = nullptr;

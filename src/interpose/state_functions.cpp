@@ -31,6 +31,19 @@ size_t state_of_all_size(const Guest &guest) {
   return size;
 }
 
+// One sequence put aside, or taken back: counted if it was.
+size_t get_one(const Guest &guest, int32_t sequence, std::span<std::byte> bytes) {
+  const size_t size = guest.state_get(sequence, bytes);
+  if (size > 0) ++counts().snapshots;
+  return size;
+}
+
+size_t set_one(Guest &guest, int32_t sequence, std::span<const std::byte> bytes) {
+  const size_t size = guest.state_set(sequence, bytes);
+  if (size > 0) ++counts().restored;
+  return size;
+}
+
 size_t get_all(const Guest &guest, std::span<std::byte> bytes) {
   size_t at = 0;
   for (int32_t sequence = 0; sequence < guest.n_sequences(); ++sequence) {
@@ -41,10 +54,12 @@ size_t get_all(const Guest &guest, std::span<std::byte> bytes) {
     std::memcpy(bytes.data() + at, &written, sizeof(written));
     at += sizeof(written) + size;
   }
+  counts().snapshots += guest.n_sequences();
   return at;
 }
 
-size_t set_all(Guest &guest, std::span<const std::byte> bytes) {
+// Bytes read; 0 if a sequence was refused, and the others may have been taken back then.
+size_t try_set_all(Guest &guest, std::span<const std::byte> bytes) {
   size_t at = 0;
   for (int32_t sequence = 0; sequence < guest.n_sequences(); ++sequence) {
     uint64_t size = 0;
@@ -56,6 +71,20 @@ size_t set_all(Guest &guest, std::span<const std::byte> bytes) {
     at += size;
   }
   return at;
+}
+
+// A refused state leaves an empty context, as one does that libllama cannot read to its end:
+// llama-cpp-python's load_state() takes the state's tokens for read before it asks, and went on
+// from whatever the sequence held.
+size_t set_all(Guest &guest, std::span<const std::byte> bytes) {
+  const size_t size = try_set_all(guest, bytes);
+  if (size > 0) {
+    counts().restored += guest.n_sequences();
+    return size;
+  }
+  guest.refuse();
+  say("a state was not taken back, and the context is empty now");
+  return 0;
 }
 
 // A file: the tokens, then a state.
@@ -120,17 +149,18 @@ StateFile read_file(const char *path) {
   return read;
 }
 
-// Hands the tokens of a file out. False, and a line is said, if there are more than are wanted.
-bool hand_out(const StateFile &file, llama_token *tokens, size_t capacity, size_t *count) {
+// False, and a line is said, if a file has more tokens than are wanted.
+bool fits(const StateFile &file, size_t capacity) {
+  if (file.tokens.size() <= capacity) return true;
+  say("a saved state has " + std::to_string(file.tokens.size()) + " tokens, more than the " +
+      std::to_string(capacity) + " that fit");
+  return false;
+}
+
+// Of a file that was taken back: what is refused leaves the program's tokens and their number be.
+void hand_out(const StateFile &file, llama_token *tokens, size_t *count) {
+  if (tokens != nullptr) std::ranges::copy(file.tokens, tokens);
   if (count != nullptr) *count = file.tokens.size();
-  if (tokens == nullptr) return true;
-  if (file.tokens.size() > capacity) {
-    say("a saved state has " + std::to_string(file.tokens.size()) + " tokens, more than the " +
-        std::to_string(capacity) + " that fit");
-    return false;
-  }
-  std::ranges::copy(file.tokens, tokens);
-  return true;
 }
 
 }  // namespace
@@ -148,7 +178,7 @@ VASE_IN_FRONT size_t llama_state_seq_get_data_ext(llama_context *context, uint8_
                                                   size_t size, llama_seq_id sequence,
                                                   llama_state_seq_flags flags) {
   if (const Guest *guest = guest_of(context); guest != nullptr)
-    return guest->state_get(sequence, as_bytes(data, size));
+    return get_one(*guest, sequence, as_bytes(data, size));
   return VASE_REAL(llama_state_seq_get_data_ext)(context, data, size, sequence, flags);
 }
 
@@ -156,7 +186,7 @@ VASE_IN_FRONT size_t llama_state_seq_set_data_ext(llama_context *context, const 
                                                   size_t size, llama_seq_id sequence,
                                                   llama_state_seq_flags flags) {
   if (Guest *guest = guest_of(context); guest != nullptr)
-    return guest->state_set(sequence, as_bytes(data, size));
+    return set_one(*guest, sequence, as_bytes(data, size));
   return VASE_REAL(llama_state_seq_set_data_ext)(context, data, size, sequence, flags);
 }
 
@@ -168,14 +198,14 @@ VASE_IN_FRONT size_t llama_state_seq_get_size(llama_context *context, llama_seq_
 VASE_IN_FRONT size_t llama_state_seq_get_data(llama_context *context, uint8_t *data, size_t size,
                                               llama_seq_id sequence) {
   if (const Guest *guest = guest_of(context); guest != nullptr)
-    return guest->state_get(sequence, as_bytes(data, size));
+    return get_one(*guest, sequence, as_bytes(data, size));
   return VASE_REAL(llama_state_seq_get_data)(context, data, size, sequence);
 }
 
 VASE_IN_FRONT size_t llama_state_seq_set_data(llama_context *context, const uint8_t *data,
                                               size_t size, llama_seq_id sequence) {
   if (Guest *guest = guest_of(context); guest != nullptr)
-    return guest->state_set(sequence, as_bytes(data, size));
+    return set_one(*guest, sequence, as_bytes(data, size));
   return VASE_REAL(llama_state_seq_set_data)(context, data, size, sequence);
 }
 
@@ -186,7 +216,7 @@ VASE_IN_FRONT size_t llama_state_seq_save_file(llama_context *context, const cha
   if (guest == nullptr)
     return VASE_REAL(llama_state_seq_save_file)(context, path, sequence, tokens, n_tokens);
   std::vector<std::byte> state(guest->state_size(sequence));
-  return guest->state_get(sequence, state) == 0 ? 0 : write_file(path, tokens, n_tokens, state);
+  return get_one(*guest, sequence, state) == 0 ? 0 : write_file(path, tokens, n_tokens, state);
 }
 
 VASE_IN_FRONT size_t llama_state_seq_load_file(llama_context *context, const char *path,
@@ -197,9 +227,12 @@ VASE_IN_FRONT size_t llama_state_seq_load_file(llama_context *context, const cha
     return VASE_REAL(llama_state_seq_load_file)(context, path, sequence, tokens, capacity,
                                                 n_tokens);
   const StateFile file = read_file(path);
-  if (file.size == 0 || !hand_out(file, tokens, capacity, n_tokens)) return 0;
-  if (tokens == nullptr) return file.size;  // only their number was asked for
-  return guest->state_set(sequence, file.state) == 0 ? 0 : file.size;
+  if (file.size == 0) return 0;
+  if (tokens != nullptr) {  // else only their number was asked for
+    if (!fits(file, capacity) || set_one(*guest, sequence, file.state) == 0) return 0;
+  }
+  hand_out(file, tokens, n_tokens);
+  return file.size;
 }
 
 VASE_IN_FRONT size_t llama_state_get_size(llama_context *context) {
@@ -234,6 +267,7 @@ VASE_IN_FRONT bool llama_state_load_file(llama_context *context, const char *pat
   if (guest == nullptr)
     return VASE_REAL(llama_state_load_file)(context, path, tokens, capacity, n_tokens);
   const StateFile file = read_file(path);
-  return file.size != 0 && hand_out(file, tokens, capacity, n_tokens) &&
-         set_all(*guest, file.state) != 0;
+  if (file.size == 0 || !fits(file, capacity) || set_all(*guest, file.state) == 0) return false;
+  hand_out(file, tokens, n_tokens);
+  return true;
 }

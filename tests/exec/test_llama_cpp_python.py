@@ -131,6 +131,43 @@ except RuntimeError as error:
     assert "does not fit into" in result.stderr, result.stderr[-2000:]
 
 
+def test_after_a_refused_state_all_is_read_again(environment, script, model):
+    """load_state sets its counts, and raises then: what llama-cpp-python believes to be there is not."""
+    code = script("""
+import pickle
+def say(llama):
+    return llama(LONG + "And then?", max_tokens=90, temperature=0)["choices"][0]["text"]
+fresh = Llama(sys.argv[1], n_ctx=2048, n_batch=128, n_threads=1, verbose=False, seed=1)
+first = say(fresh)
+state = fresh.save_state()
+def refused(what):
+    broken = pickle.loads(pickle.dumps(state))
+    broken.llama_state = what
+    try:
+        model.load_state(broken)
+    except RuntimeError:
+        return model.n_tokens == state.n_tokens
+damaged = bytearray(state.llama_state)
+damaged[-1] ^= 4
+for what in (bytes(damaged), b"x" * len(damaged)):
+    model("Quite another text. " * 60, max_tokens=50)
+    assert refused(what)
+    assert say(model) == first
+    assert refused(what)
+    model.load_state(state)
+    assert say(model) == first
+    assert refused(what)
+    try:
+        model.eval([5, 6])  # behind tokens that are not there
+    except RuntimeError as error:
+        print("not decoded:", error)
+""")
+    result = run(environment, code, model)
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert result.stdout.count("not decoded:") == 2
+    assert "2 taken back" in result.stderr
+
+
 def test_states_of_a_sequence(environment, script, model, tmp_path):
     """llama_state_seq_*: the bounded sequence, to bytes and to a file."""
     code = script("""
@@ -159,6 +196,16 @@ assert out[: count.value] == tokens
 assert back() == first
 data[size // 2] ^= 4
 assert llama_cpp.llama_state_seq_set_data(context, data, size, 0) == 0
+with open(sys.argv[2], "rb") as file:
+    saved = bytearray(file.read())
+saved[-1] ^= 4
+with open(sys.argv[2], "wb") as file:
+    file.write(saved)
+# What is refused leaves the caller's tokens and their number be.
+out[0], count.value = 7, 77
+for capacity in (5, 2048):  # too few; enough, but the file is damaged
+    assert llama_cpp.llama_state_seq_load_file(context, sys.argv[2].encode(), 0, out, capacity, ctypes.byref(count)) == 0
+    assert (out[0], count.value) == (7, 77)
 print(size)
 """)
     result = run(environment, code, model, tmp_path / "sequence")
