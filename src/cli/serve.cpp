@@ -52,6 +52,7 @@ struct ServeArguments {
   std::int32_t prompt_chunk = 128;
   std::optional<std::int64_t> cache_ram;  // MiB
   std::string cache_dir;
+  std::optional<std::int64_t> cache_disk;  // MiB
   std::int64_t max_tokens = 32768;
   std::int64_t max_prompt = 131072;
   std::string max_body = "4MiB";
@@ -118,6 +119,13 @@ std::size_t bytes_for_prompts(const ServeArguments &arguments, const MemoryPlan 
   return bytes;
 }
 
+// Bytes of files in --cache-dir. By default not by what is held in memory, where that is less: who
+// starts once with a smaller --cache-ram has the same folder.
+std::uint64_t bytes_for_files(const ServeArguments &arguments, std::uint64_t held) {
+  if (arguments.cache_disk) return static_cast<std::uint64_t>(*arguments.cache_disk) << 20U;
+  return std::max(std::uint64_t{4} << 30U, held);
+}
+
 // All that a prompt which was put aside depends on, beside what its request says.
 std::string identity_of(const ServeArguments &arguments) {
   if (arguments.cache_dir.empty()) return {};
@@ -145,6 +153,7 @@ server::ServerOptions server_options(ServeArguments &arguments, std::vector<std:
                       .queue = static_cast<std::size_t>(arguments.queue),
                       .prompt_cache = memory.snapshots,
                       .cache_folder = arguments.cache_dir,
+                      .cache_folder_limit = bytes_for_files(arguments, memory.snapshots),
                       .identity = identity_of(arguments)};
   options.recency = arguments.policy.recency;
   options.interval = arguments.policy.interval;
@@ -308,8 +317,16 @@ void add_serving_options(CLI::App &app, ServeArguments &arguments) {
                  "policy that does not evict, the cache of one slot)")
       ->check(at_least(0))
       ->group("Requests");
-  app.add_option("--cache-dir", arguments.cache_dir,
-                 "folder in which they outlive the server, read when it starts")
+  CLI::Option *folder =
+      app.add_option("--cache-dir", arguments.cache_dir,
+                     "folder in which they outlive the server, read when it starts; several "
+                     "servers may share it")
+          ->group("Requests");
+  app.add_option("--cache-disk", arguments.cache_disk,
+                 "MiB of files in that folder, of all servers that share it; what was not used "
+                 "longest goes first (default: 4096, or --cache-ram if that is more)")
+      ->check(at_least(1))
+      ->needs(folder)
       ->group("Requests");
   option("--timeout", arguments.timeout, "seconds that a request may take, waiting included")
       ->check(between(0.1, 1e6));

@@ -1,13 +1,16 @@
 #include "engine/prompt_cache_files.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstring>
 #include <fstream>
+#include <initializer_list>
 #include <span>
+#include <system_error>
 #include <type_traits>
 #include <utility>
 
@@ -22,6 +25,7 @@ namespace fs = std::filesystem;
 constexpr std::array<char, 8> kMagic = {'v', 'a', 's', 'e', ' ', 'p', 'r', 'm'};
 constexpr std::uint32_t kVersion = 2;
 constexpr const char *kExtension = ".vase-prompt";
+constexpr const char *kPart = ".vase-part";  // of a file that is being written
 
 // In front of the body: texts (identity, policy), tokens and snapshot, one behind the other.
 struct Header {
@@ -73,7 +77,7 @@ fs::path name_of(const PutAside &one, const std::string &identity) {
   return fmt::format("{:016x}{}", checksum_of(bytes), kExtension);
 }
 
-// First beside it: a file is whole, or not there.
+// First beside it, under a name that no other process has: a file is whole, or not there.
 void write_file(const PutAside &one, const std::string &identity, const fs::path &path) {
   const std::vector<std::byte> body = body_of(one, identity);
   Header header{.draw_stream = one.rule.draw_stream,
@@ -86,7 +90,7 @@ void write_file(const PutAside &one, const std::string &identity, const fs::path
                 .snapshot_bytes = one.bytes.size()};
   header.checksum = checksum_of_file(header, body);
   fs::path beside = path;
-  beside += ".part";
+  beside += fmt::format(".{}{}", getpid(), kPart);
   {
     std::ofstream out(beside, std::ios::binary);
     out.write(reinterpret_cast<const char *>(&header), sizeof(header));
@@ -166,10 +170,12 @@ void or_say(const fs::path &path, const SayOfFile &say, const char *consequence,
   }
 }
 
-std::vector<fs::path> files_in(const fs::path &folder) {
+std::vector<fs::path> files_in(const fs::path &folder,
+                               std::initializer_list<const char *> extensions = {kExtension}) {
   std::vector<fs::path> files;
   for (const fs::directory_entry &entry : fs::directory_iterator(folder)) {
-    if (entry.path().extension() == kExtension) files.push_back(entry.path());
+    if (std::ranges::find(extensions, entry.path().extension()) != extensions.end())
+      files.push_back(entry.path());
   }
   std::ranges::sort(files);
   return files;
@@ -177,8 +183,12 @@ std::vector<fs::path> files_in(const fs::path &folder) {
 
 }  // namespace
 
-PromptCacheFiles::PromptCacheFiles(fs::path folder, std::string identity, SayOfFile say)
-    : folder_(std::move(folder)), identity_(std::move(identity)), say_(std::move(say)) {
+PromptCacheFiles::PromptCacheFiles(fs::path folder, std::string identity, std::uint64_t limit_bytes,
+                                   SayOfFile say)
+    : folder_(std::move(folder)),
+      identity_(std::move(identity)),
+      limit_(limit_bytes),
+      say_(std::move(say)) {
   try {
     fs::create_directories(folder_);
     files_in(folder_);
@@ -203,21 +213,23 @@ void PromptCacheFiles::read_into(PromptCache &cache) {
     or_say(path, say_, "skipped", [&] { all.push_back(look_at(path, identity_)); });
   }
   std::ranges::sort(all, std::ranges::greater{}, &Found::used);
-  std::vector<PutAside> read;
+  std::vector<std::pair<fs::path, PutAside>> read;
   std::uint64_t bytes = 0;
   for (const Found &found : all) {
-    own_.insert(found.path);  // also what has no room: mirror() lets it go
     const std::uint64_t size = found.header.token_bytes + found.header.snapshot_bytes;
     if (bytes + size > cache.limit()) continue;
     or_say(found.path, say_, "skipped", [&] {
-      read.push_back(read_file(found));
+      read.emplace_back(found.path, read_file(found));
       bytes += size;
     });
   }
-  for (auto one = read.rbegin(); one != read.rend(); ++one) cache.put(std::move(*one));
+  for (auto one = read.rbegin(); one != read.rend(); ++one) {
+    cache.put(std::move(one->second));
+    written_[one->first] = cache.all().front();
+  }
 }
 
-void PromptCacheFiles::mirror(const PromptCache &cache) {
+void PromptCacheFiles::keep(const PromptCache &cache) {
   {
     const std::lock_guard lock(mutex_);
     wanted_.assign(cache.all().begin(), cache.all().end());
@@ -239,24 +251,47 @@ void PromptCacheFiles::run() {
 }
 
 void PromptCacheFiles::write(const Held &held) {
-  std::set<fs::path> kept;
+  decltype(written_) written;
   fs::file_time_type used = fs::file_time_type::clock::now();
   for (const auto &weak : held) {
     const std::shared_ptr<const PutAside> one = weak.lock();
     if (one == nullptr) continue;
     const fs::path path = folder_ / name_of(*one, identity_);
     or_say(path, say_, "it is not kept", [&] {
-      if (!own_.contains(path)) write_file(*one, identity_, path);
-      own_.insert(path);
-      kept.insert(path);
-      fs::last_write_time(path, used);
+      // What was written once is not written again where the folder had no room for it.
+      if (const auto old = written_.find(path); old == written_.end() || old->second.lock() != one)
+        write_file(*one, identity_, path);
+      written[path] = one;
+      std::error_code gone;
+      fs::last_write_time(path, used, gone);
     });
     used -= std::chrono::milliseconds(1);  // the order in which they were asked for
   }
-  for (const fs::path &path : own_) {
-    if (!kept.contains(path)) fs::remove(path);
+  written_ = std::move(written);
+  make_room();
+}
+
+// Other processes write and make room meanwhile: a file may go at any time.
+void PromptCacheFiles::make_room() const {
+  struct File {
+    fs::file_time_type used;
+    fs::path path;
+    std::uint64_t bytes;
+  };
+  std::vector<File> files;
+  for (const fs::path &path : files_in(folder_, {kExtension, kPart})) {
+    std::error_code no_size, no_time;
+    const std::uint64_t bytes = fs::file_size(path, no_size);
+    const fs::file_time_type used = fs::last_write_time(path, no_time);
+    if (!no_size && !no_time) files.push_back({used, path, bytes});
   }
-  own_ = std::move(kept);
+  std::ranges::sort(files, std::ranges::greater{}, &File::used);
+  std::uint64_t bytes = 0;
+  for (const File &file : files) {
+    bytes += file.bytes;
+    std::error_code gone;
+    if (bytes > limit_) fs::remove(file.path, gone);
+  }
 }
 
 }  // namespace vase::engine

@@ -41,10 +41,10 @@ Scheduler::Scheduler(const engine::Model &model, BoundedContext &context,
       metrics_(metrics),
       slots_(static_cast<std::size_t>(context.options().n_sequences)) {
   if (!options_.cache_folder.empty()) {
-    prompt_files_ =
-        std::make_unique<engine::PromptCacheFiles>(options_.cache_folder, options_.identity, say);
+    prompt_files_ = std::make_unique<engine::PromptCacheFiles>(
+        options_.cache_folder, options_.identity, options_.cache_folder_limit, say);
     prompt_files_->read_into(prompt_cache_);
-    prompt_files_->mirror(prompt_cache_);
+    prompt_files_->keep(prompt_cache_);
   }
   publish();
   thread_ = std::thread([this] { run(); });
@@ -131,7 +131,7 @@ void Scheduler::stop() {
   thread_.join();
   if (prompt_files_ == nullptr) return;
   for (std::int32_t slot = 0; slot < std::ssize(slots_); ++slot) put_aside_before_it_is_lost(slot);
-  prompt_files_->mirror(prompt_cache_);
+  prompt_files_->keep(prompt_cache_);
   prompt_files_.reset();
 }
 
@@ -286,7 +286,7 @@ void Scheduler::put_aside(std::int32_t index) {
   try {
     one.bytes = context_.save(index);
     if (prompt_cache_.put(std::move(one))) {
-      if (prompt_files_ != nullptr) prompt_files_->mirror(prompt_cache_);
+      if (prompt_files_ != nullptr) prompt_files_->keep(prompt_cache_);
       return;
     }
   } catch (const std::exception &error) {

@@ -32,6 +32,7 @@ struct ScheduleOptions {
   /// Bytes of prompts that are put aside; 0: none, nor is what a slot holds gone on from.
   std::uint64_t prompt_cache = 0;
   std::filesystem::path cache_folder = {};  ///< where they outlive the process; empty: nowhere
+  std::uint64_t cache_folder_limit = 0;     ///< bytes of files there
   std::string identity = {};                ///< of the model, for those files
 };
 

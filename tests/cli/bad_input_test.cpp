@@ -169,6 +169,9 @@ TEST_F(BadInput, PromptsThatCannotBePutAside) {
                   "--cache-ram 999999999 is 953.7 TiB, and this machine has ");
   expect_one_line({"serve", "--cache-ram", "0", "--cache-dir", folder_}, kFailed,
                   "--cache-dir keeps what --cache-ram holds");
+  expect_one_line({"serve", "--cache-disk", "9"}, kWrongUsage, "--cache-disk requires --cache-dir");
+  expect_one_line({"serve", "--cache-disk", "0", "--cache-dir", folder_}, kWrongUsage,
+                  "at least 1, not 0");
 }
 
 TEST_F(BadInput, BudgetTooSmall) {

@@ -94,6 +94,7 @@ TEST(PromptCache, LetsGoOfWhatWasNotAskedForLongest) {
 
 class PromptFiles : public ::testing::Test {
  protected:
+  static constexpr std::uint64_t kRoom = 1 << 20;
   std::vector<std::string> said_;
   SayOfFile say_ = [this](const std::string &line) { said_.push_back(line); };
   tests::TemporaryFolder temporary_;
@@ -101,11 +102,12 @@ class PromptFiles : public ::testing::Test {
 
   PromptCache read(const std::string &identity = "model", std::uint64_t limit = 1 << 20) {
     PromptCache cache(limit);
-    PromptCacheFiles(folder_, identity, say_).read_into(cache);
+    PromptCacheFiles(folder_, identity, kRoom, say_).read_into(cache);
     return cache;
   }
-  void write(const PromptCache &cache, const std::string &identity = "model") {
-    PromptCacheFiles(folder_, identity, say_).mirror(cache);
+  void write(const PromptCache &cache, const std::string &identity = "model",
+             std::uint64_t room = kRoom) {
+    PromptCacheFiles(folder_, identity, room, say_).keep(cache);
   }
   std::vector<fs::path> files() const {
     std::vector<fs::path> files;
@@ -132,23 +134,93 @@ TEST_F(PromptFiles, OutliveTheirProcess) {
   EXPECT_THAT(said_, ElementsAre());
 }
 
-TEST_F(PromptFiles, AreWhatTheCacheHolds) {
+TEST_F(PromptFiles, AreWrittenWhileTheProcessRuns) {
   PromptCache cache = read();
-  PromptCacheFiles mirrored(folder_, "model", say_);
+  PromptCacheFiles kept(folder_, "model", kRoom, say_);
   const auto become = [&](std::size_t n) {
-    mirrored.mirror(cache);
-    for (int i = 0; i < 500 && files().size() != n; ++i)
+    kept.keep(cache);
+    const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+    while (files().size() != n && std::chrono::steady_clock::now() < end)
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
     return files().size() == n;
   };
   for (const llama_token first : {0, 1000}) cache.put(of(counted(40, first)));
-  EXPECT_TRUE(become(2)) << "while the process runs";
-  cache.drop(cache.all().front().get());
-  EXPECT_TRUE(become(1));
+  EXPECT_TRUE(become(2));
   ASSERT_NE(cache.find({.tokens = counted(50, 0), .rule = {"p"}}), nullptr);
   cache.put(of(counted(40, 2000)));
-  EXPECT_TRUE(become(2));
-  EXPECT_EQ(read().all().back()->tokens, counted(40, 0));
+  EXPECT_TRUE(become(3));
+  const PromptCache again = read();
+  EXPECT_EQ(again.all().front()->tokens, counted(40, 2000));
+  EXPECT_EQ(std::next(again.all().begin())->get()->tokens, counted(40, 0)) << "asked for since";
+  EXPECT_THAT(said_, ElementsAre());
+}
+
+TEST_F(PromptFiles, StayWhenTheirPromptsAreLetGo) {
+  PromptCache large = read();
+  for (const llama_token first : {0, 1000, 2000}) large.put(of(counted(40, first)));
+  write(large);
+  PromptCache small = read("model", of(counted(40)).size());  // started with less memory
+  ASSERT_EQ(small.size(), 1U);
+  small.put(of(counted(40, 3000)));
+  ASSERT_EQ(small.size(), 1U);
+  write(small);
+  EXPECT_EQ(files().size(), 4U);
+  EXPECT_EQ(read().size(), 4U);
+  EXPECT_THAT(said_, ElementsAre());
+}
+
+TEST_F(PromptFiles, OfProcessesThatShareTheFolderDoNotHarmEachOther) {
+  PromptCache one = read(), other = read();
+  one.put(of(counted(40)));
+  write(one);
+  other.put(of(counted(40)));  // the same prompt
+  other.put(of(counted(40, 1000)));
+  write(other);
+  other.drop(other.all().back().get());  // the one that both have
+  write(other);
+  EXPECT_EQ(read().size(), 2U);
+  // Where the folder is full, what nobody has used longest goes, whose ever it is.
+  PromptCache third(1 << 20);
+  third.put(of(counted(40, 2000)));
+  write(third, "another", 2 * fs::file_size(files().front()) + 100);
+  EXPECT_EQ(files().size(), 2U);
+  EXPECT_EQ(read("another").size(), 1U);
+  EXPECT_THAT(said_, ElementsAre(HasSubstr("is of another model")));
+}
+
+TEST_F(PromptFiles, TheLongestUnusedMakeRoom) {
+  PromptCache cache = read();
+  for (const llama_token first : {0, 1000, 2000}) cache.put(of(counted(40, first)));
+  write(cache);
+  ASSERT_EQ(files().size(), 3U);
+  const std::uint64_t of_two = 2 * fs::file_size(files().front()) + 100;
+  const fs::path half = folder_ / "0.vase-prompt.1.vase-part";  // of a process that was killed
+  std::ofstream(half).flush();
+  fs::last_write_time(half, fs::file_time_type::clock::now() - std::chrono::hours(1));
+  ASSERT_NE(cache.find({.tokens = counted(50, 0), .rule = {"p"}}), nullptr);
+  write(cache, "model", of_two);
+  const PromptCache again = read();
+  ASSERT_EQ(again.size(), 2U);
+  EXPECT_EQ(again.all().front()->tokens, counted(40, 0)) << "asked for since";
+  EXPECT_EQ(again.all().back()->tokens, counted(40, 2000));
+  EXPECT_EQ(files().size(), 2U) << "nor is what was half written there";
+  EXPECT_THAT(said_, ElementsAre());
+}
+
+TEST_F(PromptFiles, AreWrittenAnewWithTheirPrompt) {
+  PromptCache cache = read();
+  cache.put(of(counted(40)));
+  write(cache);
+  PromptCache again(1 << 20);
+  {
+    PromptCacheFiles kept(folder_, "model", kRoom, say_);
+    kept.read_into(again);
+    again.drop(again.all().front().get());  // it was of no use
+    again.put(of(counted(40), 0, {"p"}, 900));
+    kept.keep(again);
+  }
+  ASSERT_EQ(files().size(), 1U);
+  EXPECT_EQ(read().all().front()->bytes.size(), 900U);
   EXPECT_THAT(said_, ElementsAre());
 }
 

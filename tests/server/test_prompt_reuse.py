@@ -153,6 +153,35 @@ def test_it_outlives_the_server(start, tmp_path):
     assert cached(ask(foreign, LONG)) == 0
 
 
+def test_a_server_with_less_memory_leaves_the_files_of_others(start, tmp_path):
+    options = ("--parallel", 1, "--cache-dir", tmp_path / "prompts")
+    prompts = [f"{i} {LONG}" for i in range(6)]
+    large = start("--cache-ram", 64, *options)
+    for prompt in prompts:
+        ask(large, prompt)
+    small = start("--cache-ram", 1, *options)  # while the other runs
+    for i in range(6):
+        ask(small, f"other {i} {LONG}")
+    small.stop()
+    large.stop()
+    again = start("--cache-ram", 64, *options)
+    for prompt in prompts + [f"other {i} {LONG}" for i in range(6)]:
+        assert cached(ask(again, prompt)) > 0, prompt
+
+
+def test_files_stay_below_their_limit(start, tmp_path):
+    folder = tmp_path / "prompts"
+    server = start("--parallel", 1, "--cache-dir", folder, "--cache-disk", 1)
+    for i in range(6):
+        ask(server, f"{i} {LONG}")
+    server.stop()
+    sizes = [file.stat().st_size for file in folder.iterdir()]
+    assert sum(sizes) <= 1 << 20 < sum(sizes) + max(sizes)
+    again = start("--parallel", 1, "--cache-dir", folder)
+    assert cached(ask(again, "5 " + LONG)) > 0
+    assert cached(ask(again, "0 " + LONG)) == 0
+
+
 def test_it_outlives_a_server_that_is_killed(start, model, tmp_path):
     folder = tmp_path / "prompts"
     with Server(model, "--budget", 128, "--recency", 32, "--interval", 32, "--cache-dir", folder) as killed:
