@@ -15,6 +15,7 @@
 #include "cli/recall_tables.hpp"
 #include "cli/units.hpp"
 #include "cli/variants.hpp"
+#include "engine/cuda_graphs.hpp"
 #include "recall/answers_file.hpp"
 #include "recall/summary.hpp"
 
@@ -41,6 +42,7 @@ recall::Host host_of(const RecallArguments &arguments, const engine::Model &mode
                      const MemoryPlanner &planner, ProgressLine &line) {
   recall::Host host;
   host.parallel = arguments.parallel;
+  host.contexts = arguments.contexts;
   host.context = arguments.context.interruptible();
   host.prompt_chunk = std::max(arguments.context.batch - arguments.parallel, 1);
   host.make_context = [&arguments, &model, &planner](const BoundedOptions &options) {
@@ -69,6 +71,7 @@ void check_length(std::int64_t longest, std::int64_t trained) {
 void recall_texts(const RecallArguments &arguments) {
   if (!arguments.report.empty())
     return print_report(arguments, recall::read_answers(arguments.report));
+  engine::avoid_cuda_graphs(arguments.contexts, arguments.parallel);
   install_interrupt_handlers();
   arguments.model.start_llama();
   recall::Plan plan = arguments.plan();

@@ -97,6 +97,11 @@ void RecallArguments::add_to(CLI::App &app) {
          "not do")
       ->check(at_least(2))
       ->capture_default_str();
+  option("--contexts", contexts,
+         "contexts that work side by side, each with a policy and budget of its own: more than one "
+         "keeps a GPU busy while the CPU prepares the next step")
+      ->check(at_least(1, 64))
+      ->capture_default_str();
   option("--report,--summary", report, "only print the tables of these files; nothing is run")
       ->type_name("FILE");
   option("--base", base, kBaseHelp);

@@ -30,6 +30,7 @@ struct RecallArguments {
   std::vector<std::string> budgets = {"4x"};
   std::int64_t n_predict = 48;
   std::int32_t parallel = 8;
+  std::int32_t contexts = 1;
   std::int64_t seed = 1;
   std::string out = "recall.jsonl";
   std::vector<std::string> report;

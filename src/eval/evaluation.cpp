@@ -6,7 +6,6 @@
 #include <chrono>
 #include <cmath>
 #include <iterator>
-#include <thread>
 #include <utility>
 
 #include "eval/cache_rows.hpp"
@@ -95,32 +94,14 @@ bool Evaluation::run() {
   return run_phases(std::move(jobs));
 }
 
-// A context that is done takes the next part, of whatever phase: those that wait for the last, long
-// answers of their part do not keep the others from working.
 bool Evaluation::run_phases(std::vector<Job> jobs) {
   total_ = file_.records().size() + jobs.size();
   std::vector<Phase> parts;
   for (const Phase &phase : phases_of(std::move(jobs)))
     std::ranges::move(deal(phase, host_), std::back_inserter(parts));
-  {
-    std::vector<std::jthread> threads;
-    for (int i = 0; i < host_.contexts; ++i) threads.emplace_back([&] { run_parts(parts); });
-  }
-  if (error_) std::rethrow_exception(error_);
-  return !stopped_;
-}
-
-void Evaluation::run_parts(std::vector<Phase> &parts) {
-  for (;;) {
-    Phase part;
-    {
-      const std::lock_guard lock(mutex_);
-      if (parts.empty() || stopped_) return;
-      part = std::move(parts.front());
-      parts.erase(parts.begin());
-    }
-    run_part(part);
-  }
+  return contexts_.run(parts.size(), host_.contexts, [&](std::size_t part, SideBySide::Lock &lock) {
+    run_part(parts[part], lock);
+  });
 }
 
 engine::Request Evaluation::request_for(const Job &job, const Question &turn) const {
@@ -135,55 +116,44 @@ engine::Request Evaluation::request_for(const Job &job, const Question &turn) co
           .thinking = asking.thinking};
 }
 
-// In a thread of its own: nothing is thrown.
-void Evaluation::run_part(const Phase &part) {
-  std::unique_lock lock(mutex_);
-  try {
-    BoundedOptions options{
-        .policy = part.policy,
-        .n_sequences = std::min(host_.parallel, static_cast<std::int32_t>(part.jobs.size())),
-        .context = host_.context};
-    options.context.n_ctx = static_cast<std::uint32_t>(part.n_ctx);
-    const Variant &first = *part.jobs.front().variant;
-    SelectingContext made =
-        make_selecting_context(host_.make_context, options, first.selection.has_value());
-    BoundedContext &context = made.context;
-    const double row = bytes_per_row(context);
-    const std::string doing = first.evicts
-                                  ? fmt::format("caches of {} cells", context.cells_per_sequence())
-                              : first.selection ? "full caches, read in part"
-                                                : "full caches";
-    const PhaseRun::DialogueOf dialogue_of = [this](const Job &job) {
-      return Dialogue(model_, chat_template_, host_.system, *job.question);
-    };
-    const PhaseRun::RequestOf request_of = [this](const Job &job, const Question &turn) {
-      return request_for(job, turn);
-    };
-    PhaseRun run(model_, context, made.selector.get(), part, dialogue_of, request_of,
-                 host_.prompt_chunk);
-    while (run.busy() && !stopped_) {
-      const std::int32_t active = run.active();
-      active_ += active;
-      lock.unlock();
-      std::vector<Record> records;
-      for (const Answer &answer : run.step()) records.push_back(record_of(answer, row));
-      lock.lock();
-      tokens_ += active;  // nearly: a step that reads a prompt gives that sequence no token
-      for (const Record &record : records) file_.hold(record);
-      lock.unlock();
-      for (Record &record : records) grade(record);  // may take long
-      lock.lock();
-      for (const Record &record : records) append(record);
-      if (!report(doing)) stopped_ = true;
-      active_ -= active;
-    }
-  } catch (const Stopped &) {
-    if (!lock.owns_lock()) lock.lock();
-    stopped_ = true;
-  } catch (...) {
-    if (!lock.owns_lock()) lock.lock();
-    if (!error_) error_ = std::current_exception();
-    stopped_ = true;
+void Evaluation::run_part(const Phase &part, SideBySide::Lock &lock) {
+  BoundedOptions options{
+      .policy = part.policy,
+      .n_sequences = std::min(host_.parallel, static_cast<std::int32_t>(part.jobs.size())),
+      .context = host_.context};
+  options.context.n_ctx = static_cast<std::uint32_t>(part.n_ctx);
+  const Variant &first = *part.jobs.front().variant;
+  SelectingContext made =
+      make_selecting_context(host_.make_context, options, first.selection.has_value());
+  BoundedContext &context = made.context;
+  const double row = bytes_per_row(context);
+  const std::string doing = first.evicts
+                                ? fmt::format("caches of {} cells", context.cells_per_sequence())
+                            : first.selection ? "full caches, read in part"
+                                              : "full caches";
+  const PhaseRun::DialogueOf dialogue_of = [this](const Job &job) {
+    return Dialogue(model_, chat_template_, host_.system, *job.question);
+  };
+  const PhaseRun::RequestOf request_of = [this](const Job &job, const Question &turn) {
+    return request_for(job, turn);
+  };
+  PhaseRun run(model_, context, made.selector.get(), part, dialogue_of, request_of,
+               host_.prompt_chunk);
+  while (run.busy() && !contexts_.stopped()) {
+    const std::int32_t active = run.active();
+    active_ += active;
+    lock.unlock();
+    std::vector<Record> records;
+    for (const Answer &answer : run.step()) records.push_back(record_of(answer, row));
+    lock.lock();
+    tokens_ += active;  // nearly: a step that reads a prompt gives that sequence no token
+    for (const Record &record : records) file_.hold(record);
+    lock.unlock();
+    for (Record &record : records) grade(record);  // may take long
+    lock.lock();
+    for (const Record &record : records) append(record);
+    if (!report(doing)) contexts_.stop();
+    active_ -= active;
   }
 }
 

@@ -4,9 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
-#include <exception>
 #include <functional>
-#include <mutex>
 #include <set>
 #include <string>
 #include <vector>
@@ -17,6 +15,7 @@
 #include "eval/phase_run.hpp"
 #include "eval/run_file.hpp"
 #include "eval/schedule.hpp"
+#include "eval/side_by_side.hpp"
 #include "vase/llama.hpp"
 
 namespace vase::eval {
@@ -60,8 +59,7 @@ class Evaluation {
 
  private:
   bool run_phases(std::vector<Job> jobs);
-  void run_parts(std::vector<Phase> &parts);
-  void run_part(const Phase &part);
+  void run_part(const Phase &part, SideBySide::Lock &lock);
   engine::Request request_for(const Job &job, const Question &turn) const;
   Record record_of(const Answer &answer, double bytes_per_row) const;
   const Question *question_of(const Record &record) const;
@@ -83,7 +81,7 @@ class Evaluation {
 
   GradingDesk &desk_;
 
-  std::mutex mutex_;  // held for all below, and for calls of the host's functions
+  SideBySide contexts_;  // its lock is held for all below, and for calls of the host's functions
   RunFile &file_;
   std::size_t total_ = 0;
   std::int32_t active_ = 0;           // sequences at work in all contexts
@@ -91,8 +89,6 @@ class Evaluation {
   std::int64_t recorded_tokens_ = 0;  // in all records
   std::chrono::steady_clock::time_point start_ = {};
   bool more_ = false;
-  bool stopped_ = false;      // by the host, or by an error in another context
-  std::exception_ptr error_;  // the first one
 };
 
 }  // namespace vase::eval

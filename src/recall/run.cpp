@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "eval/side_by_side.hpp"
 #include "recall/grade.hpp"
 #include "recall/reading.hpp"
 
@@ -81,15 +82,12 @@ class Run {
     const std::vector<Phase> phases = phases_of(plan_);
     for (const Phase &phase : phases) {
       const std::vector<Task> tasks = tasks_of(phase);
-      for (const Task &task : tasks) progress_.total += task.at_once.size() + task.later.size();
+      for (const Task &task : tasks) total_ += task.at_once.size() + task.later.size();
     }
-    progress_.done = file_.records().size();
-    progress_.total += progress_.done;
-    try {
-      return std::ranges::all_of(phases, [this](const Phase &phase) { return run(phase); });
-    } catch (const Stopped &) {
-      return false;
-    }
+    total_ += file_.records().size();
+    return contexts_.run(
+        phases.size(), host_.contexts,
+        [&](std::size_t phase, eval::SideBySide::Lock &lock) { run(phases[phase], lock); });
   }
 
  private:
@@ -129,27 +127,32 @@ class Run {
     }
   }
 
-  bool run(const Phase &phase) {
+  void run(const Phase &phase, eval::SideBySide::Lock &lock) {
     const std::vector<Task> tasks = tasks_of(phase);
-    if (tasks.empty()) return true;
-    progress_.policy = phase.variant->label;
-    progress_.budget = phase.budget;
-    progress_.length = phase.texts->length;
+    if (tasks.empty()) return;
     BoundedContext context = make_context(phase, host_.parallel);
-    progress_.parallel = context.options().n_sequences;
-    const std::int32_t most_readers = std::max(progress_.parallel / 4, 1);
+    const std::int32_t parallel = context.options().n_sequences;
+    const std::int32_t most_readers = std::max(parallel / 4, 1);
     const ReadingOptions options{
         .readers = std::min(most_readers, static_cast<std::int32_t>(tasks.size())),
         .prompt_chunk = host_.prompt_chunk,
         .n_predict = plan_.n_predict,
         .seed = plan_.seed};
     Reading reading(model_, prompt_, context, tasks, options);
-    while (reading.busy()) {
-      for (const Answer &answer : reading.step()) append(phase, answer);
-      progress_.position = reading.position();
-      if (!host_.progress(progress_)) return false;
+    while (reading.busy() && !contexts_.stopped()) {
+      lock.unlock();
+      const std::vector<Answer> answers = reading.step();
+      lock.lock();
+      for (const Answer &answer : answers) append(phase, answer);
+      const bool goes_on = host_.progress({.done = file_.records().size(),
+                                           .total = total_,
+                                           .policy = phase.variant->label,
+                                           .budget = phase.budget,
+                                           .length = phase.texts->length,
+                                           .parallel = parallel,
+                                           .position = reading.position()});
+      if (!goes_on) contexts_.stop();
     }
-    return true;
   }
 
   void append(const Phase &phase, const Answer &answer) {
@@ -159,15 +162,16 @@ class Run {
     record.right = graded.right;
     record.fraction = graded.fraction;
     file_.append(record);
-    ++progress_.done;
   }
 
   const engine::Model &model_;
   const Prompt &prompt_;
   const Plan &plan_;
   const Host &host_;
+
+  eval::SideBySide contexts_;  // its lock is held for all below, and for calls of the host's
   AnswersFile &file_;
-  Progress progress_;
+  std::size_t total_ = 0;
 };
 
 }  // namespace

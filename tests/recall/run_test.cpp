@@ -39,8 +39,9 @@ class RecallRun : public test::WithModel {
   }
 
   bool run(const Plan &plan, const std::string &name, std::int32_t parallel,
-           std::size_t stop_after = 100000) {
-    Host host{.parallel = parallel, .context = llama_context_default_params()};
+           std::size_t stop_after = 100000, std::int32_t contexts = 1) {
+    Host host{
+        .parallel = parallel, .contexts = contexts, .context = llama_context_default_params()};
     host.context.n_threads = host.context.n_threads_batch = 1;
     host.make_context = [&](const BoundedOptions &options) {
       contexts_.push_back(options.n_sequences);
@@ -144,6 +145,17 @@ TEST_F(RecallRun, AStoppedRunGoesOnWhereItWas) {
     return keys;
   };
   EXPECT_EQ(keys_in("parts"), keys_in("whole"));
+}
+
+TEST_F(RecallRun, ContextsSideBySideSayTheSame) {
+  const Plan all = plan();
+  EXPECT_TRUE(run(all, "one", 4));
+  EXPECT_FALSE(run(all, "three", 4, 30, 3));
+  EXPECT_LT(answers("three").size(), answers("one").size());
+  EXPECT_TRUE(run(all, "anew", 4, 100000, 3));
+  EXPECT_EQ(answers("anew"), answers("one"));
+  most_ = 1;
+  EXPECT_THROW(run(all, "none", 4, 100000, 3), Error);
 }
 
 TEST_F(RecallRun, ItIsAskedOnceIfNothingIsReadOn) {
