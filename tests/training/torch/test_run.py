@@ -1,7 +1,9 @@
 """The whole run on a tiny model: killed while it samples, started again, to the adapter.
 
 A random model answers nothing rightly, so the first stage and the round are given right answers of a
-few questions, as another rank would have written them; it answers the others itself.
+few questions, as another rank would have written them; it answers the rest of their passes itself.
+Those of the other questions are there too, without an end. So each stage ends because its work is
+done, however slow the machine is.
 """
 
 import json
@@ -11,13 +13,16 @@ import sys
 import time
 
 import pytest
-from natural import passes, questions
+from natural import contamination, passes, questions
 from tiny_qwen2 import write_folder
 
 pytest.importorskip("peft", reason="no peft: see training/natural/README.md, Tests")
 pytest.importorskip("math_verify", reason="no math-verify: see training/natural/README.md, Tests")
 
 ANSWERED = 6
+MADE = 40  # questions of each generator
+STAGE = 50  # questions that a stage may draw on, of so few
+DEADLINE = 600  # seconds; a tenth of it by right
 
 
 def write_lines(path, rows):
@@ -48,7 +53,10 @@ def folder(tmp_path):
     run = tmp_path / "run"
     run.mkdir()
     rows, chains = [], []
-    for question in questions.training_questions(files, 1)["gsm8k"][:ANSWERED]:
+    tests = contamination.TestTexts(contamination.test_files([files]))
+    sets, _ = contamination.clean(questions.training_questions(files, 1, MADE), tests)
+    answered = sets["gsm8k"][:ANSWERED]
+    for question in answered:
         for way in passes.order_for(question)[:3]:
             right = question["expected"]
             text = f"We add them, {way}. " * 12 + f"That is \\boxed{{{right}}}."
@@ -56,13 +64,19 @@ def folder(tmp_path):
             rows.append(row | {"tokens": 500, "text": text, "answer": right, "boxed": right, "right": True})
         text = f"<think>\nWe add them. So it is {right}.\n</think>\n\nThe answer is \\boxed{{{right}}}."
         chains.append(rows[-1] | {"way": "", "tokens": 400, "text": text})
+    for question in questions.mixed(sets, sum(map(len, sets.values())))[:STAGE]:
+        if question in answered:
+            continue
+        for way in passes.order_for(question):
+            row = {"id": question["id"], "set": question["set"], "way": way, "status": "limit", "loop": False}
+            rows.append(row | {"tokens": 900, "text": "We", "answer": None, "boxed": None, "right": False})
     write_lines(run / "first.7.jsonl", rows)
     write_lines(run / "round-1.7.jsonl", chains)
     return tmp_path
 
 
-def start(folder):
-    options = "--minutes 2 --made 40 --rounds 1 --rank 4 --rows 32 --limit 120 --test-limit 40 --test-count 2 --judges 1 --batch-tokens 4096"
+def start(folder, rows):
+    options = f"--minutes 60 --made {MADE} --rounds 1 --rank 4 --rows {rows} --limit 120 --test-limit 40 --test-count 2 --judges 1 --batch-tokens 4096"
     command = [sys.executable, "-m", "natural.run", "--model", "base", "--questions", "questions", "--tests", "questions"]
     return subprocess.Popen(
         [*command, *options.split()], cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -77,8 +91,8 @@ def sampled(path):
 
 def test_killed_and_started_again_it_makes_an_adapter(folder):
     run = folder / "run"
-    process = start(folder)
-    until = time.time() + 120
+    process = start(folder, 8)  # few, so that the stage lasts
+    until = time.time() + DEADLINE
     while len(sampled(run / "first.0.jsonl")) < 5 and process.poll() is None and time.time() < until:
         time.sleep(0.02)
     assert process.poll() is None, process.communicate()[0]
@@ -88,13 +102,14 @@ def test_killed_and_started_again_it_makes_an_adapter(folder):
     assert before
     assert not (run / "first.done").exists()
 
-    process = start(folder)
-    said, _ = process.communicate(timeout=240)
+    process = start(folder, 32)
+    said, _ = process.communicate(timeout=DEADLINE)
     assert process.returncode == 0, said
     first = sampled(run / "first.0.jsonl")
     assert first[: len(before)] == before  # what was sampled stays
     asked = [(line["id"], line["way"]) for line in first + sampled(run / "first.7.jsonl")]
-    assert len(set(asked)) == len(asked) > ANSWERED * 3 + len(before)  # and is not sampled again
+    assert len(set(asked)) == len(asked)  # and is not sampled again
+    assert len(before) < len(first)
 
     log = {row["stage"]: row for row in map(json.loads, (run / "log.jsonl").read_text().splitlines())}
     assert log["questions"]["left_out"]["gsm8k"] == {"whole": 2}

@@ -79,24 +79,23 @@ def test_the_clock_ends_it():
     assert 0 < numbers["steps"] < numbers["of"]
 
 
-def start(folder, wait):
+def start(folder, *batches):
     path = os.pathsep.join([str(SCRIPT.parent), os.environ["PYTHONPATH"]])
     return subprocess.Popen(
-        [sys.executable, SCRIPT, folder, str(wait)], env={**os.environ, "PYTHONPATH": path}
+        [sys.executable, SCRIPT, folder, *map(str, batches)], env={**os.environ, "PYTHONPATH": path}
     )
 
 
 def test_killed_and_started_again_it_ends_with_the_same_weights(tmp_path):
-    process = start(tmp_path, 0.2)
-    until = time.time() + 60
-    while not (tmp_path / "state").exists() and process.poll() is None and time.time() < until:
+    process = start(tmp_path, 12)
+    until = time.time() + 300
+    while not (tmp_path / "waits").exists() and process.poll() is None and time.time() < until:
         time.sleep(0.02)
-    time.sleep(0.5)  # a few steps more
     process.kill()
     process.wait()
     saved = torch.load(tmp_path / "state")["step"]
     assert not (tmp_path / "trained").exists()
-    assert start(tmp_path, 0).wait(timeout=60) == 0
+    assert start(tmp_path).wait(timeout=300) == 0
     again = torch.load(tmp_path / "trained")
     alone, numbers = train_a_bit.train()
     assert 0 < saved < numbers["steps"]

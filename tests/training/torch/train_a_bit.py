@@ -1,9 +1,10 @@
-"""Trains a small model on random rows and writes what came out: train_a_bit.py FOLDER SECONDS
+"""Trains a small model on random rows and writes what came out: train_a_bit.py FOLDER [BATCHES]
 
-SECONDS are waited at each batch; the state is saved at every step. Run by test_training.py, which
-kills it. It needs torch alone, so that it starts quickly.
+After so many batches it writes the file "waits" and waits to be killed; the state is saved at every
+step. Run by test_training.py. It needs torch alone, so that it starts quickly.
 """
 
+import itertools
 import sys
 import time
 from pathlib import Path
@@ -45,21 +46,23 @@ def train(**changes):
     """Returns the trained model and the numbers."""
     model = SmallModel()
     options = {
-        "deadline": time.time() + 600, "epochs": 4, "rate": 1e-2, "batch_tokens": 96, "step_tokens": 100,
+        "deadline": time.time() + 1e6, "epochs": 4, "rate": 1e-2, "batch_tokens": 96, "step_tokens": 100,
         "save_every": -1, "log": lambda _: None,
     }  # fmt: skip
     return model, training.train(model, rows(), **options | changes)
 
 
 def main():
-    folder, wait = Path(sys.argv[1]), float(sys.argv[2])
-    padded = training.padded
+    folder, batches = Path(sys.argv[1]), [int(count) for count in sys.argv[2:]]
+    padded, done = training.padded, itertools.count()
 
-    def slowly(*arguments):
-        time.sleep(wait)
+    def until_it_waits(*arguments):
+        if next(done) in batches:
+            (folder / "waits").touch()
+            time.sleep(1e6)
         return padded(*arguments)
 
-    training.padded = slowly
+    training.padded = until_it_waits
     model, numbers = train(state=folder / "state")
     torch.save({"weights": model.state_dict(), "numbers": numbers}, folder / "trained")
 
