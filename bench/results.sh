@@ -63,10 +63,10 @@ if [[ $split == published ]]; then
   python3 "$root/bench/look_backs_by_question.py" --policies "$shown" --budget 8x "${alike[@]}"
   echo "== the newest question pinned"
   sets=()
-  for run in "$out"/*-turns8-pinned.jsonl; do compare "$(basename "$run" -turns8-pinned.jsonl)" "$run"; done
+  for run in "$out"/*-turns8-pinned.jsonl; do compare "$(basename "$run" -turns8-pinned.jsonl)" "${run%.jsonl}"*.jsonl; done
   compare "all six" "$out"/*-turns8-pinned.jsonl
   shown=full,vase-plus,rkv+prompt,streaming+prompt,snapkv+prompt,random+prompt
-  python3 "$root/bench/conversation_table.py" --policies "$shown" --budgets 16x,8x "${sets[@]}"
+  python3 "$root/bench/conversation_table.py" --policies "$shown" --budgets 16x,8x,4x "${sets[@]}"
   python3 "$root/bench/look_backs_by_question.py" --policies "$shown" --budget 8x "$out/gsm8k-turns8-pinned.jsonl"
   echo "== puzzles, rivals that came later"
   "$vase" eval --summary "$out/2k-rivals.jsonl" "$out/2k-triattention.jsonl" --base vase-plus
