@@ -16,7 +16,7 @@ from collections import defaultdict
 from pathlib import Path
 from statistics import mean, stdev
 
-KINDS = {"turn": "turn", "look result": "looking back: result", "look number": "number", "fact": "facts", "chain": "chains", "prose": "prose"}
+KINDS = {"ways": "natural: ways", "comparison": "comparison", "turn": "turn", "look result": "looking back: result", "look number": "number", "fact": "facts", "chain": "chains", "prose": "prose"}
 WHOLE = ("look number", "fact")  # answers of which the share that is right says something
 
 

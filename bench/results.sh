@@ -68,6 +68,8 @@ if [[ $split == published ]]; then
   shown=full,vase-plus,rkv+prompt,streaming+prompt,snapkv+prompt,random+prompt
   python3 "$root/bench/conversation_table.py" --policies "$shown" --budgets 16x,8x,4x "${sets[@]}"
   python3 "$root/bench/look_backs_by_question.py" --policies "$shown" --budget 8x "$out/gsm8k-turns8-pinned.jsonl"
+  echo "== tuning texts, less the full cache"
+  python3 "$root/bench/explored_table.py" "$root/docs/results/explored/texts.jsonl.gz"
   echo "== puzzles, rivals that came later"
   "$vase" eval --summary "$out/2k-rivals.jsonl" "$out/2k-triattention.jsonl" --base vase-plus
   echo "== recall"

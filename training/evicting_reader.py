@@ -117,7 +117,7 @@ class EvictingReader:
                 here = Variant(att=0, recent_only=1, prompt=variant.prompt)
             rows = Rows(
                 keys, self.values[layer], places,
-                query[:, :, -variant.window :].float().reshape(s, h, -1, d) if query.shape[2] >= variant.window else None,
+                query[:, :, -variant.window :][:, :, variant.every - 1 :: variant.every].float().reshape(s, h, -1, d),
                 everything, older < n - variant.recency, older < n - min(variant.recency, variant.window),
                 None, self.rope_base, halves=True, pinned=of(pins), of_prompt=of(typed),
                 mean_query=(self.query_sum[layer] / self.position).unflatten(1, (h, -1)) if variant.expected else None,

@@ -1,9 +1,9 @@
 """Tries out eviction policies that do not exist yet on a real model, by what it foresees of given texts.
 
-    python explore_texts.py --model FOLDER --questions QUESTIONS --texts TEXTS --traces traces.jsonl \\
+    python explore_texts.py --model FOLDER --questions QUESTIONS --texts TEXTS --traces traces.jsonl [--run RUN] \\
         --variants "full plus plus,recency=128 rkv,prompt=0.5" --out explore.jsonl
 
-Four kinds of tuning texts (build() says from what), none of which a published table uses. A variant is written as for
+Five kinds of tuning texts (build() says from what), none of which a published table uses. A variant is written as for
 explore_policies.py. For each the loss of the asked tokens, less the full cache's, and how many answers the model would
 give right; what wins here is then written in C++ and measured by `vase eval`. Goes on where it stopped.
 """
@@ -103,13 +103,37 @@ def planted(tokenizer, novel, at, length, seed):
     return Text(parts, spans, [])
 
 
+def natural(tokenizer, args, count):
+    from natural.questions import training_questions
+
+    asked = {q["id"]: q["text"] for of in training_questions(args.questions, 1).values() for q in of}
+    chains = []
+    for path in sorted(args.run.glob("round-*.jsonl")):
+        for line in map(json.loads, path.open()):
+            ways = [m.start() for m in re.finditer(r"\*\*Way \d", line["text"])]
+            comparison = line["text"].find("**Comparison.**")
+            if not line["right"] or line["status"] != "ended" or len(ways) < 3 or comparison < 0 or line["tokens"] > args.length:
+                continue
+            chat = Writer(tokenizer)
+            chat.user(asked[line["id"]], SYSTEM)
+            chat.assistant(line["text"][: ways[1]], "first", "")
+            chat.assistant(line["text"][ways[1] : comparison], "ways", "")
+            chat.assistant(line["text"][comparison:], "comparison")
+            chains.append(chat.text())
+    random.Random(3).shuffle(chains)
+    return chains[:count]
+
+
 def build(kind, tokenizer, args, count):
-    """turns: 12 questions of GSM8K's training split, answered as its authors did, and look-backs. facts: needles in I promessi
+    """natural: what a run of training/natural wrote in its rounds about training questions: its ways but the first, and the comparison of
+    their results. turns: 12 questions of GSM8K's training split, answered as its authors did, and look-backs. facts: needles in I promessi
     sposi (Italian) and a story. chains: R1-like chains of thought, their second half. prose: that novel, its second half."""
     if kind == "turns":
         items = [json.loads(line) for line in (args.questions / "gsm8k_train.jsonl").open()]
         random.Random(1).shuffle(items)
         return [conversation(tokenizer, items[12 * i : 12 * i + 12]) for i in range(count)]
+    if kind == "natural":
+        return natural(tokenizer, args, count)
     novel = tokenizer.encode((args.texts / "promessi_sposi_it.txt").read_text()[:1_500_000], add_special_tokens=False)
     step = len(novel) // (2 * count)
     if kind == "facts":
@@ -138,6 +162,7 @@ def main():
     parser.add_argument("--questions", type=Path, required=True, help="folder with gsm8k_train.jsonl")
     parser.add_argument("--texts", type=Path, required=True, help="folder with promessi_sposi_it.txt")
     parser.add_argument("--traces", type=Path, required=True, help="JSONL with question and thinking")
+    parser.add_argument("--run", type=Path, help="folder of a run of training/natural, for the kind natural")
     parser.add_argument("--variants", required=True, help="separated by blanks")
     parser.add_argument("--cells", default="turns/320 turns/160 facts/512 chains/512 prose/512", help="kind/budget, separated by blanks")
     parser.add_argument("--count", type=int, default=64, help="texts of each kind")

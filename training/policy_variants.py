@@ -25,6 +25,7 @@ class Variant:
     prompt: float = 0.0  # share of the budget that may be pinned for the prompt
     recency: int = 64
     window: int = 64  # newest queries that score
+    every: int = 1  # but only each so many-th of them
     history: float = 0.0  # decay of the highest attention seen before, per eviction; 0: no memory
     peak: float = 0.0  # 1: the highest attention over queries and heads, not the mean
     pool: int = 5
@@ -178,7 +179,7 @@ class Rows:
         s, h, n, d = self.keys.shape
         queries = self.queries
         if part != slice(None):
-            queries = queries.unflatten(2, (-1, variant.window))[:, :, :, part].flatten(2, 3)
+            queries = queries.unflatten(2, (-1, variant.window // variant.every))[:, :, :, part].flatten(2, 3)
         logits = queries @ self.keys.float().transpose(-1, -2) * d**-0.5
         logits = logits.masked_fill(~self.older[:, :, None], -math.inf)
         weights = logits.softmax(-1)
@@ -192,7 +193,8 @@ class Rows:
         """Share [s, h] of the `count` rows that the newer half of the queries attends to most which
         the older half would have named."""
         halves = []
-        for part in (slice(0, variant.window // 2), slice(variant.window // 2, None)):
+        half = variant.window // variant.every // 2
+        for part in (slice(0, half), slice(half, None)):
             weights = self.attention(variant, part).masked_fill(~self.candidate, -1)
             halves.append(ranks(weights) < count)
         return (halves[0] & halves[1]).sum(-1) / count
