@@ -70,6 +70,7 @@ class Variant:
     prompt_top: float = 0.0  # 1: of the prompt the highest scores are pinned, not the first rows
     protect_att: float = 0.0  # share of the budget kept for its attention
     overlap: float = 0.0  # 1: that share times how much of it the older half of the queries foretold
+    heed: float = 0.0  # share of the budget: att times how much of so many top rows a head's older queries foretold
     expected: float = 0.0  # adds so much * z(product of the turned-back key with the mean query so far)
     tilt: float = 0.0  # budgets from (1 + tilt) of the mean in the first layer to (1 - tilt) in the last
     stream: int = 0  # every so many layers, the newest rows alone
@@ -346,7 +347,8 @@ def score(variant: Variant, rows: Rows, memory, noise, position: int, budgets):
         return 0.5 * attention - 0.5 * redundancy
     result = torch.zeros(rows.keys.shape[:3], device=rows.keys.device)
     if variant.att:
-        result += variant.att * (attention + 1e-9).log()
+        heed = rows.foretold(variant, int(budgets[0] * variant.heed))[..., None] if variant.heed else 1
+        result += variant.att * heed * (attention + 1e-9).log()
     if variant.red:
         result -= variant.red * standardised(rows.similarity(rows.keys), rows.candidate)
     if variant.wide:

@@ -37,7 +37,7 @@ def test_a_budget_that_is_never_reached_changes_nothing():
     assert torch.equal(losses(EvictingReader(model, given, parse_variant("plus"), 800).read()), full)
 
 
-@pytest.mark.parametrize("name", ["plus", "plus,value_apart=0.5,att=0.05", "rkv,prompt=0.5", "plus,expected=0.2", "plus,protect_att=0.25,overlap=1", "plus,means=1"])
+@pytest.mark.parametrize("name", ["plus", "plus,value_apart=0.5,att=0.05", "rkv,prompt=0.5", "plus,expected=0.2", "plus,att=0.2,heed=0.125,every=4", "plus,protect_att=0.25,overlap=1", "plus,means=1"])
 def test_a_policy_keeps_its_budget_with_sinks_pin_and_the_newest(name):
     model, given, budget = tiny_model(), texts(), 256
     reader = EvictingReader(model, given, parse_variant(name), budget)
