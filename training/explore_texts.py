@@ -159,6 +159,7 @@ def build(kind, tokenizer, args, count):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", required=True, help="folder as transformers reads it (natural.prepare makes one of a GGUF file)")
+    parser.add_argument("--adapter", help="folder of a LoRA that peft wrote, to be merged in")
     parser.add_argument("--questions", type=Path, required=True, help="folder with gsm8k_train.jsonl")
     parser.add_argument("--texts", type=Path, required=True, help="folder with promessi_sposi_it.txt")
     parser.add_argument("--traces", type=Path, required=True, help="JSONL with question and thinking")
@@ -174,6 +175,10 @@ def main():
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     tokenizer = AutoTokenizer.from_pretrained(args.model)
     model = AutoModelForCausalLM.from_pretrained(args.model, dtype=dtype).to(device).eval()
+    if args.adapter:
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, args.adapter).merge_and_unload()
     texts, done = {}, set()
     if args.out.exists():
         done = {(r["variant"], r["cell"]) for r in map(json.loads, args.out.open())}
