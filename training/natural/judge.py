@@ -76,3 +76,13 @@ def summary(lines):
             "tokens": round(sum(line["tokens"] for line in ended) / max(1, len(ended))),
         }
     return result
+
+
+def hopeless(sets, right=5, enough=20):
+    """The sets of a summary of which less than `right` percent were right, of `enough` or more that the
+    clock did not cut off: what is written about them is mostly thrown away."""
+    return {
+        name
+        for name, numbers in sets.items()
+        if name != "all" and numbers["begun"] - numbers["cut"] >= enough and numbers["right"] < right
+    }

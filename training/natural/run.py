@@ -9,16 +9,17 @@ one), log.jsonl (numbers of each stage) and every sampled text.
 
 import argparse
 import gc
+import itertools
 import random
 import shutil
 import socket
 import time
 from pathlib import Path
 
-from . import chains, passes
+from . import chains, cutting, passes
 from .contamination import TestTexts, clean, test_files
 from .joining import vote
-from .judge import Judges, summary
+from .judge import Judges, hopeless, summary
 from .progress import Folder
 from .questions import mixed, test_questions, training_questions
 
@@ -78,6 +79,7 @@ class Run:
                 init_method=f"tcp://127.0.0.1:{port}",
                 rank=rank,
                 world_size=self.world,
+                device_id=torch.device(self.device) if torch.cuda.is_available() else None,
             )
         self.tokenizer = model.load_tokenizer(args.tokenizer or args.model)
         dtype = torch.bfloat16 if torch.cuda.is_available() else torch.float32
@@ -170,24 +172,26 @@ class Run:
         self.together()
 
     def learn(self, stage, rows, start, seconds, epochs, rate):
-        """Trains on rows ({question, text}), from the adapter folder `start` or from nothing; returns
-        the adapter's folder."""
+        """Trains on rows ({question, text}), whole and some of them cut as well, from the adapter folder
+        `start` or from nothing; returns the adapter's folder."""
         from .chat import answer_ids, prompt_ids
         from .export import write_adapter
-        from .training import train
+        from .training import Row, train
 
         out, state = self.args.out / stage, self.args.out / f"{stage}.state"
         if self.folder.finished(stage):
             return out
         begun = time.time()
-        pairs = [
-            (prompt_ids(self.tokenizer, [row["question"]]), answer_ids(self.tokenizer, row["text"]))
-            for row in rows
-        ]
+        prompt = lambda row: prompt_ids(self.tokenizer, [row["question"]])  # noqa: E731
+        whole = [Row(prompt(row), answer_ids(self.tokenizer, row["text"])) for row in rows]
+        cut = []
+        for row, *how in cutting.chosen(rows, random.Random(f"{self.args.seed} {stage}")):
+            there, answer = cutting.cut_ids(self.tokenizer, row["text"], *how)
+            cut.append(Row(prompt(row) + there, answer, cutting.WEIGHT))
         model = self.models.with_lora(self.base, self.args.rank, start, self.args.seed)
         model.train()
         numbers = train(
-            model, pairs, deadline=begun + seconds, epochs=epochs, rate=rate,
+            model, whole + cut, deadline=begun + seconds, epochs=epochs, rate=rate,
             batch_tokens=self.args.batch_tokens, seed=self.args.seed, rank=self.rank, world=self.world,
             state=state, log=self.folder.say,
         )  # fmt: skip
@@ -199,8 +203,11 @@ class Run:
         self.base.eval()
         if self.torch.cuda.is_available():
             self.torch.cuda.empty_cache()
-        mean = sum(len(answer) for _, answer in pairs) / max(1, len(pairs))
-        self.folder.finish(stage, chains=len(pairs), mean_tokens=round(mean), epochs=epochs, rate=rate, **numbers)
+        mean = sum(len(row.answer) for row in whole) / max(1, len(whole))
+        self.folder.finish(
+            stage, chains=len(whole), mean_tokens=round(mean), cut_rows=len(cut), epochs=epochs,
+            rate=rate, **numbers,
+        )  # fmt: skip
         self.together()
         state.unlink(missing_ok=True)
         return out
@@ -270,13 +277,19 @@ def kept_of(run, stage, by_id):
 def best_of(run, rounds):
     """The adapter to ship: the last one, unless a measured one before it was clearly better than the
     last measured one (right answers on questions of the training sets that were new to both)."""
-    scores = {}
+    lines = {}
     for number in range(1, rounds + 1):
-        if run.folder.finished(f"round-{number}"):
-            numbers = summary(run.folder.lines(f"round-{number}"))["all"]
-            scores[number - 1] = numbers["right"] - 0.5 * (numbers["loops"] + numbers["limit"])
-    if not scores:
+        answered = run.folder.lines(f"round-{number}")
+        if answered and run.folder.finished(f"round-{number}"):
+            lines[number - 1] = answered
+    if not lines:
         return 0
+    # Of sets that all were asked about: without its hard ones an adapter would look better.
+    common = set.intersection(*({line["set"] for line in group} for group in lines.values()))
+    scores = {}
+    for number, group in lines.items():
+        numbers = summary([line for line in group if line["set"] in common] or group)["all"]
+        scores[number] = numbers["right"] - 0.5 * (numbers["loops"] + numbers["limit"])
     best, last = max(scores, key=scores.get), max(scores)
     run.folder.log(stage="choice", scores=scores)
     return best if scores[best] > scores[last] + 4 else rounds_done(run)
@@ -308,16 +321,23 @@ def work(rank, args, port, start):
         )
     anchor = random.Random(args.seed).sample(rows, len(rows) // 4)
     adapter = run.learn("adapter-0", rows, None, run.share("train"), 2, 3e-4)
-    number = 0
+    number, fresh, dropped = 0, iter(everything[part:]), set()
     while number < args.rounds:
         needed = run.share("round") + run.share("learn") + run.share("test") + SPARE * run.seconds
         sampled = run.folder.finished(f"round-{number + 1}")
         if not sampled and not run.agreed(run.left() > needed):
             break
+        useful = (question for question in fresh if question["set"] not in dropped)
+        items = [(question, [question["text"]], {}) for question in itertools.islice(useful, part)]
+        if not items:
+            run.folder.log(stage=f"round-{number + 1}", note="no question is left: the rounds end here")
+            break
         number += 1
-        questions = everything[part * number : part * (number + 1)]
-        items = [(question, [question["text"]], {}) for question in questions]
         run.sample(f"round-{number}", adapter, items, args.limit, 0.7, run.share("round"))
+        lost = hopeless(summary(run.folder.lines(f"round-{number}"))) - dropped
+        dropped |= lost
+        if lost and not sampled:
+            run.folder.log(stage="dropped", sets=sorted(lost), note=f"hardly ever right in round {number}")
         kept = kept_of(run, f"round-{number}", by_id)
         if not kept:
             run.folder.log(stage=f"adapter-{number}", note="no chain was kept: the rounds end here")

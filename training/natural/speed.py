@@ -14,7 +14,7 @@ from . import model as models
 from .chat import prompt_ids, stop_ids
 from .questions import mixed, training_questions
 from .sampling import Request, Sampler, Settings
-from .training import train
+from .training import Row, train
 
 
 def sampling_speed(base, tokenizer, prompts, rows, graphs, seconds):
@@ -40,7 +40,7 @@ def training_speed(base, rank, batch, length, seconds):
     """Prints one line: tokens a second with so many cells in a batch."""
     lora = models.with_lora(base, rank).train()
     answer = torch.randint(base.config.vocab_size, (length - 100,)).tolist()
-    rows = [(answer[:100], answer)] * (20 * 32768 // length)
+    rows = [Row(answer[:100], answer)] * (20 * 32768 // length)
     numbers = train(lora, rows, deadline=time.time() + seconds, batch_tokens=batch)
     models.plain(lora)
     most = torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else 0

@@ -4,10 +4,19 @@ import math
 import random
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
+
+
+class Row(NamedTuple):
+    """What is read and what is to be written behind it, as token ids."""
+
+    prompt: list
+    answer: list
+    weight: float = 1.0  # of each token of the answer
 
 
 def batches_of_like_length(lengths, tokens, rng):
@@ -52,31 +61,40 @@ def share_of(step, lengths, rank, world):
 
 
 def padded(rows, batch, device):
-    """ids and targets [rows, longest] of a batch; a target of -100 counts for nothing. Rows are padded
-    on the right, which a causal model cannot see, so no mask is needed."""
-    longest = max(len(rows[i][0]) + len(rows[i][1]) for i in batch)
+    """ids, targets and the targets' weights, each [rows, longest], of a batch; a target of -100 counts
+    for nothing. Rows are padded on the right, which a causal model cannot see, so no mask is needed."""
+    longest = max(len(rows[i].prompt) + len(rows[i].answer) for i in batch)
     ids = torch.zeros(len(batch), longest, dtype=torch.long)
     targets = torch.full((len(batch), longest), -100)
+    weights = torch.zeros(len(batch), longest)
     for at, index in enumerate(batch):
-        prompt, answer = rows[index]
+        prompt, answer, weight = rows[index]
         ids[at, : len(prompt) + len(answer)] = torch.tensor(prompt + answer)
-        targets[at, len(prompt) - 1 : len(prompt) + len(answer) - 1] = torch.tensor(answer)
-    return ids.to(device), targets.to(device)
+        learned = slice(len(prompt) - 1, len(prompt) + len(answer) - 1)
+        targets[at, learned] = torch.tensor(answer)
+        weights[at, learned] = weight
+    return ids.to(device), targets.to(device), weights.to(device)
 
 
-def backward(model, ids, targets, norm, chunk=2048):
-    """Adds the gradients of the summed cross entropy / norm; returns it. `model` is a peft model of a
-    causal LM. Logits of 152,000 tokens never stand for more than `chunk` positions."""
+def norm_of(rows, batches):
+    """What the weighted, summed loss of these batches is divided by: it is a mean then."""
+    return sum(rows[i].weight * len(rows[i].answer) for batch in batches for i in batch)
+
+
+def backward(model, ids, targets, weights, norm, chunk=2048):
+    """Adds the gradients of the weighted, summed cross entropy / norm; returns it. `model` is a peft
+    model of a causal LM. Logits of 152,000 tokens never stand for more than `chunk` positions."""
     causal = model.get_base_model()
     hidden = causal.model(input_ids=ids, use_cache=False).last_hidden_state
     keep = targets.reshape(-1) != -100
-    wanted = targets.reshape(-1)[keep]
+    wanted, weights = targets.reshape(-1)[keep], weights.reshape(-1)[keep]
     hidden = hidden.reshape(-1, hidden.shape[-1])[keep]
     cut = hidden.detach().requires_grad_(True)
     total = 0.0
     for at in range(0, len(wanted), chunk):
         logits = causal.lm_head(cut[at : at + chunk]).float()
-        loss = F.cross_entropy(logits, wanted[at : at + chunk], reduction="sum") / norm
+        losses = F.cross_entropy(logits, wanted[at : at + chunk], reduction="none")
+        loss = (losses * weights[at : at + chunk]).sum() / norm
         loss.backward()
         total = total + loss.detach()
     hidden.backward(cut.grad)
@@ -87,15 +105,15 @@ def train(
     model, rows, *, deadline, epochs=1, rate=2e-4, batch_tokens=8192, step_tokens=32768, seed=1,
     rank=0, world=1, state=None, save_every=20, log=print,
 ):  # fmt: skip
-    """Trains the adapter of `model` on rows of (prompt ids, answer ids) until the epochs or the time
-    (wall clock) are over. With `state` (a file) it goes on where a run that was killed stopped.
-    Returns {loss, tokens_per_second, steps, of, seconds}."""
+    """Trains the adapter of `model` on a list of Row until the epochs or the time (wall clock) are
+    over. With `state` (a file) it goes on where a run that was killed stopped. Returns {loss (of the
+    last steps, weighted), tokens_per_second, tokens, steps, of, seconds}."""
     trained = [p for p in model.parameters() if p.requires_grad]
     device = trained[0].device
     # The layers multiply in the model's own type; steps are too small for bfloat16 and go here.
     parameters = [p.detach().float().clone() for p in trained]
     optimizer = torch.optim.AdamW(parameters, lr=rate, betas=(0.9, 0.95), weight_decay=0.0)
-    lengths = [len(prompt) + len(answer) for prompt, answer in rows]
+    lengths = [len(row.prompt) + len(row.answer) for row in rows]
     steps = steps_of(lengths, epochs, batch_tokens, step_tokens, seed)
     first, state = 0, Path(state) if state else None
     if state and state.exists():
@@ -122,11 +140,10 @@ def train(
             cosine = 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * share))
             group["lr"] = rate * min(1.0, (number + 1) / 5) * cosine
         step = steps[number]
-        norm = sum(len(rows[i][1]) for batch in step for i in batch)
+        norm = norm_of(rows, step)
         loss = torch.zeros((), device=device)
         for batch in share_of(step, lengths, rank, world):
-            ids, targets = padded(rows, batch, device)
-            loss += backward(model, ids, targets, norm)
+            loss += backward(model, *padded(rows, batch, device), norm)
         for parameter, layer in zip(parameters, trained):  # a rank may have had no batch
             parameter.grad = torch.zeros_like(parameter) if layer.grad is None else layer.grad.float()
             layer.grad = None

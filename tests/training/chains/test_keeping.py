@@ -67,3 +67,11 @@ def test_summary_leaves_out_what_the_clock_cut():
     }  # fmt: skip
     assert found["a"]["right"] == 50.0
     assert found["b"]["ended"] == 0.0
+
+
+@pytest.mark.parametrize("right, cut, lost", [(0, 0, {"a"}), (4, 0, {"a"}), (5, 0, set()), (0, 81, set())])
+def test_a_set_is_hopeless_where_enough_was_asked_and_next_to_nothing_right(right, cut, lost):
+    line = {"set": "a", "status": "ended", "right": False, "loop": False, "tokens": 100}
+    lines = [line | {"right": True}] * right + [line | {"status": "cut"}] * cut
+    lines += [line] * (100 - len(lines))
+    assert judge.hopeless(judge.summary(lines)) == lost

@@ -47,16 +47,19 @@ class Trainable:
 
 
 def test_the_loss_is_transformers_and_of_answers_alone():
-    """In chunks of a few positions, over a padded batch; gradients too."""
-    rows = train_a_bit.rows(6)
+    """In chunks of a few positions, over two padded batches, with rows that weigh more; gradients too."""
+    rows = [row._replace(weight=20.0 if at % 3 == 1 else 1.0) for at, row in enumerate(train_a_bit.rows(6))]
     ours, theirs = Trainable(tiny_model()), Trainable(tiny_model())
-    norm = sum(len(answer) for _, answer in rows)
-    loss = training.backward(ours, *training.padded(rows, range(6), "cpu"), norm, chunk=7)
-    expected = torch.zeros(())
-    for prompt, answer in rows:
+    step = [range(4), range(4, 6)]
+    norm = training.norm_of(rows, step)
+    loss = sum(training.backward(ours, *training.padded(rows, batch, "cpu"), norm, chunk=7) for batch in step)
+    expected, count = torch.zeros(()), 0
+    for prompt, answer, weight in rows:
         labels = torch.tensor([[-100] * len(prompt) + answer])
         out = theirs.model(torch.tensor([prompt + answer]), labels=labels)
-        expected = expected + out.loss * len(answer) / norm
+        expected = expected + out.loss * len(answer) * weight
+        count += len(answer) * weight
+    expected = expected / count
     expected.backward()
     assert torch.isclose(loss, expected, rtol=1e-5)
     compared = 0
@@ -77,6 +80,22 @@ def test_it_learns():
 def test_the_clock_ends_it():
     _, numbers = train_a_bit.train(epochs=2000, deadline=time.time() + 3)
     assert 0 < numbers["steps"] < numbers["of"]
+
+
+def test_ranks_whose_clocks_differ_stop_at_the_same_step(tmp_path):
+    """One that went on alone would wait for the other's gradients for ever."""
+    ranks = torch.multiprocessing.spawn(train_a_bit.rank_of_two, (tmp_path, (20, 60)), nprocs=2, join=False)
+    try:
+        until = time.time() + 300
+        while not ranks.join(timeout=max(0, until - time.time())):
+            assert time.time() < until, "the ranks did not end"
+    finally:
+        for process in ranks.processes:
+            process.kill()
+    first, second = (torch.load(tmp_path / f"trained.{rank}") for rank in range(2))
+    assert 0 < first["numbers"]["steps"] == second["numbers"]["steps"] < first["numbers"]["of"]
+    for name, weights in first["weights"].items():
+        assert torch.equal(weights, second["weights"][name]), name
 
 
 def start(folder, *batches):

@@ -7,6 +7,7 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
+JOINED = [">Ċ", ">ĊĊ"]  # as Qwen2.5 has them; only where they are asked for
 END = len(BYTES) + SPECIAL.index("<|im_end|>")
 CHAT = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
@@ -14,12 +15,12 @@ CHAT = (
 )
 
 
-def tiny_model():
+def tiny_model(joined=False):
     """Always the same one, f32."""
     torch.manual_seed(1)
     return Qwen2ForCausalLM(
         Qwen2Config(
-            vocab_size=len(BYTES) + len(SPECIAL),
+            vocab_size=len(BYTES) + len(SPECIAL) + joined * len(JOINED),
             hidden_size=64,
             intermediate_size=128,
             num_hidden_layers=2,
@@ -32,9 +33,11 @@ def tiny_model():
     ).eval()
 
 
-def tiny_tokenizer():
-    tokenizer = Tokenizer(models.BPE(vocab={text: i for i, text in enumerate(BYTES)}, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+def tiny_tokenizer(joined=False):
+    vocab = {text: i for i, text in enumerate(BYTES + SPECIAL + joined * JOINED)}
+    merges = joined * [(text[:-1], text[-1]) for text in JOINED]
+    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=merges))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens(SPECIAL)
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=SPECIAL[2], pad_token=SPECIAL[0])
@@ -51,6 +54,7 @@ def write_folder(path):
 def write_gguf(path, model, names):
     """The model as llama.cpp reads it, f32; `names`: transformers' name of a layer's matrix -> llama.cpp's."""
     config = model.config
+    joined = JOINED[: config.vocab_size - len(BYTES) - len(SPECIAL)]
     writer = gguf.GGUFWriter(path, "qwen2")
     writer.add_context_length(4096)
     writer.add_embedding_length(config.hidden_size)
@@ -62,9 +66,11 @@ def write_gguf(path, model, names):
     writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("qwen2")
-    writer.add_token_list(BYTES + SPECIAL)
-    writer.add_token_types([gguf.TokenType.NORMAL] * len(BYTES) + [gguf.TokenType.CONTROL] * len(SPECIAL))
-    writer.add_token_merges([f"{BYTES[-2]} {BYTES[-1]}"])  # one there must be; no text here has it
+    kinds = [gguf.TokenType.NORMAL] * len(BYTES) + [gguf.TokenType.CONTROL] * len(SPECIAL)
+    writer.add_token_list(BYTES + SPECIAL + joined)
+    writer.add_token_types(kinds + [gguf.TokenType.NORMAL] * len(joined))
+    merges = [f"{text[:-1]} {text[-1]}" for text in joined]
+    writer.add_token_merges(merges or [f"{BYTES[-2]} {BYTES[-1]}"])  # one there must be; no text here has it
     writer.add_eos_token_id(END)
     norms = {"input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm"}
     whole = {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight"}

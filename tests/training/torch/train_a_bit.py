@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import torch
+import torch.distributed as dist
 from natural import training
 
 torch.set_num_threads(1)
@@ -36,10 +37,10 @@ class SmallModel(torch.nn.Module):
 
 
 def rows(count=24):
-    """(prompt, answer) pairs with something to learn in them: an answer repeats its prompt."""
+    """With something to learn in them: an answer repeats its prompt."""
     generator = torch.Generator().manual_seed(1)
     prompts = [torch.randint(0, VOCABULARY, (4 + i % 9,), generator=generator).tolist() for i in range(count)]
-    return [(prompt, prompt * 2) for prompt in prompts]
+    return [training.Row(prompt, prompt * 2) for prompt in prompts]
 
 
 def train(**changes):
@@ -50,6 +51,17 @@ def train(**changes):
         "save_every": -1, "log": lambda _: None,
     }  # fmt: skip
     return model, training.train(model, rows(), **options | changes)
+
+
+def rank_of_two(rank, folder, deadlines):
+    """Trains as one of two ranks until deadlines[rank] or the other one ends it. Time is how often it
+    was asked for, so that it does not depend on the machine."""
+    clock = itertools.count()
+    training.time = SimpleNamespace(time=lambda: next(clock))
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    model, numbers = train(epochs=40, deadline=deadlines[rank], rank=rank, world=2)
+    torch.save({"weights": model.state_dict(), "numbers": numbers}, folder / f"trained.{rank}")
+    dist.destroy_process_group()
 
 
 def main():
