@@ -1,12 +1,14 @@
-"""The whole run on a tiny model: killed while it samples, started again, to the adapter.
+"""The whole run on a tiny model: killed while it samples, started again as two ranks, to the adapter.
 
 A random model answers nothing rightly, so the first stage and the round are given right answers of a
 few questions, as another rank would have written them; it answers the rest of their passes itself.
 Those of the other questions are there too, without an end. So each stage ends because its work is
-done, however slow the machine is.
+done, however slow the machine is. The round's other questions are lineage and countdown: none is
+answered rightly, so both sets are dropped, and nothing is left for a second round.
 """
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -75,8 +77,8 @@ def folder(tmp_path):
     return tmp_path
 
 
-def start(folder, rows):
-    options = f"--minutes 60 --made {MADE} --rounds 1 --rank 4 --rows {rows} --limit 120 --test-limit 40 --test-count 2 --judges 1 --batch-tokens 4096"
+def start(folder, rows, gpus):
+    options = f"--gpus {gpus} --minutes 60 --made {MADE} --rounds 2 --rank 4 --rows {rows} --limit 120 --test-limit 40 --test-count 2 --judges 1 --batch-tokens 4096"
     command = [sys.executable, "-m", "natural.run", "--model", "base", "--questions", "questions", "--tests", "questions"]
     return subprocess.Popen(
         [*command, *options.split()], cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -91,7 +93,7 @@ def sampled(path):
 
 def test_killed_and_started_again_it_makes_an_adapter(folder):
     run = folder / "run"
-    process = start(folder, 8)  # few, so that the stage lasts
+    process = start(folder, 8, 1)  # few, so that the stage lasts
     until = time.time() + DEADLINE
     while len(sampled(run / "first.0.jsonl")) < 5 and process.poll() is None and time.time() < until:
         time.sleep(0.02)
@@ -102,21 +104,29 @@ def test_killed_and_started_again_it_makes_an_adapter(folder):
     assert before
     assert not (run / "first.done").exists()
 
-    process = start(folder, 32)
+    process = start(folder, 32, 2)
     said, _ = process.communicate(timeout=DEADLINE)
     assert process.returncode == 0, said
     first = sampled(run / "first.0.jsonl")
     assert first[: len(before)] == before  # what was sampled stays
-    asked = [(line["id"], line["way"]) for line in first + sampled(run / "first.7.jsonl")]
+    second = sampled(run / "first.1.jsonl")  # of the other rank
+    asked = [(line["id"], line["way"]) for line in first + second + sampled(run / "first.7.jsonl")]
     assert len(set(asked)) == len(asked)  # and is not sampled again
     assert len(before) < len(first)
+    assert second
 
-    log = {row["stage"]: row for row in map(json.loads, (run / "log.jsonl").read_text().splitlines())}
+    rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    log = {row["stage"]: row for row in rows}
+    assert len(log) == len(rows)
     assert log["questions"]["left_out"]["gsm8k"] == {"whole": 2}
     assert log["adapter-0"]["chains"] >= 1
     assert log["adapter-0"]["steps"] >= 1
+    for number in range(2):
+        assert log[f"adapter-{number}"]["cut_rows"] == math.ceil(log[f"adapter-{number}"]["chains"] / 3)
     assert log["round-1"]["sets"]["all"]["begun"] > ANSWERED
     assert log["adapter-1"]["chains"] > log["adapter-0"]["chains"] // 4  # of the round too
+    assert log["dropped"]["sets"] == ["countdown", "lineage"]
+    assert "no question is left" in log["round-2"]["note"]
     assert log["chosen"]["adapter"] == 1
     assert set(log["test"]["sets"]) == {"all", "gsm8k_test", "math500_1to4", "asdiv", "mawps", "lineage_test"}
     assert log["end"]["seconds"] > 0
