@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "core/novelty_rule.hpp"
 #include "core/rows.hpp"
 #include "core/thread_pool.hpp"
 #include "machine_floor.hpp"
@@ -112,7 +113,9 @@ bench::Work work_of(const std::string& policy, const Size& size, const vase_para
   if (policy == "rkv") return {attention + 6.0 * rows * dim, bytes};
   if (policy == "keydiff") return {6.0 * rows * dim, bytes};
   if (policy == "triattention") return {3.0 * candidates * dim * kQueryHeads, bytes};
-  if (policy == "vase-plus") return {2 * 2.0 * rows * dim * dim, 2 * bytes};
+  const double novelty = 2.0 * rows * vase::kNoveltyRows * dim;
+  if (policy == "vase-plus") return {novelty, 2 * bytes};
+  if (policy == "vase-plus@2") return {attention + novelty, 2 * bytes};
   if (policy == "vase-cur") return {2 * 2.0 * rows * dim * 20, 2 * bytes};
   return {0, 0};
 }
@@ -160,9 +163,9 @@ void add(const char* policy, const Size& size, int threads) {
 
 int main(int argc, char** argv) {
   for (const int threads : {1, 2})
-    for (const char* policy : {"vase", "vase-plus", "snapkv", "vase-cur", "rkv", "h2o", "keydiff",
-                               "triattention", "random", "streaming"})
-      add(policy, {}, threads);
+    for (int32_t i = 0; i < vase_policy_count(); ++i)
+      if (const vase_policy* policy = vase_policy_at(i); vase_policy_evicts(policy) != 0)
+        add(vase_policy_name(policy), {}, threads);
   for (const vase_type type : {VASE_F16, VASE_Q8_0})
     for (const int32_t dim : {64, 128})
       for (const int32_t budget : {1024, 4096})
