@@ -100,6 +100,14 @@ std::string lookers(const char* parameter) {
       [&](const vase_policy* policy) { return vase_policy_looks_at(policy, parameter) != 0; });
 }
 
+[[noreturn]] void not_looked_at(const vase_policy* policy, const std::string& name,
+                                const std::string& others) {
+  throw nb::value_error(("policy '" + std::string(vase_policy_name(policy)) +
+                         "' does not look at " + name +
+                         ": leave it out, or take one that does: " + others)
+                            .c_str());
+}
+
 /// Throws ValueError if `options` sets a parameter that only some policies look at, and this one
 /// does not. A seed is welcome everywhere.
 void refuse_unused(const vase_policy* policy, const nb::dict& options) {
@@ -109,10 +117,7 @@ void refuse_unused(const vase_policy* policy, const nb::dict& options) {
     if (name == "seed" || vase_policy_looks_at(policy, parameter) != 0) continue;
     const std::string others = lookers(parameter);
     if (others == lookers("budget")) continue;  // all that evict
-    throw nb::value_error(("policy '" + std::string(vase_policy_name(policy)) +
-                           "' does not look at " + name +
-                           ": leave it out, or take one that does: " + others)
-                              .c_str());
+    not_looked_at(policy, name, others);
   }
 }
 
