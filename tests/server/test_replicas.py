@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from vase_server import JSON, Server, wait_until
+from vase_server import DEADLINE, JSON, Server, wait_until
 
 CONF = Path(__file__).parents[2] / "deploy" / "nginx.conf"
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
@@ -87,13 +87,13 @@ def test_only_the_killed_replica_s_requests_fail(replicas, balancer):
     for client in clients:
         client.start()
     both_work = lambda: all(replica.outcomes()["completed"] >= 5 for replica in replicas)
-    assert wait_until(both_work, 30)
+    assert wait_until(both_work, DEADLINE)
 
     killed = time.monotonic()
     replicas[0].process.kill()
     replicas[0].wait()
     before = replicas[1].outcomes()["completed"]
-    assert wait_until(lambda: replicas[1].outcomes()["completed"] >= before + 30, 60)
+    assert wait_until(lambda: replicas[1].outcomes()["completed"] >= before + 30, DEADLINE)
     stop.set()
     for client in clients:
         client.join(60)
@@ -115,10 +115,10 @@ def test_a_replica_that_is_shut_down_fails_nobody(replicas, balancer):
     clients = [Client(balancer, stop) for _ in range(4)]
     for client in clients:
         client.start()
-    assert wait_until(lambda: all(replica.outcomes()["completed"] >= 5 for replica in replicas), 30)
+    assert wait_until(lambda: all(replica.outcomes()["completed"] >= 5 for replica in replicas), DEADLINE)
     replicas[0].stop()
     before = replicas[1].outcomes()["completed"]
-    assert wait_until(lambda: replicas[1].outcomes()["completed"] >= before + 20, 60)
+    assert wait_until(lambda: replicas[1].outcomes()["completed"] >= before + 20, DEADLINE)
     stop.set()
     for client in clients:
         client.join(60)

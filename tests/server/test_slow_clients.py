@@ -6,7 +6,7 @@ import signal
 import socket
 import time
 
-from vase_server import in_background, wait_until
+from vase_server import DEADLINE, in_background, wait_until
 
 LONG = {"prompt": "abc", "ignore_eos": True, "max_tokens": 2000, "logprobs": 5}
 
@@ -56,7 +56,7 @@ def test_a_client_that_takes_nothing_is_counted_as_stalled(start):
     for stream in (True, False):
         client = ask(server, stream=stream)
         before = ended(server)
-        assert wait_until(lambda: ended(server) == before + 1, 60)
+        assert wait_until(lambda: ended(server) == before + 1, DEADLINE)
         text = read_all(client)
         client.close()
         # Cut off in the middle, which HTTP lets a client see.
@@ -70,7 +70,7 @@ def test_a_client_that_takes_nothing_is_counted_as_stalled(start):
 def test_a_client_that_stalls_frees_its_slot(start):
     server = start("--write-timeout", 1, "--parallel", 1)
     client = ask(server, stream=True, max_tokens=20000)
-    assert wait_until(lambda: ended(server) == 1, 60)
+    assert wait_until(lambda: ended(server) == 1, DEADLINE)
     assert server.outcomes()["stalled"] == 1
     assert server.metric("vase_slots_busy") == 0
     assert server.metric("vase_generated_tokens_total") < 20000
@@ -80,7 +80,7 @@ def test_a_client_that_stalls_frees_its_slot(start):
 def test_a_client_that_reads_slowly_gets_everything(start):
     server = start("--write-timeout", 2)
     client = ask(server, stream=True)
-    assert wait_until(lambda: generated(server, 2000), 60)
+    assert wait_until(lambda: generated(server, 2000), DEADLINE)
     begin = time.monotonic()
     text = read_all(client, size=16 << 10, pause=0.1)
     assert time.monotonic() - begin > 3
@@ -92,7 +92,7 @@ def test_a_client_that_reads_slowly_gets_everything(start):
 def test_nothing_is_completed_before_the_client_has_it(start):
     server = start()
     client = ask(server, stream=True)
-    assert wait_until(lambda: generated(server, 2000), 60)
+    assert wait_until(lambda: generated(server, 2000), DEADLINE)
     assert ended(server) == 0
     read_all(client)
     assert server.outcomes()["completed"] == 1
@@ -102,7 +102,7 @@ def test_nothing_is_completed_before_the_client_has_it(start):
 def test_a_client_that_leaves_a_finished_answer_is_counted_as_cancelled(start):
     server = start()
     client = ask(server)
-    assert wait_until(lambda: generated(server, 2000), 60)
+    assert wait_until(lambda: generated(server, 2000), DEADLINE)
     time.sleep(0.3)  # the server is writing
     client.close()
     assert wait_until(lambda: ended(server) == 1)
@@ -112,7 +112,7 @@ def test_a_client_that_leaves_a_finished_answer_is_counted_as_cancelled(start):
 def test_shutdown_waits_for_a_slow_client_no_longer_than_the_drain(start):
     server = start("--drain-seconds", 1, "--write-timeout", 600)
     clients = [ask(server, stream=True), ask(server)]
-    assert wait_until(lambda: generated(server, 4000), 60)
+    assert wait_until(lambda: generated(server, 4000), DEADLINE)
     # And for one that does not end its request.
     half = socket.create_connection(("127.0.0.1", server.port))
     half.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n"
@@ -130,7 +130,7 @@ def test_shutdown_waits_for_a_slow_client_no_longer_than_the_drain(start):
 def test_shutdown_lets_clients_read_their_answers(start):
     server = start("--drain-seconds", 60)
     client = ask(server)
-    assert wait_until(lambda: generated(server, 2000), 60)
+    assert wait_until(lambda: generated(server, 2000), DEADLINE)
     time.sleep(0.3)
     server.signal(signal.SIGTERM)
     time.sleep(0.5)

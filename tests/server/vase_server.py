@@ -16,6 +16,7 @@ import urllib.request
 PROGRAM = os.environ.get("VASE_PROGRAM", "build/release/bin/vase")
 WRITE_MODEL = os.environ.get("VASE_WRITE_MODEL", "build/release/tests/server/vase_write_model")
 SANITIZED = bool(os.environ.get("VASE_SANITIZE"))
+DEADLINE = 300  # seconds, for what the machine needs time for: it may be busy
 JSON = {"Content-Type": "application/json"}
 
 
