@@ -2,9 +2,9 @@
 #ifndef VASE_TESTS_SUPPORT_SELECTION_HPP
 #define VASE_TESTS_SUPPORT_SELECTION_HPP
 
-#include <cctype>
 #include <gtest/gtest.h>
 
+#include <cctype>
 #include <cstdint>
 #include <set>
 #include <string>
