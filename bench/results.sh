@@ -66,8 +66,10 @@ if [[ $split == published ]]; then
   for run in "$out"/*-turns8-pinned.jsonl; do compare "$(basename "$run" -turns8-pinned.jsonl)" "${run%.jsonl}"*.jsonl; done
   compare "all six" "$out"/*-turns8-pinned.jsonl
   shown=full,vase-plus,rkv+prompt,streaming+prompt,snapkv+prompt,random+prompt
-  python3 "$root/bench/conversation_table.py" --policies "$shown" --budgets 16x,8x,4x "${sets[@]}"
+  python3 "$root/bench/conversation_table.py" --policies "$shown" --budgets 16x,8x,896 "${sets[@]}"
   python3 "$root/bench/look_backs_by_question.py" --policies "$shown" --budget 8x "$out/gsm8k-turns8-pinned.jsonl"
+  echo "== tuning conversations, vase-plus@2"
+  "$vase" eval --summary "$out"/tuning-gsm8k-turns-{pin,vase-plus-2}.jsonl --base vase-plus
   echo "== tuning texts, less the full cache"
   python3 "$root/bench/explored_table.py" "$root/docs/results/explored/texts.jsonl.gz"
   echo "== puzzles, rivals that came later"
