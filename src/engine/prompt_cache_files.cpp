@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <cstring>
 #include <fstream>
 #include <initializer_list>
+#include <new>
 #include <span>
 #include <system_error>
 #include <type_traits>
@@ -133,7 +133,9 @@ Found look_at(const fs::path &path, const std::string &identity) {
 
 PutAside read_file(const Found &found) {
   const Header &header = found.header;
-  std::vector<std::byte> body(fs::file_size(found.path) - sizeof(header));
+  const std::uint64_t whole = fs::file_size(found.path);
+  if (whole < sizeof(header)) throw Error("is damaged or cut off");
+  std::vector<std::byte> body(whole - sizeof(header));
   std::ifstream in(found.path, std::ios::binary);
   in.seekg(sizeof(header));
   in.read(reinterpret_cast<char *>(body.data()), std::ssize(body));
@@ -153,7 +155,8 @@ PutAside read_file(const Found &found) {
                .evictions = header.evictions};
   const auto tokens = next(header.token_bytes);
   one.tokens.resize(tokens.size() / sizeof(llama_token));
-  std::memcpy(one.tokens.data(), tokens.data(), one.tokens.size() * sizeof(llama_token));
+  std::ranges::copy(tokens.first(one.tokens.size() * sizeof(llama_token)),
+                    std::as_writable_bytes(std::span(one.tokens)).begin());
   one.bytes.assign(rest.begin(), rest.end());
   return one;
 }
@@ -167,6 +170,8 @@ void or_say(const fs::path &path, const SayOfFile &say, const char *consequence,
     say(fmt::format("{} {}: {}", path.string(), error.what(), consequence));
   } catch (const fs::filesystem_error &error) {
     say(fmt::format("{}: {}: {}", path.string(), error.code().message(), consequence));
+  } catch (const std::bad_alloc &) {
+    say(fmt::format("{}: no memory is left for it: {}", path.string(), consequence));
   }
 }
 

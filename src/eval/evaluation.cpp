@@ -79,6 +79,7 @@ std::int64_t Evaluation::longest_text() const {
 }
 
 bool Evaluation::run() {
+  file_.begin();
   grade_the_ungraded();
   const std::int64_t n_ctx_train = model_.n_ctx_train();
   std::vector<Job> jobs = full_jobs(plan_, prompt_tokens_, n_ctx_train, done());

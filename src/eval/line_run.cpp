@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "vase/llama.hpp"
 
 namespace vase::eval {
@@ -96,12 +98,17 @@ LineRunFile::LineRunFile(const std::filesystem::path &path, const LineRunKind &k
   if (run_.torn) file_.cut(run_.whole);
   if (run_.settings.is_null()) {
     run_.settings = settings;
-    file_.append(ordered_json({{kind.mark, kind.version}, {"settings", settings}}).dump());
+    opening_ = ordered_json({{kind.mark, kind.version}, {"settings", settings}}).dump();
   }
   check_same(path, run_.settings, settings);
 }
 
+void LineRunFile::begin() {
+  if (!opening_.empty()) file_.append(std::exchange(opening_, {}));
+}
+
 void LineRunFile::append(const ordered_json &line) {
+  begin();
   file_.append(line.dump(-1, ' ', false, ordered_json::error_handler_t::replace));
 }
 

@@ -41,10 +41,12 @@ LineRun read_line_run(const std::filesystem::path &path, const LineRunKind &kind
 
 class LineRunFile {
  public:
-  /// Starts a run, or goes on with the one that is there, of which `visit` is told: a torn last
-  /// line is cut off. Throws Error if that run was made with other settings (naming both values),
-  /// if another process writes to it, or if it cannot be written or is no ordinary file.
-  /// `settings`: an object of all that the results depend on.
+  /// Starts a run, whose settings are written by begin() or with the first line: what is refused
+  /// before leaves none behind, and the same file may be asked for with others. Or goes on
+  /// with the one that is there, of which `visit` is told: a torn last line is cut off. Throws
+  /// Error if that run was made with other settings (naming both values), if another process writes
+  /// to it, or if it cannot be written or is no ordinary file. `settings`: an object of all that
+  /// the results depend on.
   LineRunFile(const std::filesystem::path &path, const LineRunKind &kind,
               const nlohmann::ordered_json &settings, const VisitLine &visit);
 
@@ -52,6 +54,8 @@ class LineRunFile {
   const nlohmann::json &settings() const { return run_.settings; }
   /// True if a torn line was cut off.
   bool was_torn() const { return run_.torn; }
+  /// Writes the settings of a run that is started. Throws Error if that fails.
+  void begin();
   /// Writes one line and hands it to the system at once. Replies of broken models may be cut inside
   /// a character, which is replaced. Throws Error if that fails.
   void append(const nlohmann::ordered_json &line);
@@ -59,6 +63,7 @@ class LineRunFile {
  private:
   LineFile file_;
   LineRun run_;
+  std::string opening_;  // the line of the settings, as long as it is to be written
 };
 
 }  // namespace vase::eval

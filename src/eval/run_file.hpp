@@ -47,11 +47,13 @@ class RunCollection {
 
 class RunFile {
  public:
-  /// Starts a run, or goes on with the one that is there: a torn last line is cut off. Throws Error
-  /// if that run was made with other settings (naming both values), if another process writes to
-  /// it, or if it cannot be written or is no ordinary file. `settings`: an object of all that the
-  /// results depend on.
+  /// Starts a run as LineRunFile, or goes on with the one that is there: a torn last line is cut
+  /// off. Throws Error if that run was made with other settings (naming both values), if another
+  /// process writes to it, or if it cannot be written or is no ordinary file. `settings`: an object
+  /// of all that the results depend on.
   RunFile(const std::filesystem::path &path, const nlohmann::ordered_json &settings);
+  /// As LineRunFile::begin.
+  void begin() { file_.begin(); }
   /// Those that were there, and those that were appended.
   const std::vector<Record> &records() const { return records_; }
   /// True if a torn line was cut off.

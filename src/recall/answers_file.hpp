@@ -16,6 +16,7 @@ class AnswersFile {
   /// As eval::LineRunFile.
   AnswersFile(const std::filesystem::path &path, const nlohmann::ordered_json &settings);
 
+  void begin() { file_.begin(); }
   const std::vector<Record> &records() const { return records_; }
   bool was_torn() const { return file_.was_torn(); }
   /// Whether an answer of that key (key_of) is there.

@@ -79,6 +79,7 @@ class Run {
       : model_(model), prompt_(prompt), plan_(plan), host_(host), file_(file) {}
 
   bool run() {
+    file_.begin();
     const std::vector<Phase> phases = phases_of(plan_);
     for (const Phase &phase : phases) {
       const std::vector<Task> tasks = tasks_of(phase);

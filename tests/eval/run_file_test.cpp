@@ -126,6 +126,16 @@ TEST_F(RunFileTest, RefusesOtherSettingsAndNamesBoth) {
   EXPECT_EQ(content(), before);
 }
 
+// What was refused for the model's sake is asked again with other options, and the same --out.
+TEST_F(RunFileTest, ARunWithoutAnAnswerLeavesNoSettingsBehind) {
+  { const RunFile refused(path_, settings_); }
+  EXPECT_EQ(content(), "");
+  nlohmann::ordered_json other = settings_;
+  other["seed"] = 2;
+  { RunFile(path_, other).begin(); }
+  EXPECT_EQ(read_run(path_).settings, nlohmann::json(other));
+}
+
 TEST_F(RunFileTest, NeverTouchesOtherFiles) {
   for (const char *text : {"notes of mine", "notes of mine\n", "{\"a\": 1}\n"}) {
     std::ofstream(path_) << text;
