@@ -62,7 +62,7 @@ def test_selection_is_that_of_the_host(policy, dtype):
 
 
 @needs_cuda
-@pytest.mark.parametrize("policy", ["vase", "vase-plus", "vase-cur", "snapkv", "rkv", "h2o", "keydiff"])
+@pytest.mark.parametrize("policy", ["vase", "vase-plus", "vase-plus@2", "vase-cur", "snapkv", "rkv", "h2o", "keydiff"])
 def test_scores_are_those_of_the_host(policy):
     expected = vase.scores(*tensors(), policy, budget=BUDGET)
     found = vase.scores(*on_device(*tensors()), policy, budget=BUDGET).cpu()
