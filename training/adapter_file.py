@@ -6,7 +6,7 @@ import gguf
 import numpy as np
 import torch
 
-from lora_file import write_lora
+from lora_file import read_lora, write_lora
 from smollm import LORA_SCALE, RANKS
 
 ALPHA = 64.0  # in the file
@@ -32,10 +32,8 @@ def write_adapter(path: Path, tensors: dict[str, torch.Tensor]):
 def read_adapter(path: Path) -> dict[str, torch.Tensor]:
     """Reads such a file back into trained tensors, with the rounding of the file."""
     tensors = {}
-    for tensor in gguf.GGUFReader(path).tensors:
-        block, layer, part = tensor.name.replace(".weight.lora_", ".").rsplit(".", 2)
-        values = np.array(gguf.quants.dequantize(tensor.data, tensor.tensor_type))
-        if part == "b":
-            values = values * (ALPHA / (LORA_SCALE * RANKS[layer]))
-        tensors[f"{block}.{layer}.{part}"] = torch.from_numpy(values)
+    for name, (a, b) in read_lora(path)[0].items():
+        block = name.removesuffix(".weight")
+        scale = ALPHA / (LORA_SCALE * RANKS[block.rsplit(".", 1)[1]])
+        tensors |= {f"{block}.a": torch.from_numpy(a), f"{block}.b": torch.from_numpy(b * scale)}
     return tensors

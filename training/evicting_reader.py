@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from policy_variants import INTERVAL, KEEP, SINKS, Rows, Variant, choose, score, turned_back
+from policy_variants import INTERVAL, Rows, Variant, choose, score, turned_back
 
 
 @dataclass

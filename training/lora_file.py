@@ -26,3 +26,15 @@ def write_lora(path: Path, architecture: str, name: str, alpha: float, tensors: 
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def read_lora(path: Path) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], float]:
+    """(A [rank, in], B [out, rank]) by the matrix that they change, and alpha: W + alpha / rank B A."""
+    reader = gguf.GGUFReader(path)
+    values = {t.name: np.array(gguf.quants.dequantize(t.data, t.tensor_type), np.float32) for t in reader.tensors}
+    pairs = {
+        name.removesuffix(".lora_a"): (a, values[name.removesuffix("a") + "b"])
+        for name, a in values.items()
+        if name.endswith(".lora_a")
+    }
+    return pairs, float(reader.fields["adapter.lora.alpha"].contents())

@@ -13,6 +13,8 @@ from pathlib import Path
 import gguf
 import numpy as np
 
+from lora_file import read_lora
+
 TYPES = {"f16": gguf.GGMLQuantizationType.F16, "q8_0": gguf.GGMLQuantizationType.Q8_0}
 FILE_TYPES = {"f16": gguf.LlamaFileType.MOSTLY_F16, "q8_0": gguf.LlamaFileType.MOSTLY_Q8_0}
 
@@ -24,18 +26,6 @@ def copy_metadata(reader: gguf.GGUFReader, writer: gguf.GGUFWriter):
         kind = field.types[0]
         of_items = field.types[-1] if kind == gguf.GGUFValueType.ARRAY else None
         writer.add_key_value(field.name, field.contents(), kind, sub_type=of_items)
-
-
-def read_lora(path: Path) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], float]:
-    """(A [rank, in], B [out, rank]) by the matrix that they change, and alpha: W + alpha / rank B A."""
-    reader = gguf.GGUFReader(path)
-    values = {t.name: np.array(gguf.quants.dequantize(t.data, t.tensor_type), np.float32) for t in reader.tensors}
-    pairs = {
-        name.removesuffix(".lora_a"): (a, values[name.removesuffix("a") + "b"])
-        for name, a in values.items()
-        if name.endswith(".lora_a")
-    }
-    return pairs, float(reader.fields["adapter.lora.alpha"].contents())
 
 
 def main():

@@ -183,6 +183,7 @@ void score(const DeviceCall& call, Scratch& scratch, const Step& step) {
   if (call.recipe.score == DeviceScore::kKeyDiff) step("key_differences", key_differences);
   if (call.recipe.score == DeviceScore::kUsualAttention) step("usual_attention", usual_attention);
   if (call.recipe.score == DeviceScore::kLeverage) step("energies", projected_energies);
+  // The attention is kept aside: `first` is for the novelty.
   if (call.recipe.score == DeviceScore::kHeededNovelty) std::swap(scratch.first, scratch.third);
   if (call.recipe.score == DeviceScore::kNovelty ||
       call.recipe.score == DeviceScore::kHeededNovelty) {

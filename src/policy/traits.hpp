@@ -34,7 +34,7 @@ enum class DeviceScore : int32_t {
   kRedundancy,      ///< R-KV: attention against redundancy
   kLeverage,        ///< CUR
   kNovelty,         ///< novelty of the key, times distance of the value from the mean
-  kHeededNovelty,   ///< the same, times a power of the attention of the newest queries
+  kHeededNovelty,   ///< novelty, times the root of that distance and a power of attention
   kUsualAttention,  ///< TriAttention: what a head's usual queries would attend to
   kKeyDiff,         ///< how little the key looks like the mean of all unit keys
 };

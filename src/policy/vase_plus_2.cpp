@@ -1,12 +1,9 @@
 // vase-plus@2: vase-plus that heeds, a little, what the newest queries attend to.
-#include <algorithm>
 #include <cmath>
 
 #include "core/heed_rule.hpp"
 #include "policy/attention_policy.hpp"
-#include "policy/policies.hpp"
-#include "score/distance.hpp"
-#include "score/novelty.hpp"
+#include "policy/vase_plus.hpp"
 
 namespace vase {
 namespace {
@@ -19,7 +16,7 @@ class VasePlus2 final : public AttentionPolicy {
   }
   /// Pin and pace are those of vase-plus.
   Traits traits() const override {
-    Traits traits = find_policy("vase-plus")->traits();
+    Traits traits = vase_plus_traits();
     traits.queries = true;
     traits.parameters |= kAttentionParameters;
     traits.device_score = DeviceScore::kHeededNovelty;
@@ -31,16 +28,14 @@ class VasePlus2 final : public AttentionPolicy {
     const std::span<float> weights = bench.arena.take<float>(out.size());
     const std::span<float> of_values = bench.arena.take<float>(out.size());
     AttentionPolicy::score(head, bench, weights);
-    novelty(upright_keys(head, bench.kernels, bench.arena), bench.arena, out);
-    distance_from_mean({head, head.layer->values, bench.kernels}, bench.arena, of_values);
+    score_parts(head, bench, out, of_values);
     for (size_t i = 0; i < out.size(); ++i)
       out[i] *= std::sqrt(of_values[i]) * std::pow(weights[i] + kLeastHeed, kHeedPower);
   }
 
   size_t workspace(const vase_params& params, const vase_layer& layer, int32_t n) const override {
     return AttentionPolicy::workspace(params, layer, n) +
-           2 * Arena::bytes_of<float>(static_cast<size_t>(n)) + upright_bytes(layer.rope) +
-           std::max(novelty_bytes(layer.keys), distance_from_mean_bytes(layer.values));
+           2 * Arena::bytes_of<float>(static_cast<size_t>(n)) + score_parts_bytes(layer);
   }
 };
 
