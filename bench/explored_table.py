@@ -12,6 +12,7 @@ import argparse
 import gzip
 import json
 import math
+import sys
 from collections import defaultdict
 from pathlib import Path
 from statistics import mean, stdev
@@ -53,7 +54,13 @@ def main():
     parser.add_argument("records", type=Path, nargs="+")
     parser.add_argument("--base", default="plus")
     args = parser.parse_args()
-    texts, means = read(args.records)
+    try:
+        texts, means = read(args.records)
+    except (OSError, ValueError, KeyError) as error:
+        sys.exit(f"cannot read {', '.join(map(str, args.records))}: records of training/explore_texts.py are wanted ({error!r})")
+    for variant in ("full", args.base):
+        if not any(name == variant for name, _ in means):
+            sys.exit(f'there is no variant "{variant}" among the records, with which the others are compared')
     kinds = [kind for kind in KINDS if any(k == kind for _, k in means)]
     print("| variant | " + " | ".join(KINDS[kind] for kind in kinds) + " |")
     print("| --- |" + " --- |" * len(kinds))

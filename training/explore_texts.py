@@ -23,6 +23,7 @@ from evicting_reader import EvictingReader, Text
 from policy_variants import parse_variant
 
 SYSTEM = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
+KINDS = ("turns", "facts", "chains", "prose", "natural")
 NAMES = "Bruno Carla Dario Elena Fabio Gina Hugo Irma Jacopo Lena Marco Nora Otto Paola Remo Silvia".split()
 
 
@@ -171,6 +172,12 @@ def main():
     parser.add_argument("--part", default="1/1", help="I/N: every N-th variant from the I-th on")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
+    for cell in args.cells.split():
+        kind, _, budget = cell.partition("/")
+        if kind not in KINDS or not budget.isdigit():
+            parser.error(f'"{cell}" is no cell: one of {", ".join(KINDS)}, a slash, and a budget in rows')
+        if kind == "natural" and args.run is None:
+            parser.error("natural texts are those of a run of training/natural: --run names its folder")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     tokenizer = AutoTokenizer.from_pretrained(args.model)
@@ -193,6 +200,8 @@ def main():
             done.add((name, cell))
             if kind not in texts:
                 texts[kind] = build(kind, tokenizer, args, args.count)
+                if not texts[kind]:
+                    raise SystemExit(f"no text of kind {kind} is at most {args.length} tokens long: try a larger --length")
             begin = time.time()
             variant = None if name == "full" else parse_variant(name)
             torch.manual_seed(1)

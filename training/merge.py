@@ -37,8 +37,11 @@ def main():
     parser.add_argument("--type", choices=TYPES, default="f16", help="of the matrices that the adapter changes; others stay as they are")
     args = parser.parse_args()
 
-    reader = gguf.GGUFReader(args.base)
-    adapter, alpha = read_lora(args.adapter)
+    try:
+        reader = gguf.GGUFReader(args.base)
+        adapter, alpha = read_lora(args.adapter)
+    except (OSError, ValueError, KeyError) as error:
+        raise SystemExit(f"{args.base} and {args.adapter} must be GGUF files, a model and a LoRA: {error}") from None
     architecture = reader.fields["general.architecture"].contents()
     writer = gguf.GGUFWriter(args.out, architecture)
     copy_metadata(reader, writer)
@@ -50,6 +53,8 @@ def main():
             continue
         a, b = adapter[tensor.name]
         values = np.array(gguf.quants.dequantize(tensor.data, tensor.tensor_type), np.float32)
+        if values.shape != (len(b), a.shape[1]):
+            raise SystemExit(f"{args.adapter} is for another model: {tensor.name} is {values.shape} here, its change {(len(b), a.shape[1])}")
         values += alpha / len(a) * (b @ a)
         merged += 1
         kind = TYPES[args.type]
