@@ -29,12 +29,16 @@ def write_lora(path: Path, architecture: str, name: str, alpha: float, tensors: 
 
 
 def read_lora(path: Path) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], float]:
-    """(A [rank, in], B [out, rank]) by the matrix that they change, and alpha: W + alpha / rank B A."""
+    """(A [rank, in], B [out, rank]) by the matrix that they change, and alpha: W + alpha / rank B A.
+    ValueError: the file is no GGUF, or no adapter."""
     reader = gguf.GGUFReader(path)
+    alpha = reader.fields.get("adapter.lora.alpha")
+    if alpha is None:  # a model, say, which would fill the memory with its values
+        raise ValueError(f"{path} has no adapter.lora.alpha, as a LoRA adapter has")
     values = {t.name: np.array(gguf.quants.dequantize(t.data, t.tensor_type), np.float32) for t in reader.tensors}
     pairs = {
         name.removesuffix(".lora_a"): (a, values[name.removesuffix("a") + "b"])
         for name, a in values.items()
         if name.endswith(".lora_a")
     }
-    return pairs, float(reader.fields["adapter.lora.alpha"].contents())
+    return pairs, float(alpha.contents())

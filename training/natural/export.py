@@ -23,11 +23,16 @@ NAMES = {
 }
 
 
+def matrix_name(module):
+    """model.layers.3.mlp.up_proj -> blk.3.ffn_up.weight"""
+    layer, rest = module.split(".layers.", 1)[1].split(".", 1)
+    return f"blk.{layer}.{NAMES[rest]}.weight"
+
+
 def gguf_name(name):
     """base_model.model.model.layers.3.mlp.up_proj.lora_A.weight -> blk.3.ffn_up.weight.lora_a"""
-    layer, rest = name.split(".layers.", 1)[1].split(".", 1)
-    module, part, _ = rest.rsplit(".", 2)
-    return f"blk.{layer}.{NAMES[module]}.weight.{part.lower()}"
+    module, part, _ = name.rsplit(".", 2)
+    return f"{matrix_name(module)}.{part.lower()}"
 
 
 def write_adapter(folder, out, architecture="qwen2", name="vase natural reasoner"):

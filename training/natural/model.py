@@ -52,16 +52,20 @@ def fused_norms(model):
     return model
 
 
+def lora_config(rank, alpha):
+    """LoRA of one rank on every linear layer: W + alpha / rank B A."""
+    return LoraConfig(
+        r=rank, lora_alpha=alpha, target_modules=LAYERS, lora_dropout=0.0, task_type="CAUSAL_LM"
+    )
+
+
 def with_lora(base, rank, start=None, seed=1):
     """`base` with trainable LoRA of rank `rank` on every linear layer, or with that of the folder
     `start`. The weights are shared with `base`. Take it off with `plain`."""
     torch.manual_seed(seed)
     if start is not None:
         return PeftModel.from_pretrained(base, start, is_trainable=True, autocast_adapter_dtype=False)
-    config = LoraConfig(
-        r=rank, lora_alpha=2 * rank, target_modules=LAYERS, lora_dropout=0.0, task_type="CAUSAL_LM"
-    )
-    return get_peft_model(base, config, autocast_adapter_dtype=False)
+    return get_peft_model(base, lora_config(rank, 2 * rank), autocast_adapter_dtype=False)
 
 
 def plain(lora_model):

@@ -9,26 +9,25 @@ work=${WORK:-$HOME/natural}
 python=${PYTHON:-python3}
 export PYTHONPATH=$kit/site:$kit PYTHONUNBUFFERED=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 export NCCL_NVLS_ENABLE=0 # multicast over NVLink is not to be had on every machine
-mkdir -p "$work"
-cd "$work"
+mkdir -p "$work" # paths in options stay those of the caller's directory
 case ${1:-} in
   prepare)
-    if [[ ! -d base ]]; then
-      "$python" -m natural.prepare --model "${MODEL:?}" --tokenizer "$kit/tokenizer" --out base.part
-      mv base.part base
+    if [[ ! -d $work/base ]]; then
+      "$python" -m natural.prepare --model "${MODEL:?}" --tokenizer "$kit/tokenizer" --out "$work/base.part"
+      mv "$work/base.part" "$work/base"
     fi
     ;;
   speed)
-    "$python" -m natural.speed --model base --questions "$kit/questions" "${@:2}"
+    "$python" -m natural.speed --model "$work/base" --questions "$kit/questions" "${@:2}"
     ;;
   run)
-    OMP_NUM_THREADS=4 "$python" -m natural.run --model base --questions "$kit/questions" \
-      --tests "$kit/questions" "$kit/more" --gpus "$2" --minutes "$3" --judges 8 --out run "${@:4}"
+    OMP_NUM_THREADS=4 "$python" -m natural.run --model "$work/base" --questions "$kit/questions" \
+      --tests "$kit/questions" "$kit/more" --gpus "$2" --minutes "$3" --judges 8 --out "$work/run" "${@:4}"
     ;;
   pack) # in parts of 15 MB, for machines that give back small files only
     mkdir -p "$2"
-    split -b 15M -d run/adapter.gguf "$2/adapter.gguf."
-    tar c --exclude='*.state' --exclude='adapter*' --exclude=tests run | xz -T0 -2 |
+    split -b 15M -d "$work/run/adapter.gguf" "$2/adapter.gguf."
+    tar c -C "$work" --exclude='*.state' --exclude='adapter*' --exclude=tests run | xz -T0 -2 |
       split -b 15M -d - "$2/run.tar.xz."
     ;;
   *)

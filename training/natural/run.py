@@ -2,6 +2,8 @@
 
     python -m natural.run --model MODEL.gguf --questions FOLDER --tests FOLDER --minutes 12 --out run
 
+With --start ADAPTER nothing is made of the plain model's passes: rounds go on from that adapter.
+
 Run it again with the same folder to go on after a stop: what is finished is not done again, and what
 was sampled stays. The folder then holds adapter-K (peft), adapter-K.gguf, adapter.gguf (the chosen
 one), log.jsonl (numbers of each stage) and every sampled text.
@@ -16,8 +18,9 @@ import socket
 import time
 from pathlib import Path
 
-from . import chains, cutting, passes
+from . import chains, cutting, passes, starting
 from .contamination import TestTexts, clean, test_files
+from .export import write_adapter
 from .joining import vote
 from .judge import Judges, hopeless, summary
 from .progress import Folder
@@ -25,6 +28,8 @@ from .questions import mixed, test_questions, training_questions
 
 # Shares of the wall clock, by stage; what is left of it goes to rounds.
 TIME = {"first": 0.10, "second": 0.06, "train": 0.10, "round": 0.11, "learn": 0.07, "test": 0.17}
+# From an adapter that is there, rounds have the time of what comes before them, too.
+TIME_FROM_ADAPTER = {"round": 0.22, "learn": 0.14, "test": 0.17}
 PASS_LIMIT = 900  # tokens of a pass; longer ones are not ended and not used
 SPARE = 0.02  # of the wall clock, for writing
 
@@ -37,9 +42,13 @@ def arguments():
     add("--questions", type=Path, required=True, help="folder of questions.tar.xz")
     add("--tests", type=Path, nargs="+", required=True, help="folders with test files, never trained on")
     add("--out", type=Path, default=Path("run"))
+    add("--start", type=Path, metavar="ADAPTER",
+        help="LoRA of this model, a GGUF file or peft folder, that rounds go on from (default: none, one is made)")  # fmt: skip
+    add("--skip", type=int, default=0, choices=range(8), metavar="N",
+        help="eighths of the questions to leave out: the first passes and each round of an earlier run with the same --seed asked one each")  # fmt: skip
     add("--minutes", type=float, default=12, help="wall clock for all of it (default: %(default)s)")
     add("--gpus", type=int, default=1, help="devices, each with a process of its own")
-    add("--rank", type=int, default=16, help="of the LoRA; 16 gives 37 MB (default: %(default)s)")
+    add("--rank", type=int, default=16, help="of the LoRA; 16 gives 37 MB (default: %(default)s; with --start: that one's)")
     add("--rows", type=int, default=512, help="answers written at once (default: %(default)s)")
     add("--limit", type=int, default=6144, help="tokens of a chain in rounds (default: %(default)s)")
     add("--test-limit", type=int, default=8192, help="and at the end (default: %(default)s)")
@@ -60,6 +69,7 @@ class Run:
         self.args, self.rank, self.world = args, rank, args.gpus
         self.folder = Folder(args.out, rank, args.gpus)
         self.start, self.seconds = start, args.minutes * 60
+        self.time = TIME_FROM_ADAPTER if args.start else TIME
         self.judges = Judges(args.judges)  # before the device is touched
 
         import torch
@@ -92,7 +102,7 @@ class Run:
 
     def share(self, stage):
         """Seconds that a stage may take."""
-        return TIME[stage] * self.seconds
+        return self.time[stage] * self.seconds
 
     def together(self):
         """Waits for the other ranks."""
@@ -175,7 +185,6 @@ class Run:
         """Trains on rows ({question, text}), whole and some of them cut as well, from the adapter folder
         `start` or from nothing; returns the adapter's folder."""
         from .chat import answer_ids, prompt_ids
-        from .export import write_adapter
         from .training import Row, train
 
         out, state = self.args.out / stage, self.args.out / f"{stage}.state"
@@ -212,11 +221,38 @@ class Run:
         state.unlink(missing_ok=True)
         return out
 
+    def take(self, stage, adapter):
+        """Takes an adapter (GGUF file or peft folder) for what this stage would train; returns its folder."""
+        out = self.args.out / stage
+        if self.folder.finished(stage):
+            return out
+        self.together()  # nobody marks it as finished before all have looked
+        if self.rank == 0:
+            rank = starting.write_folder(adapter, out)
+            write_adapter(out, self.args.out / f"{stage}.gguf")
+            self.folder.finish(stage, start=str(adapter), lora_rank=rank)
+        self.together()
+        return out
+
     def counted(self, rows):
         """Rows with the tokens of their text."""
         for row in rows:
             row["tokens"] = len(self.tokenizer.encode(row["text"], add_special_tokens=False))
         return rows
+
+
+def first_adapter(run, fresh, count):
+    """The adapter that rounds go on from, and the joined chains that it was trained on (none of one
+    that was trained before). What is asked for it are the next `count` questions of `fresh`."""
+    if run.args.start:
+        return run.take("adapter-0", run.args.start), []
+    rows = first_chains(run, list(itertools.islice(fresh, count)))
+    if not rows:
+        raise SystemExit(
+            f"no pass of the plain model gave a chain to learn from ({run.args.out}/first.*.jsonl has "
+            "them): give it more --minutes, or look whether the model answers in \\boxed{}"
+        )
+    return run.learn("adapter-0", rows, None, run.share("train"), 2, 3e-4), rows
 
 
 def first_chains(run, questions):
@@ -313,15 +349,10 @@ def work(rank, args, port, start):
     everything = mixed(sets, sum(map(len, sets.values())))
     by_id = {question["id"]: question for question in everything}
     part = max(50, len(everything) // 8)  # questions that a stage may draw on; none is used twice
-    rows = first_chains(run, everything[:part])
-    if not rows:
-        raise SystemExit(
-            f"no pass of the plain model gave a chain to learn from ({args.out}/first.*.jsonl has "
-            "them): give it more --minutes, or look whether the model answers in \\boxed{}"
-        )
+    fresh = iter(everything[args.skip * part :])
+    adapter, rows = first_adapter(run, fresh, part)
     anchor = random.Random(args.seed).sample(rows, len(rows) // 4)
-    adapter = run.learn("adapter-0", rows, None, run.share("train"), 2, 3e-4)
-    number, fresh, dropped = 0, iter(everything[part:]), set()
+    number, dropped = 0, set()
     while number < args.rounds:
         needed = run.share("round") + run.share("learn") + run.share("test") + SPARE * run.seconds
         sampled = run.folder.finished(f"round-{number + 1}")
@@ -371,8 +402,25 @@ def test_questions_of(args):
     return test_questions(merged, args.test_count, args.seed)
 
 
+def check_start(args):
+    """Says what is wrong with --start, for this model or for the folder of the run, before a device is busy."""
+    folder = Folder(args.out, 0, args.gpus)
+    passed = folder.finished("first") or folder.lines("first")
+    if not args.start:
+        if folder.finished("adapter-0") and not passed:
+            raise SystemExit(f"{args.out} has a run with --start: give it again, or another --out")
+        return
+    if passed:
+        raise SystemExit(f"{args.out} has a run without --start: leave it out, or give another --out")
+    try:
+        starting.check(args.start, args.model)
+    except ValueError as error:
+        raise SystemExit(f"--start: {error}") from None
+
+
 def main():
     args = arguments()
+    check_start(args)
     start = time.time()
     if args.gpus == 1:
         work(0, args, 0, start)

@@ -2,6 +2,8 @@
 
 import gguf
 import torch
+from lora_file import write_lora
+from natural import export
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
@@ -49,6 +51,19 @@ def write_folder(path):
     """Model and tokenizer as natural.prepare leaves them."""
     tiny_model().save_pretrained(path)
     tiny_tokenizer().save_pretrained(path)
+
+
+def write_adapter(path, rank, alpha):
+    """A random LoRA of all linear layers, f16, as natural.export writes it."""
+    generator = torch.Generator().manual_seed(2)
+    values = {}
+    for name, module in tiny_model().model.layers.named_modules():
+        if isinstance(module, torch.nn.Linear):
+            for part, shape in (("A", (rank, module.in_features)), ("B", (module.out_features, rank))):
+                key = f"base_model.model.model.layers.{name}.lora_{part}.weight"
+                values[key] = (0.02 * torch.randn(shape, generator=generator)).half().numpy()
+    tensors = ((export.gguf_name(key), value, None) for key, value in sorted(values.items()))
+    write_lora(path, "qwen2", "vase natural reasoner", alpha, tensors)
 
 
 def write_gguf(path, model, names):
