@@ -8,6 +8,9 @@ namespace vase {
 /// lost (docs/results.md).
 inline constexpr float kHeedPower = 0.05f;
 
+/// Each so many-th of the newest queries says what is attended to: an eighth of the work.
+inline constexpr int kHeedEvery = 8;
+
 /// Added to the weight: a row that nobody attends to still has a score.
 inline constexpr float kLeastHeed = 1e-9f;
 

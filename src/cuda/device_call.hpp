@@ -68,6 +68,7 @@ struct Recipe {
   DeviceScore score;
   Choice choose;
   bool evicts;
+  int32_t every;  ///< of the newest queries each so many-th scores (Traits::every)
 
   constexpr bool attends() const {
     return score == DeviceScore::kAttention || score == DeviceScore::kAttentionSoFar ||
@@ -81,7 +82,7 @@ struct DeviceCall {
   int32_t n_items;
   int32_t n_heads;
   int32_t group;      ///< query heads of a KV head
-  int32_t n_queries;  ///< of a query head
+  int32_t n_queries;  ///< of a query head that score
   RowShape keys;
   RowShape values;
   RopeShape rope;

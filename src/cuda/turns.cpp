@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/rows.hpp"
+#include "core/thinned_queries.hpp"
 #include "cuda/check.hpp"
 #include "cuda/launch.hpp"
 #include "cuda/recipe.hpp"
@@ -36,6 +37,7 @@ DeviceCall describe(const vase_cuda_limits& limits, const Request& request) {
 
   const vase_params& params = *request.params;
   call.recipe = *recipe_of(params.policy);
+  call.n_queries = thinned_queries(layer.n_queries, call.recipe.every).count;
   call.keeps_sums = request.wish == Wish::kScores ? 0 : 1;
   call.budget = params.budget;
   call.recency = params.recency;
@@ -81,6 +83,13 @@ DeviceItem describe_item(const Request& request, size_t index) {
   out.queries = layer.queries;
   out.query_token_stride = dense ? query_bytes : item.query_token_stride;
   out.query_head_stride = dense ? query_bytes * layer.n_queries : item.query_head_stride;
+  if (out.queries != nullptr && request.params != nullptr) {
+    const int32_t every = recipe_of(request.params->policy)->every;
+    const ThinnedQueries asked = thinned_queries(layer.n_queries, every);
+    out.queries = reinterpret_cast<const float*>(reinterpret_cast<const std::byte*>(out.queries) +
+                                                 asked.first * out.query_token_stride);
+    out.query_token_stride *= asked.step;
+  }
   out.gauss = layer.gauss;
   out.calibration = layer.calibration;
   out.frequencies = layer.rope.frequencies;

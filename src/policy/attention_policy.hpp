@@ -12,7 +12,7 @@ class AttentionPolicy : public Policy {
   /// w_i, the pooled attention weight of candidate i.
   void score(const Head& head, const Workbench& bench, std::span<float> out) const override {
     const DenseRows keys = dense_keys(head, bench.kernels, bench.arena);
-    attention_weights(head, bench.params, bench.kernels, keys, bench.arena, out);
+    attention_weights(head, bench.params, bench.kernels, keys, bench.arena, out, traits().every);
   }
 
   size_t workspace(const vase_params& /*params*/, const vase_layer& layer,

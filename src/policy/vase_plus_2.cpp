@@ -18,6 +18,7 @@ class VasePlus2 final : public AttentionPolicy {
   Traits traits() const override {
     Traits traits = vase_plus_traits();
     traits.queries = true;
+    traits.every = kHeedEvery;
     traits.parameters |= kAttentionParameters;
     traits.device_score = DeviceScore::kHeededNovelty;
     return traits;

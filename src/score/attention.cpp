@@ -5,6 +5,7 @@
 #include <limits>
 #include <numbers>
 
+#include "core/thinned_queries.hpp"
 #include "score/spoilt_rows.hpp"
 
 namespace vase {
@@ -24,20 +25,29 @@ float logit_scale(const Head& head, const vase_params& params) {
   return scale / params.temperature * kLog2E;
 }
 
-/// Transposes `count` queries into the lanes of `out`, times `factor`; lanes beyond them are zero,
-/// and so are those of queries that are not finite, which attend to all keys alike.
-void pack_queries(const float* queries, int32_t count, float factor, LaneMatrix out) {
-  for (int32_t d = 0; d < out.depth; ++d) {
-    float* lanes = out.row(d);
-    for (int32_t q = 0; q < count; ++q)
-      lanes[q] = queries[static_cast<ptrdiff_t>(q) * out.depth + d] * factor;
-    std::fill(lanes + count, lanes + out.lanes, 0.0f);
+/// Queries that score, of all heads of a group, one behind the other: lanes are filled across heads.
+struct GroupQueries {
+  const Head& head;
+  ThinnedQueries asked;  ///< of each head
+
+  int32_t size() const { return head.group() * asked.count; }
+  const float* operator[](int32_t i) const {
+    const ptrdiff_t token = asked.first + ptrdiff_t{i % asked.count} * asked.step;
+    return head.queries(i / asked.count) + token * head.layer->keys.dim;
   }
+};
+
+/// Transposes `count` queries from `first` on into the lanes of `out`, times `factor`; lanes beyond
+/// them are zero, and so are those of queries that are not finite, which attend to all keys alike.
+void pack_queries(const GroupQueries& from, int32_t first, int32_t count, float factor,
+                  LaneMatrix out) {
+  for (int32_t d = 0; d < out.depth; ++d)
+    std::fill(out.row(d) + count, out.row(d) + out.lanes, 0.0f);
   for (int32_t q = 0; q < count; ++q) {
-    const std::span<const float> query(queries + static_cast<ptrdiff_t>(q) * out.depth,
-                                       static_cast<size_t>(out.depth));
-    if (std::ranges::all_of(query, [](float x) { return std::isfinite(x); })) continue;
-    for (int32_t d = 0; d < out.depth; ++d) out.row(d)[q] = 0.0f;
+    const std::span<const float> query(from[first + q], static_cast<size_t>(out.depth));
+    const bool finite = std::ranges::all_of(query, [](float x) { return std::isfinite(x); });
+    for (int32_t d = 0; d < out.depth; ++d)
+      out.row(d)[q] = finite ? query[static_cast<size_t>(d)] * factor : 0.0f;
   }
 }
 
@@ -76,32 +86,31 @@ size_t attention_weights_bytes(const vase_layer& layer, int32_t n) {
 }
 
 void attention_weights(const Head& head, const vase_params& params, const Kernels& kernels,
-                       DenseRows keys, Arena& arena, std::span<float> out) {
+                       DenseRows keys, Arena& arena, std::span<float> out, int32_t every) {
   const vase_layer& layer = *head.layer;
+  const GroupQueries queries{head, thinned_queries(layer.n_queries, every)};
   const int32_t n = head.size(), dim = layer.keys.dim;
   const std::span<float> attended = arena.take<float>(static_cast<size_t>(n));
   float* logits_data = arena.take<float>(static_cast<size_t>(n) * kQueryBlock).data();
-  float* queries_data = arena.take<float>(static_cast<size_t>(dim) * kQueryBlock).data();
+  float* packed_data = arena.take<float>(static_cast<size_t>(dim) * kQueryBlock).data();
   float* maxima = arena.take<float>(kQueryBlock).data();
   float* sums = arena.take<float>(kQueryBlock).data();
 
-  const float share = 1.0f / static_cast<float>(int64_t{head.group()} * layer.n_queries);
+  const float share = 1.0f / static_cast<float>(queries.size());
   std::fill(attended.begin(), attended.end(), 0.0f);
   replace_spoilt(keys, kernels, kSpoilt, [](int32_t) {});  // none of their elements counts
-  for (int32_t g = 0; g < head.group(); ++g)
-    for (int32_t first = 0; first < layer.n_queries; first += kQueryBlock) {
-      const int32_t count = std::min(kQueryBlock, layer.n_queries - first);
-      const int32_t lanes = pad_to_lanes(count);
-      const LaneMatrix queries{queries_data, dim, lanes}, logits{logits_data, n, lanes};
-      pack_queries(head.queries(g) + static_cast<ptrdiff_t>(first) * dim, count,
-                   logit_scale(head, params), queries);
+  for (int32_t first = 0; first < queries.size(); first += kQueryBlock) {
+    const int32_t count = std::min(kQueryBlock, queries.size() - first);
+    const int32_t lanes = pad_to_lanes(count);
+    const LaneMatrix packed{packed_data, dim, lanes}, logits{logits_data, n, lanes};
+    pack_queries(queries, first, count, logit_scale(head, params), packed);
 
-      std::fill(maxima, maxima + lanes, -std::numeric_limits<float>::infinity());
-      kernels.multiply(keys, queries, logits, maxima);
-      kernels.exp2_columns(logits, maxima, sums);
-      for (int32_t q = 0; q < lanes; ++q) sums[q] = q < count ? share / sums[q] : 0.0f;
-      kernels.add_weighted_lanes(logits, sums, attended.data());
-    }
+    std::fill(maxima, maxima + lanes, -std::numeric_limits<float>::infinity());
+    kernels.multiply(keys, packed, logits, maxima);
+    kernels.exp2_columns(logits, maxima, sums);
+    for (int32_t q = 0; q < lanes; ++q) sums[q] = q < count ? share / sums[q] : 0.0f;
+    kernels.add_weighted_lanes(logits, sums, attended.data());
+  }
   average_pool(attended, params.pooling, out);
   for (int32_t i = 0; i < n; ++i)
     if (std::isnan(keys.row(i)[0])) out[static_cast<size_t>(i)] = kSpoilt;

@@ -8,6 +8,7 @@
 #include <limits>
 #include <numeric>
 
+#include "core/heed_rule.hpp"
 #include "core/rows.hpp"
 #include "support/inclusion.hpp"
 #include "support/random_layer.hpp"
@@ -185,13 +186,31 @@ TEST_F(PoliciesTest, VasePlusLooksAtKeysAndValues) {
   EXPECT_NE(select(params, values_alone), both);
 }
 
+TEST_F(PoliciesTest, VasePlus2AsksWhatQueriesThereAre) {
+  const vase_params params = params_for("vase-plus@2", kBudget);
+  vase_layer few = layer_;
+  few.n_queries = 3;
+  for (const float score : scores(params, few)) EXPECT_FALSE(std::isnan(score));
+}
+
 TEST_F(PoliciesTest, VasePlus2TakesTheRootOfTheValuesPartAndALittleAttention) {
   vase_params params = params_for("vase-plus@2", kBudget);
   const std::vector<float> found = scores(params, layer_);
   params.policy = vase_policy_find("vase-plus");
   const std::vector<float> plain = scores(params, layer_);
   params.policy = vase_policy_find("snapkv");
-  const std::vector<float> attention = scores(params, layer_);
+  // what every eighth query attends to, the newest among them.
+  vase_layer asked = layer_;
+  asked.n_queries = layer_.n_queries / kHeedEvery;
+  std::vector<float> queries;
+  for (int32_t head = 0; head < layer_.n_query_heads; ++head)
+    for (int32_t q = kHeedEvery - 1; q < layer_.n_queries; q += kHeedEvery) {
+      const float* first =
+          layer_.queries + (int64_t{head} * layer_.n_queries + q) * layer_.keys.dim;
+      queries.insert(queries.end(), first, first + layer_.keys.dim);
+    }
+  asked.queries = queries.data();
+  const std::vector<float> attention = scores(params, asked);
   for (int32_t h = 0; h < layer_.n_heads; ++h) {
     std::vector<std::vector<float>> values;
     std::vector<size_t> rows;
