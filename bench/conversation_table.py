@@ -5,14 +5,17 @@
 
 Each TABLES.json is the output of `vase eval --summary RUN --base POLICY --json`. The first table holds right answers in percent, the
 question of the turn / the look-backs, and the widest half of an interval in the row; the other two hold the differences from the base,
-paired on the same conversations, with their 95% intervals, bold where zero lies outside. A dash stands for what was not run.
+paired on the same conversations, with their 95% intervals, bold where zero lies outside. A dash stands for what was not run. If
+TABLES.json is of several tasks, that is also who was not run on all of them; a budget at which nobody was has no row.
 """
 
 import argparse
 import json
+from collections import defaultdict
 from pathlib import Path
 
 LOOK_BACK = " look-back"
+Key = tuple[bool, str, str]  # whether it is of the look-backs, budget, policy
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:
@@ -20,17 +23,40 @@ def table(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def cells_of(tables: dict) -> dict[tuple[bool, str, str], dict]:
-    """By (whether it is of the look-backs, budget, policy), over all tasks of a file."""
+def run_of(policy: str, budget: str) -> tuple[str, str]:
+    """Budget and policy of the run that stands in a row of this budget: there is one full cache for all."""
+    return "full" if policy == "full" else budget, policy
+
+
+def key_of(cell: dict) -> Key:
+    return cell["tier"].endswith(LOOK_BACK), cell["budget"], cell["policy"]
+
+
+def on_all_tasks(tables: dict) -> set[Key]:
+    """Who was run on every task of a file: what is said over all tasks of anybody else is of fewer."""
+    tasks: dict[bool, set[str]] = defaultdict(set)
+    had: dict[Key, set[str]] = defaultdict(set)
+    for cell in tables["cells"]:
+        if cell["task"] != "all":
+            tasks[key_of(cell)[0]].add(cell["task"])
+            had[key_of(cell)].add(cell["task"])
+    return {key for key, some in had.items() if some == tasks[key[0]]}
+
+
+def cells_of(tables: dict) -> dict[Key, dict]:
+    """Over all tasks of a file."""
+    complete = on_all_tasks(tables)
+    return {key_of(cell): cell for cell in tables["cells"] if cell["task"] == "all" and key_of(cell) in complete}
+
+
+def comparisons_of(tables: dict) -> dict[Key, dict]:
+    """Where both of a pair were run on all tasks of a file."""
+    complete = on_all_tasks(tables)
     return {
-        (cell["tier"].endswith(LOOK_BACK), cell["budget"], cell["policy"]): cell
-        for cell in tables["cells"]
-        if cell["task"] == "all"
+        key_of(one): one
+        for one in tables["comparisons"]
+        if all((key_of(one)[0], *run_of(policy, one["budget"])) in complete for policy in (one["policy"], one["base"]))
     }
-
-
-def comparisons_of(tables: dict) -> dict[tuple[bool, str, str], dict]:
-    return {(one["tier"].endswith(LOOK_BACK), one["budget"], one["policy"]): one for one in tables["comparisons"]}
 
 
 def half_width(cell: dict) -> float:
@@ -46,14 +72,14 @@ def span(numbers: list[int]) -> str:
 def right_row(name: str, budget: str, policies: list[str], tables: dict) -> list[str] | None:
     """Nothing if no policy that evicts was run at this budget."""
     cells = cells_of(tables)
-    keys = [("full" if policy == "full" else budget, policy) for policy in policies]
+    keys = [run_of(policy, budget) for policy in policies]
     there = [cells[look_back, *key] for key in keys for look_back in (False, True) if (look_back, *key) in cells]
     evicting = [cell for cell in there if cell["policy"] != "full"]
     if not evicting:
         return None
     right = [
         f"{100 * cells[False, *key]['accuracy']:.1f} / {100 * cells[True, *key]['accuracy']:.1f}"
-        if (True, *key) in cells else "-"
+        if {(False, *key), (True, *key)} <= cells.keys() else "-"
         for key in keys
     ]  # fmt: skip
     widest = [100 * max(half_width(c) for c in there if c["tier"].endswith(LOOK_BACK) == kind) for kind in (False, True)]

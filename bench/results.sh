@@ -67,6 +67,7 @@ if [[ $split == published ]]; then
   compare "all six" "$out"/*-turns8-pinned.jsonl
   shown=full,vase-plus,rkv+prompt,streaming+prompt,snapkv+prompt,random+prompt
   python3 "$root/bench/conversation_table.py" --policies "$shown" --budgets 16x,8x,896 "${sets[@]}"
+  echo "of GSM8K alone:"
   python3 "$root/bench/look_backs_by_question.py" --policies "$shown" --budget 8x "$out/gsm8k-turns8-pinned.jsonl"
   echo "== tuning conversations, vase-plus@2"
   "$vase" eval --summary "$out"/tuning-gsm8k-turns-{pin,vase-plus-2}.jsonl --base vase-plus

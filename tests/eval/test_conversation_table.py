@@ -16,7 +16,7 @@ def cell(policy, accuracy, look_back=False, budget="8x", questions=10):
 
 def tables_of(*policies):
     """The first policy is the base; every other is 10 points above it in the turns and 10 below in the look-backs."""
-    cells = [cell("full", 0.6, back, "full") for back in (False, True)]
+    cells = [cell("full", 0.6, back, "full") | {"task": task} for back in (False, True) for task in ("all", "one of several")]
     comparisons = []
     for index, policy in enumerate(policies):
         for back in (False, True):
@@ -55,3 +55,15 @@ def test_a_difference_is_bold_if_its_interval_has_no_zero(tmp_path):
     assert turns[0] == ["set", "budget", "`full`", "`rkv`", "`random`"]
     assert turns[2:] == [["a", "8x", "-", "+10.0 (+0.0 to +15.0)", "+10.0 (-10.0 to +15.0)"]]
     assert backs[2:] == [["a", "8x", "-", "**-10.0 (-20.0 to -5.0)**", "**-10.0 (-30.0 to -5.0)**"]]
+
+
+def test_over_several_tasks_there_is_only_who_was_run_on_all_of_them(tmp_path):
+    tables = tables_of("vase-plus", "rkv")
+    tables["cells"] += [one | {"task": "another"} for one in tables["cells"]
+                        if one["task"] != "all" and one["policy"] != "rkv"]  # fmt: skip
+    right, turns, _ = printed(tmp_path, a=tables)
+    assert right[2:] == [["a", "8x, 448", "10", "60.0 / 60.0", "40.0 / 40.0", "-", "-", "5 / 5"]]
+    assert turns[2:] == []
+
+    tables["cells"] = [one for one in tables["cells"] if (one["policy"], one["task"]) != ("vase-plus", "another")]
+    assert printed(tmp_path, a=tables)[0][2:] == []
