@@ -112,6 +112,7 @@ void evaluate(const EvalArguments &arguments) {
   engine::avoid_cuda_graphs(arguments.contexts, arguments.parallel);
   install_interrupt_handlers();
   arguments.model.start_llama();
+  const MemoryPlanner planner = arguments.model.planner();
   const eval::EvaluationPlan plan = arguments.plan();
   const std::filesystem::path path = arguments.run_path();
   eval::GradingDesk desk(plan.questions, math_script(plan.questions));
@@ -121,7 +122,6 @@ void evaluate(const EvalArguments &arguments) {
                path.string());
   }
 
-  const MemoryPlanner planner = arguments.model.planner();
   const engine::Model model(arguments.model.options());
   const auto chat_template = arguments.chat.open(model, arguments.model);
   ProgressLine line("vase eval");

@@ -75,8 +75,8 @@ void recall_texts(const RecallArguments &arguments) {
   install_interrupt_handlers();
   arguments.model.start_llama();
   recall::Plan plan = arguments.plan();
-  const nlohmann::ordered_json settings = arguments.settings();
   const MemoryPlanner planner = arguments.model.planner();
+  const nlohmann::ordered_json settings = arguments.settings();
   const engine::Model model(arguments.model.options());
   const recall::Prompt prompt(model, arguments.chat_of(model), arguments.system);
   plan.texts = arguments.make_texts(prompt, model);

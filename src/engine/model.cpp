@@ -46,7 +46,7 @@ ModelHeader read_headers(const ModelOptions &options) {
   const std::vector<GgufFile> files = open_model(options.path.string());
   ModelHeader header = header_of(files);
   for (const LoraFile &lora : options.loras) {
-    const GgufFile adapter(lora.path.string());
+    const GgufFile adapter(lora.path.string(), GgufFile::Role::kAdapter);
     check_adapter_fits(files.front(), adapter);
     header.adapters += adapter.tensor_bytes();
     header.adapted += static_cast<std::size_t>(adapter.n_tensors()) / 2;  // a pair for each

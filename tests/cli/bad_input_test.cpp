@@ -261,6 +261,44 @@ TEST_F(BadInput, ModelMissingOrNotOne) {
                   "header.gguf");
 }
 
+TEST_F(BadInput, AdapterOrModelMissingInEveryCommand) {
+  const std::string text = file("text", "some text");
+  const std::string none = folder_ + "/none.gguf";
+  const std::string out = folder_ + "/out";
+  for (const std::vector<std::string> &command : {std::vector<std::string>{"run", "-p", "x"},
+                                                  {"chat"},
+                                                  {"serve", "--port", "0"},
+                                                  {"eval", "-o", out},
+                                                  {"recall", "-f", text, "-o", out},
+                                                  {"fidelity", "-f", text, "-o", out},
+                                                  {"bench"},
+                                                  {"plan"},
+                                                  {"inspect", "-f", text},
+                                                  {"stress"},
+                                                  {"calibrate", "-f", text, "-o", out}}) {
+    std::vector<std::string> all = command;
+    all.insert(all.end(), {"--lora", none});
+    expect_one_line(
+        all, kFailed,
+        "cannot open the adapter " + none + ": No such file or directory; --lora takes");
+    all[all.size() - 2] = "-m";
+    expect_one_line(all, kFailed, "cannot open the model " + none + ": No such file or directory");
+    EXPECT_FALSE(std::filesystem::exists(out));
+  }
+}
+
+TEST_F(BadInput, AdapterThatIsNone) {
+  const auto run = [](const std::string &adapter) {
+    return std::vector<std::string>{"run", "-p", "x", "--lora", adapter};
+  };
+  const std::string advice = "; --lora takes a LoRA adapter as llama.cpp's";
+  expect_one_line(run(folder_), kFailed,
+                  folder_ + " is a folder, not a GGUF adapter file" + advice);
+  const std::string text = file("text.gguf", "no adapter at all");
+  expect_one_line(run(text), kFailed, text + " is not a GGUF adapter file (it does not begin with");
+  expect_one_line(run(text), kFailed, advice);
+}
+
 TEST_F(BadInput, DefaultModelNotFetched) {
   setenv("VASE_CACHE", folder_.c_str(), 1);
   expect_one_line({"run", "-p", "x"}, kFailed, "make model");

@@ -20,14 +20,27 @@ std::string in_mebibytes(uint64_t bytes) {
   return text;
 }
 
+std::string name_of(GgufFile::Role role) {
+  return role == GgufFile::Role::kAdapter ? "adapter" : "model";
+}
+
+// What to give instead. Adapters are mostly published as folders of PEFT.
+std::string advice(GgufFile::Role role) {
+  if (role != GgufFile::Role::kAdapter) return "";
+  return "; --lora takes a LoRA adapter as llama.cpp's convert_lora_to_gguf.py writes it";
+}
+
 // Why no header could be read. Asked only then, so that what is in order is opened once.
-Error unreadable(const std::string &path, const std::string &because) {
+Error unreadable(const std::string &path, GgufFile::Role role, const std::string &because) {
   std::ifstream file(path, std::ios::binary);
-  if (!file) return Error("cannot open the model " + path + ": " + std::strerror(errno));
+  if (!file)
+    return Error("cannot open the " + name_of(role) + " " + path + ": " + std::strerror(errno) +
+                 advice(role));
   char magic[4] = {};
   file.read(magic, sizeof(magic));
   if (file.gcount() != sizeof(magic) || std::memcmp(magic, GGUF_MAGIC, sizeof(magic)) != 0)
-    return Error(path + " is not a GGUF model file (it does not begin with the letters GGUF)");
+    return Error(path + " is not a GGUF " + name_of(role) +
+                 " file (it does not begin with the letters GGUF)" + advice(role));
   return Error("the header of " + path + " cannot be read; the file is damaged or truncated" +
                because);
 }
@@ -36,14 +49,14 @@ Error unreadable(const std::string &path, const std::string &because) {
 
 void GgufFile::Deleter::operator()(gguf_context *context) const { gguf_free(context); }
 
-GgufFile::GgufFile(const std::string &path) : path_(path) {
+GgufFile::GgufFile(const std::string &path, Role role) : path_(path) {
   std::error_code error;
   if (std::filesystem::is_directory(path, error))
-    throw Error(path + " is a folder, not a GGUF model file");
+    throw Error(path + " is a folder, not a GGUF " + name_of(role) + " file" + advice(role));
   {
     const LogCapture log(false);
     context_.reset(gguf_init_from_file(path.c_str(), {.no_alloc = true, .ctx = nullptr}));
-    if (context_ == nullptr) throw unreadable(path, log.because());
+    if (context_ == nullptr) throw unreadable(path, role, log.because());
   }
   check_whole();
 }

@@ -22,6 +22,9 @@ using TensorShape = std::array<int64_t, 4>;
 /// Large where the vocabulary is: not to be kept for longer than it is asked.
 class GgufFile {
  public:
+  /// What the file was given as, for what is said of one that cannot be read.
+  enum class Role { kModel, kAdapter };
+
   struct Tensor {
     std::string name;
     ggml_type type;
@@ -31,7 +34,7 @@ class GgufFile {
 
   /// Reads the header, once. Throws Error if the file is missing, not a GGUF of a known version, or
   /// does not hold all the tensor data that its header announces.
-  explicit GgufFile(const std::string &path);
+  explicit GgufFile(const std::string &path, Role role = Role::kModel);
 
   const std::string &path() const { return path_; }
   /// What the file is, as it says itself: "model", "adapter", "mmproj", ...; "" where it does not.
