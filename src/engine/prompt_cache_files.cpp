@@ -1,7 +1,6 @@
 #include "engine/prompt_cache_files.hpp"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -15,6 +14,7 @@
 #include <utility>
 
 #include "core/checksum.hpp"
+#include "engine/unfinished_file.hpp"
 #include "vase/llama.hpp"
 
 namespace vase::engine {
@@ -25,7 +25,6 @@ namespace fs = std::filesystem;
 constexpr std::array<char, 8> kMagic = {'v', 'a', 's', 'e', ' ', 'p', 'r', 'm'};
 constexpr std::uint32_t kVersion = 2;
 constexpr const char *kExtension = ".vase-prompt";
-constexpr const char *kPart = ".vase-part";  // of a file that is being written
 
 // In front of the body: texts (identity, policy), tokens and snapshot, one behind the other.
 struct Header {
@@ -77,7 +76,6 @@ fs::path name_of(const PutAside &one, const std::string &identity) {
   return fmt::format("{:016x}{}", checksum_of(bytes), kExtension);
 }
 
-// First beside it, under a name that no other process has: a file is whole, or not there.
 void write_file(const PutAside &one, const std::string &identity, const fs::path &path) {
   const std::vector<std::byte> body = body_of(one, identity);
   Header header{.draw_stream = one.rule.draw_stream,
@@ -89,15 +87,10 @@ void write_file(const PutAside &one, const std::string &identity, const fs::path
                 .token_bytes = one.tokens.size() * sizeof(llama_token),
                 .snapshot_bytes = one.bytes.size()};
   header.checksum = checksum_of_file(header, body);
-  fs::path beside = path;
-  beside += fmt::format(".{}{}", getpid(), kPart);
-  {
-    std::ofstream out(beside, std::ios::binary);
-    out.write(reinterpret_cast<const char *>(&header), sizeof(header));
-    out.write(reinterpret_cast<const char *>(body.data()), std::ssize(body));
-    if (!out.flush()) throw Error("cannot be written");
-  }
-  fs::rename(beside, path);
+  UnfinishedFile file(path);
+  file.append(std::as_bytes(std::span(&header, 1)));
+  file.append(body);
+  file.finish();
 }
 
 // A file that is of use, as its beginning says.
@@ -197,6 +190,7 @@ PromptCacheFiles::PromptCacheFiles(fs::path folder, std::string identity, std::u
   try {
     fs::create_directories(folder_);
     files_in(folder_);
+    remove_abandoned(folder_);
   } catch (const fs::filesystem_error &error) {
     throw Error(fmt::format("--cache-dir {}: {}", folder_.string(), error.code().message()));
   }
@@ -284,7 +278,7 @@ void PromptCacheFiles::make_room() const {
     std::uint64_t bytes;
   };
   std::vector<File> files;
-  for (const fs::path &path : files_in(folder_, {kExtension, kPart})) {
+  for (const fs::path &path : files_in(folder_, {kExtension, UnfinishedFile::kExtension})) {
     std::error_code no_size, no_time;
     const std::uint64_t bytes = fs::file_size(path, no_size);
     const fs::file_time_type used = fs::last_write_time(path, no_time);

@@ -27,7 +27,8 @@ class PromptCacheFiles {
  public:
   /// `identity`: of all that the bytes depend on and rules do not say (model, adapters, cache
   /// types); `limit_bytes`: of all files of the folder; `say` may be called by another thread.
-  /// Makes the folder if it is not there, and throws Error if that cannot be.
+  /// Makes the folder if it is not there, and throws Error if that cannot be. What processes that
+  /// were killed left half written there is removed.
   PromptCacheFiles(std::filesystem::path folder, std::string identity, std::uint64_t limit_bytes,
                    SayOfFile say);
   /// Writes what is still to be written.

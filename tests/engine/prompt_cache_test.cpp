@@ -3,16 +3,19 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <optional>
 #include <thread>
 
 #include "../llama/tiny_models.hpp"
 #include "engine/generator.hpp"
 #include "engine/log.hpp"
 #include "engine/prompt_cache_files.hpp"
+#include "engine/unfinished_file.hpp"
 #include "text_model.hpp"
 
 namespace vase::engine::test {
@@ -21,6 +24,7 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::UnorderedElementsAre;
 
 std::vector<llama_token> counted(llama_token n, llama_token from = 0) {
   std::vector<llama_token> tokens;
@@ -194,17 +198,58 @@ TEST_F(PromptFiles, TheLongestUnusedMakeRoom) {
   write(cache);
   ASSERT_EQ(files().size(), 3U);
   const std::uint64_t of_two = 2 * fs::file_size(files().front()) + 100;
-  const fs::path half = folder_ / "0.vase-prompt.1.vase-part";  // of a process that was killed
-  std::ofstream(half).flush();
-  fs::last_write_time(half, fs::file_time_type::clock::now() - std::chrono::hours(1));
   ASSERT_NE(cache.find({.tokens = counted(50, 0), .rule = {"p"}}), nullptr);
   write(cache, "model", of_two);
   const PromptCache again = read();
   ASSERT_EQ(again.size(), 2U);
   EXPECT_EQ(again.all().front()->tokens, counted(40, 0)) << "asked for since";
   EXPECT_EQ(again.all().back()->tokens, counted(40, 2000));
-  EXPECT_EQ(files().size(), 2U) << "nor is what was half written there";
+  EXPECT_EQ(files().size(), 2U);
   EXPECT_THAT(said_, ElementsAre());
+}
+
+TEST_F(PromptFiles, HalfWrittenOnesGoUnlessSomebodyWritesThem) {
+  PromptCache cache = read();
+  cache.put(of(counted(40)));
+  write(cache);
+  const fs::path whole = files().front();
+  const fs::path left = folder_ / "0.vase-prompt.1.vase-part";  // by a process that was killed
+  std::ofstream(left) << "vase p";
+  std::optional<UnfinishedFile> unfinished(std::in_place, folder_ / "0.vase-prompt");
+  unfinished->append(std::vector<std::byte>(100));
+  ASSERT_EQ(files().size(), 3U);
+  EXPECT_EQ(read().size(), 1U);  // as a server that starts beside it
+  EXPECT_EQ(files().size(), 2U);
+  EXPECT_FALSE(fs::exists(left));
+  unfinished->finish();
+  unfinished.reset();
+  EXPECT_EQ(fs::file_size(folder_ / "0.vase-prompt"), 100U);
+  {
+    UnfinishedFile given_up(folder_ / "1.vase-prompt");
+    given_up.append(std::vector<std::byte>(100));
+  }
+  EXPECT_THAT(files(), UnorderedElementsAre(whole, folder_ / "0.vase-prompt"));
+  EXPECT_THAT(said_, ElementsAre());
+}
+
+// Two who write and one who starts again and again.
+TEST_F(PromptFiles, NobodyTakesWhatIsJustBegunForLeft) {
+  fs::create_directories(folder_);
+  std::atomic<int> writing = 2;
+  const auto write_many = [&] {
+    for (int i = 0; i < 300; ++i) {
+      UnfinishedFile file(folder_ / "same");
+      file.append(std::vector<std::byte>(10));
+      EXPECT_NO_THROW(file.finish());
+    }
+    --writing;
+  };
+  std::thread one(write_many), another(write_many);
+  while (writing > 0) remove_abandoned(folder_);
+  one.join();
+  another.join();
+  EXPECT_EQ(fs::file_size(folder_ / "same"), 10U);
+  EXPECT_EQ(files().size(), 1U);
 }
 
 TEST_F(PromptFiles, AreWrittenAnewWithTheirPrompt) {
