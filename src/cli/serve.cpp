@@ -119,11 +119,11 @@ std::size_t bytes_for_prompts(const ServeArguments &arguments, const MemoryPlan 
   return bytes;
 }
 
-// Bytes of files in --cache-dir. By default not by what is held in memory, where that is less: who
-// starts once with a smaller --cache-ram has the same folder.
+// Bytes of files in --cache-dir. By default no less than what is there already: who starts once
+// with a smaller --cache-ram has the same folder.
 std::uint64_t bytes_for_files(const ServeArguments &arguments, std::uint64_t held) {
   if (arguments.cache_disk) return static_cast<std::uint64_t>(*arguments.cache_disk) << 20U;
-  return std::max(std::uint64_t{4} << 30U, held);
+  return std::max({std::uint64_t{4} << 30U, held, engine::prompt_bytes_in(arguments.cache_dir)});
 }
 
 // All that a prompt which was put aside depends on, beside what its request says.
@@ -322,9 +322,10 @@ void add_serving_options(CLI::App &app, ServeArguments &arguments) {
                      "folder in which they outlive the server, read when it starts; several "
                      "servers may share it")
           ->group("Requests");
-  app.add_option("--cache-disk", arguments.cache_disk,
-                 "MiB of files in that folder, of all servers that share it; what was not used "
-                 "longest goes first (default: 4096, or --cache-ram if that is more)")
+  app.add_option(
+         "--cache-disk", arguments.cache_disk,
+         "MiB of files in that folder, of all servers that share it; what was not used "
+         "longest goes first (default: 4096, or --cache-ram or what is there if that is more)")
       ->check(at_least(1))
       ->needs(folder)
       ->group("Requests");

@@ -179,7 +179,36 @@ std::vector<fs::path> files_in(const fs::path &folder,
   return files;
 }
 
+// A file of the folder, written whole or not, as it counts towards the limit.
+struct Stored {
+  fs::file_time_type used;
+  fs::path path;
+  std::uint64_t bytes;
+};
+
+// Other processes write and make room meanwhile: a file may go at any time.
+std::vector<Stored> stored_in(const fs::path &folder) {
+  std::vector<Stored> files;
+  for (const fs::path &path : files_in(folder, {kExtension, UnfinishedFile::kExtension})) {
+    std::error_code no_size, no_time;
+    const std::uint64_t bytes = fs::file_size(path, no_size);
+    const fs::file_time_type used = fs::last_write_time(path, no_time);
+    if (!no_size && !no_time) files.push_back({used, path, bytes});
+  }
+  return files;
+}
+
 }  // namespace
+
+std::uint64_t prompt_bytes_in(const fs::path &folder) {
+  std::uint64_t bytes = 0;
+  try {
+    for (const Stored &file : stored_in(folder)) bytes += file.bytes;
+  } catch (const fs::filesystem_error &) {
+    return 0;
+  }
+  return bytes;
+}
 
 PromptCacheFiles::PromptCacheFiles(fs::path folder, std::string identity, std::uint64_t limit_bytes,
                                    SayOfFile say)
@@ -270,23 +299,11 @@ void PromptCacheFiles::write(const Held &held) {
   make_room();
 }
 
-// Other processes write and make room meanwhile: a file may go at any time.
 void PromptCacheFiles::make_room() const {
-  struct File {
-    fs::file_time_type used;
-    fs::path path;
-    std::uint64_t bytes;
-  };
-  std::vector<File> files;
-  for (const fs::path &path : files_in(folder_, {kExtension, UnfinishedFile::kExtension})) {
-    std::error_code no_size, no_time;
-    const std::uint64_t bytes = fs::file_size(path, no_size);
-    const fs::file_time_type used = fs::last_write_time(path, no_time);
-    if (!no_size && !no_time) files.push_back({used, path, bytes});
-  }
-  std::ranges::sort(files, std::ranges::greater{}, &File::used);
+  std::vector<Stored> files = stored_in(folder_);
+  std::ranges::sort(files, std::ranges::greater{}, &Stored::used);
   std::uint64_t bytes = 0;
-  for (const File &file : files) {
+  for (const Stored &file : files) {
     bytes += file.bytes;
     std::error_code gone;
     if (bytes > limit_) fs::remove(file.path, gone);

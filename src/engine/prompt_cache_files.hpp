@@ -19,6 +19,9 @@ namespace vase::engine {
 /// Called with a line about a file that is skipped, or cannot be written, and why.
 using SayOfFile = std::function<void(const std::string &line)>;
 
+/// Bytes of the files of prompts in a folder; 0 if it cannot be read.
+std::uint64_t prompt_bytes_in(const std::filesystem::path &folder);
+
 /// Writes a file for each prompt that is put aside, by a thread of its own soon after it was, so
 /// that a process which is killed loses little. What comes and goes before that is never written.
 /// A file stays when its prompt is let go of: the folder has a limit of its own, and what no

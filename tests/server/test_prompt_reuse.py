@@ -1,5 +1,7 @@
 """What was read before is gone on from, and nothing else changes."""
 
+import os
+
 import pytest
 
 from vase_server import SANITIZED, Server, wait_until, write_model
@@ -180,6 +182,25 @@ def test_files_stay_below_their_limit(start, tmp_path):
     again = start("--parallel", 1, "--cache-dir", folder)
     assert cached(ask(again, "5 " + LONG)) > 0
     assert cached(ask(again, "0 " + LONG)) == 0
+
+
+def test_a_start_with_less_memory_does_not_cut_the_folder_down(start, tmp_path):
+    folder = tmp_path / "prompts"
+    folder.mkdir()
+    large = [folder / f"{i:016x}.vase-prompt" for i in range(6)]  # as --cache-ram 6144 leaves them
+    for path in large:
+        with path.open("wb") as file:
+            file.truncate(1 << 30)  # a hole, of no bytes on the disk
+        os.utime(path, (0, 0))
+    options = ("--parallel", 1, "--cache-ram", 1, "--cache-dir", folder)
+    start(*options).stop()
+    assert all(path.exists() for path in large)
+    server = start(*options)
+    ask(server, LONG)
+    server.stop()
+    assert sum(path.exists() for path in large) == 5, "what is new takes the place of what is oldest"
+    start("--cache-disk", 2048, *options).stop()
+    assert sum(path.exists() for path in large) == 1
 
 
 def test_it_outlives_a_server_that_is_killed(start, model, tmp_path):
