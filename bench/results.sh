@@ -39,8 +39,9 @@ if [[ $split == published ]]; then
     "$vase" eval --summary "$out/$name" --base "${BASE:-vase}"
   done
   sets=()
-  compare() { # SET RUNS...: keeps the tables of the runs, all against vase-plus
-    "$vase" eval --summary "${@:2}" --base vase-plus --json "$out/$1-tables.json" >"$out/$1-tables.txt"
+  against=vase-plus
+  compare() { # SET RUNS...: keeps the tables of the runs, all against one policy
+    "$vase" eval --summary "${@:2}" --base "$against" --json "$out/$1-tables.json" >"$out/$1-tables.txt"
     sets+=("$1=$out/$1-tables.json")
   }
   for run in "$out"/*-turns8.jsonl; do compare "$(basename "$run" -turns8.jsonl)" "$run"; done
@@ -64,22 +65,44 @@ if [[ $split == published ]]; then
   echo "== the newest question pinned"
   sets=()
   for run in "$out"/*-turns8-pinned.jsonl; do compare "$(basename "$run" -turns8-pinned.jsonl)" "${run%.jsonl}"*.jsonl; done
-  compare "all six" "$out"/*-turns8-pinned.jsonl
+  compare "all six" "$out"/*-turns8-pinned*.jsonl
   shown=full,vase-plus,rkv+prompt,streaming+prompt,snapkv+prompt,random+prompt
-  python3 "$root/bench/conversation_table.py" --policies "$shown" --budgets 16x,8x,896 "${sets[@]}"
+  python3 "$root/bench/conversation_table.py" --policies "$shown" --budgets 16x,8x,4x "${sets[@]}"
   echo "of GSM8K alone:"
   python3 "$root/bench/look_backs_by_question.py" --policies "$shown" --budget 8x "$out/gsm8k-turns8-pinned.jsonl"
+  echo "== the same, against vase-plus@2"
+  sets=()
+  against=vase-plus@2
+  for run in "$out"/*-turns8-pinned.jsonl; do compare "$(basename "$run" -turns8-pinned.jsonl)" "${run%.jsonl}"*.jsonl; done
+  compare "all six" "$out"/*-turns8-pinned*.jsonl
+  python3 "$root/bench/conversation_table.py" --policies full,vase-plus@2,vase-plus,rkv+prompt,streaming+prompt --budgets 16x,8x,4x "${sets[@]}"
+  echo "== the same with a model of 0.5B"
+  sets=()
+  for run in "$out"/*-turns8-qwen05.jsonl; do compare "$(basename "$run" -turns8-qwen05.jsonl)" "$run"; done
+  compare "all three" "$out"/*-turns8-qwen05.jsonl
+  python3 "$root/bench/conversation_table.py" --policies full,vase-plus@2,vase-plus,rkv+prompt,streaming+prompt --budgets 16x,8x,4x "${sets[@]}"
+  echo "== natural chains"
+  "$vase" eval --summary "$out"/natural-*.jsonl --base vase-plus
+  "$vase" eval --summary "$out"/natural-*.jsonl --base vase-plus@2
+  python3 "$root/bench/closed_thoughts.py" "$out"/natural-{asdiv,gsm8k,math500}.jsonl
+  echo "== right answers by the budget for thinking"
+  python3 "$root/bench/thinking_budget.py" --program "$vase" --folder "$out"
   echo "== tuning conversations, vase-plus@2"
   "$vase" eval --summary "$out"/tuning-gsm8k-turns-{pin,vase-plus-2}.jsonl --base vase-plus
+  "$vase" eval --summary "$out/tuning-gsm8k-turns-held.jsonl" --base vase-plus@2
+  "$vase" eval --summary "$out/tuning-natural-gsm8k.jsonl" --base vase-plus
   echo "== tuning texts, less the full cache"
-  python3 "$root/bench/explored_table.py" "$root/docs/results/explored/texts.jsonl.gz"
+  python3 "$root/bench/explored_table.py" "$root"/docs/results/explored/texts*.jsonl.gz
   echo "== puzzles, rivals that came later"
   "$vase" eval --summary "$out/2k-rivals.jsonl" "$out/2k-triattention.jsonl" --base vase-plus
   echo "== recall"
   for run in "$out"/recall-{4096,16384}.jsonl; do "$vase" recall --report "$run"; done
   "$vase" recall --report "$out"/recall-4096-again*.jsonl --base vase-plus
   "$vase" recall --report "$out"/recall-2048-smollm2.jsonl --base vase-plus
-  "$vase" recall --report "$out"/recall-4096-qwen05.jsonl --base vase-plus
+  "$vase" recall --report "$out"/recall-4096-{again,cur,vase-plus-2}.jsonl --base vase-plus
+  "$vase" recall --report "$out"/recall-16384*.jsonl --base vase-plus
+  "$vase" recall --report "$out"/recall-30000.jsonl --base vase-plus
+  "$vase" recall --report "$out"/recall-4096-qwen05*.jsonl --base vase-plus
   "$vase" recall --report "$out"/recall-8192-gemma.jsonl --base vase-plus
   exec "$vase" report "$out"/{2k,4k,8k}.jsonl --out "$out/report" --title "vase.cpp: results (test)"
 fi

@@ -202,7 +202,8 @@ typedef struct vase_layer {
   /* [n_heads][n_rows]: the token position that row i of a head stands for. NULL: position i. */
   const int32_t *positions;
 
-  /* [n_query_heads][n_queries][keys.dim], post-RoPE, in any order. NULL: none. */
+  /* [n_query_heads][n_queries][keys.dim], post-RoPE, in any order. NULL: none.
+   * vase-plus@2 asks each eighth: places 7, 15, ... of 64. */
   const float *queries;
   /* A multiple of n_heads: query head j belongs to KV head j / (n_query_heads / n_heads). */
   int32_t n_query_heads;

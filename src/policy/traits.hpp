@@ -64,7 +64,7 @@ struct Traits {
   bool evicts = true;        ///< false: it keeps everything
   bool ablation = false;     ///< there to show what a part of another policy is worth
   bool queries = false;      ///< it reads the newest queries (vase_layer.queries)
-  int32_t every = 1;         ///< of those only each so many-th, the newest among them
+  int32_t every = 1;         ///< of those only each so many-th, the last among them
   bool sums = false;         ///< what it finds of a row is added to vase_layer.sums
   bool calibration = false;  ///< it reads what was measured of queries (vase_layer.calibration)
   bool rope = false;         ///< it reads keys as they were before RoPE (vase_layer.rope)

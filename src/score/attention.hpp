@@ -18,7 +18,7 @@ namespace vase {
 /// section 4; pooling from SnapKV. The averages over queries and heads commute with the pooling, so
 /// it runs once, last.) Spoilt keys have no part in a softmax, and NaN for a weight; a query that
 /// is not finite attends to all alike. keys: [n] rows of the candidates, as dense_keys gives them;
-/// spoilt ones become NaN all over. out: [n]. every: only each so many-th query scores, the newest
+/// spoilt ones become NaN all over. out: [n]. every: only each so many-th query scores, the last
 /// among them.
 void attention_weights(const Head& head, const vase_params& params, const Kernels& kernels,
                        DenseRows keys, Arena& arena, std::span<float> out, int32_t every = 1);

@@ -199,7 +199,7 @@ TEST_F(PoliciesTest, VasePlus2TakesTheRootOfTheValuesPartAndALittleAttention) {
   params.policy = vase_policy_find("vase-plus");
   const std::vector<float> plain = scores(params, layer_);
   params.policy = vase_policy_find("snapkv");
-  // what every eighth query attends to, the newest among them.
+  // What every eighth query attends to, the last among them.
   vase_layer asked = layer_;
   asked.n_queries = layer_.n_queries / kHeedEvery;
   std::vector<float> queries;

@@ -82,7 +82,8 @@ class RowsByTheReference:
         if p["uses_rope"] and layer.rope is not None:
             options["rope"] = layer.rope
         if p["needs_queries"]:
-            options["queries"] = torch.stack(head.queries[-p["window"] :]).transpose(0, 1).contiguous()
+            places = sorted(range(max(0, len(head.queries) - p["window"]), len(head.queries)), key=lambda t: t % p["window"])
+            options["queries"] = torch.stack([head.queries[t] for t in places], dim=1)  # as a ring has them
             if self.scaling is not None:
                 options["scale"] = self.scaling
         mask = vase.select(
