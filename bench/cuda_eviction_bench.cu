@@ -397,8 +397,9 @@ int main(int argc, char** argv) {
     policies.erase(policies.begin(), policies.begin() + 2);
   }
   if (policies.empty())
-    policies = {"vase",    "vase-plus",    "vase-cur", "snapkv",    "rkv",         "h2o",
-                "keydiff", "triattention", "random",   "streaming", "evict-large", "attn-random"};
+    policies = {"vase",      "vase-plus",   "vase-plus@2", "vase-cur",     "snapkv",
+                "rkv",       "h2o",         "keydiff",     "triattention", "random",
+                "streaming", "evict-large", "attn-random"};
   try {
     for (const char* policy : policies)
       if (vase_policy_find(policy) == nullptr)

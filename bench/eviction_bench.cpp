@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "core/heed_rule.hpp"
 #include "core/novelty_rule.hpp"
 #include "core/rows.hpp"
 #include "core/thread_pool.hpp"
@@ -115,7 +116,7 @@ bench::Work work_of(const std::string& policy, const Size& size, const vase_para
   if (policy == "triattention") return {3.0 * candidates * dim * kQueryHeads, bytes};
   const double novelty = 2.0 * rows * vase::kNoveltyRows * dim;
   if (policy == "vase-plus") return {novelty, 2 * bytes};
-  if (policy == "vase-plus@2") return {attention + novelty, 2 * bytes};
+  if (policy == "vase-plus@2") return {attention / vase::kHeedEvery + novelty, 2 * bytes};
   if (policy == "vase-cur") return {2 * 2.0 * rows * dim * 20, 2 * bytes};
   return {0, 0};
 }

@@ -85,6 +85,10 @@ if [[ $split == published ]]; then
   "$vase" eval --summary "$out"/natural-*.jsonl --base vase-plus
   "$vase" eval --summary "$out"/natural-*.jsonl --base vase-plus@2
   python3 "$root/bench/closed_thoughts.py" "$out"/natural-{asdiv,gsm8k,math500}.jsonl
+  for set in asdiv gsm8k math500; do # the picture, of who was run on all three
+    grep -v -e '"policy":"snapkv' -e '"policy":"random' "$out/natural-$set.jsonl" >"$out/all-three-$set.jsonl"
+  done
+  "$vase" report "$out"/all-three-*.jsonl --out "$out/report-natural" --title "Natural chains: ASDiv, GSM8K, MATH-500"
   echo "== right answers by the budget for thinking"
   python3 "$root/bench/thinking_budget.py" --program "$vase" --folder "$out"
   echo "== tuning conversations, vase-plus@2"

@@ -14,8 +14,8 @@ struct ThinnedQueries {
   int32_t count;
 };
 
-/// Of `n` queries each `every`-th, the last among them; all with `every` 1. Of a ring that has token
-/// t at place t modulo n, and n a multiple of `every`, these are always the same tokens.
+/// Of `n` queries each `every`-th, the last among them; all with `every` 1. Of a ring that has
+/// token t at place t modulo n, and n a multiple of `every`, these are always the same tokens.
 constexpr ThinnedQueries thinned_queries(int32_t n, int32_t every) {
   const int32_t count = n < every ? std::min(n, 1) : n / every;
   return {n - 1 - (count - 1) * every, every, count};

@@ -25,7 +25,8 @@ float logit_scale(const Head& head, const vase_params& params) {
   return scale / params.temperature * kLog2E;
 }
 
-/// Queries that score, of all heads of a group, one behind the other: lanes are filled across heads.
+/// Queries that score, of all heads of a group, one behind the other: lanes are filled across
+/// heads.
 struct GroupQueries {
   const Head& head;
   ThinnedQueries asked;  ///< of each head
