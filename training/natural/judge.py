@@ -1,12 +1,16 @@
 """Grades sampled texts in processes beside the sampling, and sums up what came out."""
 
 import multiprocessing
+import threading
 import time
 from collections import defaultdict
 
 from . import grading
 from .boxes import last_boxed
 from .loops import ends_in_loop
+
+
+NO_VERDICT = (None, None, False)
 
 
 def judged(question, text):
@@ -28,7 +32,11 @@ class Judges:
     def judge(self, question, ids, text, line, write):
         """Fills `line` with the verdict and gives it to `write` (in another thread)."""
 
+        first = threading.Lock()  # a line is written once, by the verdict or by settle()
+
         def done(verdict):
+            if not first.acquire(blocking=False):
+                return
             line.update(zip(("answer", "boxed", "right"), verdict))
             write(line)
 
@@ -36,16 +44,17 @@ class Judges:
             line["status"] == "limit" and ends_in_loop(ids)
         )
         self.waiting.append(
-            self.pool.apply_async(
-                judged, (question, text), callback=done, error_callback=lambda _: done((None, None, False))
-            )
+            (self.pool.apply_async(judged, (question, text), callback=done, error_callback=lambda _: done(NO_VERDICT)), done)
         )
 
     def settle(self, seconds=30):
-        """Waits until all that was handed in is judged, or for so many seconds."""
+        """Waits until all that was handed in is judged. What is not after so many seconds is written as not right, so that
+        all ranks read the same lines from here on."""
         until = time.time() + seconds
-        for result in self.waiting:
+        for result, done in self.waiting:
             result.wait(max(0.0, until - time.time()))
+            if not result.ready():
+                done(NO_VERDICT)
         self.waiting = []
 
     def close(self):
