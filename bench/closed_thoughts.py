@@ -18,21 +18,11 @@ from pathlib import Path
 
 from recording import markdown
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "training"))
+from natural.boxes import last_boxed  # noqa: E402
+
 CLOSE = "</think>"
 COLUMNS = ["set", "budget", "policy", "answers", "right, %", "in a box, %", "thought closed, %", "tokens"]
-
-
-def last_box(text: str) -> str | None:
-    """What the last \\boxed{} holds, braces balanced."""
-    begin = text.rfind("\\boxed{")
-    if begin < 0:
-        return None
-    depth = 0
-    for at in range(begin + len("\\boxed"), len(text)):
-        depth += {"{": 1, "}": -1}.get(text[at], 0)
-        if depth == 0:
-            return text[begin + len("\\boxed{") : at]
-    return None
 
 
 def plain(answer: str) -> str | float:
@@ -46,7 +36,7 @@ def plain(answer: str) -> str | float:
 
 
 def in_a_box(line: dict) -> bool:
-    box = last_box(line["text"])
+    box = last_boxed(line["text"])
     return line["correct"] or (box is not None and plain(box) == plain(line["expected"]))
 
 
