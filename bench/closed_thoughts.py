@@ -2,10 +2,12 @@
 """Does a reasoner still end its thought? From runs of `vase eval --keep-text`: a line a budget and policy.
 
     python3 bench/closed_thoughts.py docs/results/natural-asdiv.jsonl.gz...
+    python3 bench/closed_thoughts.py --base vase-plus RUN...      # and over all runs, less that policy
 
 `right`: as graded, where an answer that stands inside a thought that was never closed is none. `in a box`: the same, and those whose
 last \\boxed{} is the right answer wherever it stands: what a reader who looks into the thought would count. Of published runs only the
-ends of the texts are kept.
+ends of the texts are kept. With --base a second table is of the policies that were run on all files: `in a box`, and the difference from
+the base on the same questions with its 95% interval.
 """
 
 import argparse
@@ -16,10 +18,13 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
+from paired import difference
 from recording import markdown
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "training"))
 from natural.boxes import last_boxed  # noqa: E402
+
+Cells = dict[tuple[str, str], list[dict]]  # answers by budget and policy
 
 CLOSE = "</think>"
 COLUMNS = ["set", "budget", "policy", "answers", "right, %", "in a box, %", "thought closed, %", "tokens"]
@@ -40,7 +45,7 @@ def in_a_box(line: dict) -> bool:
     return line["correct"] or (box is not None and plain(box) == plain(line["expected"]))
 
 
-def rows_of(path: Path) -> list[list[str]]:
+def cells_of(path: Path) -> Cells:
     cells = defaultdict(list)
     with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
         for line in map(json.loads, file):
@@ -48,6 +53,10 @@ def rows_of(path: Path) -> list[list[str]]:
                 cells[line["budget"], line["policy"]].append(line)
     if not cells:
         sys.exit(f"{path} has no texts: it must be a run of `vase eval --keep-text`")
+    return cells
+
+
+def rows_of(cells: Cells) -> list[list[str]]:
     rows = []
     for (budget, policy), lines in sorted(cells.items()):
         share = lambda of: f"{100 * sum(map(of, lines)) / len(lines):.1f}"  # noqa: B023, E731
@@ -58,12 +67,34 @@ def rows_of(path: Path) -> list[list[str]]:
     return rows
 
 
+def overall_rows(runs: list[Cells], base: str) -> list[list[str]]:
+    """All runs together: who was run on each of them, and less the base at the same budget. The full cache has no base beside it."""
+    found = {
+        key: {(line["task"], line["id"]): in_a_box(line) for cells in runs for line in cells[key]}
+        for key in sorted(set.intersection(*(set(cells) for cells in runs)))
+    }
+    rows = []
+    for (budget, policy), answers in found.items():
+        beside = found.get((budget, base), {})
+        both = [key for key in answers if key in beside]
+        less = ""
+        if both and policy != base:
+            less = "{:+.1f} ({:+.1f} to {:+.1f})".format(*difference([(answers[key], beside[key]) for key in both]))
+        rows.append([budget, f"`{policy}`", f"{len(answers)}", f"{100 * sum(answers.values()) / len(answers):.1f}", less])
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--base", metavar="POLICY", help="also print all runs together, less this policy")
     parser.add_argument("runs", type=Path, nargs="+")
     arguments = parser.parse_args()
     try:
-        print(markdown(COLUMNS, [row for run in arguments.runs for row in rows_of(run)]))
+        runs = [cells_of(run) for run in arguments.runs]
+        print(markdown(COLUMNS, [row for cells in runs for row in rows_of(cells)]))
+        if arguments.base:
+            header = ["all runs: budget", "policy", "answers", "in a box, %", f"less `{arguments.base}`"]
+            print(f"\n{markdown(header, overall_rows(runs, arguments.base))}")
     except (OSError, ValueError, KeyError) as error:
         sys.exit(f"cannot read {', '.join(map(str, arguments.runs))}: runs of `vase eval --keep-text` are wanted ({error!r})")
 

@@ -16,6 +16,14 @@ def ratio(rates, others):
     return math.exp(statistics.mean(logarithms)), math.exp(low), math.exp(high)
 
 
+def difference(pairs):
+    """Right answers of (one, other) to the same questions: how many more one has, in points, and the 95% interval (as above)."""
+    points = [100 * (one - other) for one, other in pairs]
+    draws = random.Random(1)
+    means = sorted(statistics.fmean(draws.choices(points, k=len(points))) for _ in range(RESAMPLES))
+    return statistics.fmean(points), means[RESAMPLES * 25 // 1000], means[RESAMPLES * 975 // 1000 - 1]
+
+
 def binomial(one, other):
     """p of McNemar's exact test: so many pairs are right on one side only, and so many on the other."""
     differ = one + other

@@ -33,6 +33,24 @@ def test_boxes_inside_open_thoughts_are_counted_apart(tmp_path):
     assert "| sums | 8x | `rkv` | 4 | 0.0 | 50.0 | 0.0 | 350 |" in said.stdout
 
 
+def test_all_runs_together_less_the_base(tmp_path):
+    runs = [tmp_path / "one.jsonl", tmp_path / "other.jsonl"]
+    for run in runs:
+        lines = [
+            record(1, "vase-plus", "</think> \\boxed{14}", correct=True),
+            record(2, "vase-plus", "</think> \\boxed{14}", correct=True),
+            record(1, "rkv", "<think> \\boxed{14}"),
+            record(2, "rkv", "<think> \\boxed{15}"),
+        ]
+        if run == runs[0]:
+            lines.append(record(1, "random", "</think> \\boxed{14}", correct=True))
+        run.write_text("".join(json.dumps(line | {"task": run.stem}) + "\n" for line in lines))
+    said = printed("--base", "vase-plus", *runs)
+    assert said.returncode == 0, said.stderr
+    together = said.stdout.split("\n\n")[1].splitlines()
+    assert together[2:] == ["| 8x | `rkv` | 4 | 50.0 | -50.0 (-100.0 to +0.0) |", "| 8x | `vase-plus` | 4 | 100.0 |  |"]
+
+
 def test_a_run_without_texts_is_named(tmp_path):
     run = tmp_path / "run.jsonl"
     run.write_text(json.dumps({"vase_eval": 1, "settings": {}}) + "\n")
