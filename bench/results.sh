@@ -85,6 +85,7 @@ if [[ $split == published ]]; then
   "$vase" eval --summary "$out"/natural-*.jsonl --base vase-plus
   "$vase" eval --summary "$out"/natural-*.jsonl --base vase-plus@2
   python3 "$root/bench/closed_thoughts.py" --base vase-plus "$out"/natural-{asdiv,gsm8k,math500}.jsonl
+  python3 "$root/bench/closed_thoughts.py" "$out/marked-natural-asdiv.jsonl"
   for set in asdiv gsm8k math500; do # the picture, of who was run on all three
     grep -v -e '"policy":"snapkv' -e '"policy":"random' "$out/natural-$set.jsonl" >"$out/all-three-$set.jsonl"
   done
