@@ -91,6 +91,9 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         runs = [cells_of(run) for run in arguments.runs]
+        policies = sorted({policy for cells in runs for _, policy in cells})
+        if arguments.base and arguments.base not in policies:
+            sys.exit(f"--base {arguments.base}: the runs have {', '.join(policies)}")
         print(markdown(COLUMNS, [row for cells in runs for row in rows_of(cells)]))
         if arguments.base:
             header = ["all runs: budget", "policy", "answers", "in a box, %", f"less `{arguments.base}`"]

@@ -39,7 +39,7 @@ if [[ $split == published ]]; then
     "$vase" eval --summary "$out/$name" --base "${BASE:-vase}"
   done
   sets=()
-  against=vase-plus
+  against="vase-plus"
   compare() { # SET RUNS...: keeps the tables of the runs, all against one policy
     "$vase" eval --summary "${@:2}" --base "$against" --json "$out/$1-tables.json" >"$out/$1-tables.txt"
     sets+=("$1=$out/$1-tables.json")
@@ -72,7 +72,7 @@ if [[ $split == published ]]; then
   python3 "$root/bench/look_backs_by_question.py" --policies "$shown" --budget 8x "$out/gsm8k-turns8-pinned.jsonl"
   echo "== the same, against vase-plus@2"
   sets=()
-  against=vase-plus@2
+  against="vase-plus@2"
   for run in "$out"/*-turns8-pinned.jsonl; do compare "$(basename "$run" -turns8-pinned.jsonl)" "${run%.jsonl}"*.jsonl; done
   compare "all six" "$out"/*-turns8-pinned*.jsonl
   python3 "$root/bench/conversation_table.py" --policies full,vase-plus@2,vase-plus,rkv+prompt,streaming+prompt --budgets 16x,8x,4x "${sets[@]}"

@@ -12,7 +12,7 @@ class VasePlus2 final : public AttentionPolicy {
  public:
   const char* name() const override { return "vase-plus@2"; }
   const char* summary() const override {
-    return "vase-plus that heeds recent attention a little (a candidate to follow it)";
+    return "vase-plus that heeds recent attention a little: better in chats at 16x, remembers less";
   }
   /// Pin and pace are those of vase-plus.
   Traits traits() const override {

@@ -51,6 +51,15 @@ def test_all_runs_together_less_the_base(tmp_path):
     assert together[2:] == ["| 8x | `rkv` | 4 | 50.0 | -50.0 (-100.0 to +0.0) |", "| 8x | `vase-plus` | 4 | 100.0 |  |"]
 
 
+def test_a_base_that_nobody_ran_is_refused_with_those_there_are(tmp_path):
+    run = tmp_path / "run.jsonl"
+    lines = [{"vase_eval": 1, "settings": {}}, record(1, "vase-plus", "So."), record(2, "rkv", "So.")]
+    run.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    said = printed("--base", "nope", run)
+    assert said.returncode == 1
+    assert said.stderr.strip() == "--base nope: the runs have rkv, vase-plus"
+
+
 def test_a_run_without_texts_is_named(tmp_path):
     run = tmp_path / "run.jsonl"
     run.write_text(json.dumps({"vase_eval": 1, "settings": {}}) + "\n")
