@@ -7,21 +7,22 @@ import statistics
 RESAMPLES = 10000
 
 
-def ratio(rates, others):
-    """Geometric mean of the pairs' ratios, and its 95% interval (bootstrap over pairs, percentiles)."""
-    logarithms = [math.log(a / b) for a, b in zip(rates, others, strict=True)]
+def mean_of(values):
+    """The mean of what was found in each pair, and its 95% interval (bootstrap over pairs, percentiles)."""
     draws = random.Random(1)
-    means = sorted(statistics.mean(draws.choices(logarithms, k=len(logarithms))) for _ in range(RESAMPLES))
-    low, high = means[RESAMPLES * 25 // 1000], means[RESAMPLES * 975 // 1000 - 1]
-    return math.exp(statistics.mean(logarithms)), math.exp(low), math.exp(high)
+    means = sorted(statistics.fmean(draws.choices(values, k=len(values))) for _ in range(RESAMPLES))
+    return statistics.fmean(values), means[RESAMPLES * 25 // 1000], means[RESAMPLES * 975 // 1000 - 1]
+
+
+def ratio(rates, others):
+    """Geometric mean of the pairs' ratios, and its 95% interval."""
+    mean, low, high = mean_of([math.log(a / b) for a, b in zip(rates, others, strict=True)])
+    return math.exp(mean), math.exp(low), math.exp(high)
 
 
 def difference(pairs):
-    """Right answers of (one, other) to the same questions: how many more one has, in points, and the 95% interval (as above)."""
-    points = [100 * (one - other) for one, other in pairs]
-    draws = random.Random(1)
-    means = sorted(statistics.fmean(draws.choices(points, k=len(points))) for _ in range(RESAMPLES))
-    return statistics.fmean(points), means[RESAMPLES * 25 // 1000], means[RESAMPLES * 975 // 1000 - 1]
+    """Right answers of (one, other) to the same questions: how many more one has, in points, and its 95% interval."""
+    return mean_of([100 * (one - other) for one, other in pairs])
 
 
 def binomial(one, other):

@@ -39,13 +39,18 @@ if [[ $split == published ]]; then
     "$vase" eval --summary "$out/$name" --base "${BASE:-vase}"
   done
   sets=()
-  against="vase-plus"
-  compare() { # SET RUNS...: keeps the tables of the runs, all against one policy
-    "$vase" eval --summary "${@:2}" --base "$against" --json "$out/$1-tables.json" >"$out/$1-tables.txt"
-    sets+=("$1=$out/$1-tables.json")
+  compare() { # POLICY SET RUNS...: keeps the tables of the runs, all against the policy
+    "$vase" eval --summary "${@:3}" --base "$1" --json "$out/$2-tables.json" >"$out/$2-tables.txt"
+    sets+=("$2=$out/$2-tables.json")
   }
-  for run in "$out"/*-turns8.jsonl; do compare "$(basename "$run" -turns8.jsonl)" "$run"; done
-  compare "all six" "$out"/*-turns8.jsonl
+  compare_pinned() { # POLICY: the sets with the newest question pinned, and all of them together
+    local run
+    sets=()
+    for run in "$out"/*-turns8-pinned.jsonl; do compare "$1" "$(basename "$run" -turns8-pinned.jsonl)" "${run%.jsonl}"*.jsonl; done
+    compare "$1" "all six" "$out"/*-turns8-pinned*.jsonl
+  }
+  for run in "$out"/*-turns8.jsonl; do compare vase-plus "$(basename "$run" -turns8.jsonl)" "$run"; done
+  compare vase-plus "all six" "$out"/*-turns8.jsonl
   echo "== public sets in turns of eight"
   shown=full,vase-plus,vase+prompt,snapkv+prompt,rkv+prompt,random+prompt,rkv
   python3 "$root/bench/conversation_table.py" --policies "$shown" --budgets 8x "${sets[@]}"
@@ -55,31 +60,26 @@ if [[ $split == published ]]; then
   sets=()
   alike=()
   for set in gsm8k asdiv mawps math500; do
-    compare "$set" "$out/$set-turns8.jsonl" "$out/$set-turns8-rivals.jsonl"
+    compare vase-plus "$set" "$out/$set-turns8.jsonl" "$out/$set-turns8-rivals.jsonl"
     alike+=("$out/$set-turns8.jsonl" "$out/$set-turns8-rivals.jsonl")
   done
-  compare "all four" "${alike[@]}"
+  compare vase-plus "all four" "${alike[@]}"
   shown=full,vase-plus,rkv+prompt,h2o+prompt,triattention,keydiff+prompt
   python3 "$root/bench/conversation_table.py" --policies "$shown" --budgets 8x "${sets[@]}"
   python3 "$root/bench/look_backs_by_question.py" --policies "$shown" --budget 8x "${alike[@]}"
   echo "== the newest question pinned"
-  sets=()
-  for run in "$out"/*-turns8-pinned.jsonl; do compare "$(basename "$run" -turns8-pinned.jsonl)" "${run%.jsonl}"*.jsonl; done
-  compare "all six" "$out"/*-turns8-pinned*.jsonl
+  compare_pinned vase-plus
   shown=full,vase-plus,rkv+prompt,streaming+prompt,snapkv+prompt,random+prompt
   python3 "$root/bench/conversation_table.py" --policies "$shown" --budgets 16x,8x,4x "${sets[@]}"
   echo "of GSM8K alone:"
   python3 "$root/bench/look_backs_by_question.py" --policies "$shown" --budget 8x "$out/gsm8k-turns8-pinned.jsonl"
   echo "== the same, against vase-plus@2"
-  sets=()
-  against="vase-plus@2"
-  for run in "$out"/*-turns8-pinned.jsonl; do compare "$(basename "$run" -turns8-pinned.jsonl)" "${run%.jsonl}"*.jsonl; done
-  compare "all six" "$out"/*-turns8-pinned*.jsonl
+  compare_pinned vase-plus@2
   python3 "$root/bench/conversation_table.py" --policies full,vase-plus@2,vase-plus,rkv+prompt,streaming+prompt --budgets 16x,8x,4x "${sets[@]}"
   echo "== the same with a model of 0.5B"
   sets=()
-  for run in "$out"/*-turns8-qwen05.jsonl; do compare "$(basename "$run" -turns8-qwen05.jsonl)" "$run"; done
-  compare "all three" "$out"/*-turns8-qwen05.jsonl
+  for run in "$out"/*-turns8-qwen05.jsonl; do compare vase-plus@2 "$(basename "$run" -turns8-qwen05.jsonl)" "$run"; done
+  compare vase-plus@2 "all three" "$out"/*-turns8-qwen05.jsonl
   python3 "$root/bench/conversation_table.py" --policies full,vase-plus@2,vase-plus,rkv+prompt,streaming+prompt --budgets 16x,8x,4x "${sets[@]}"
   echo "== natural chains"
   "$vase" eval --summary "$out"/natural-*.jsonl --base vase-plus

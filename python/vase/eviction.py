@@ -37,8 +37,9 @@ def select(
         keys: [n_rows, n_heads, dim], post-RoPE; float32, float16 or (torch) bfloat16, any strides as long as the elements of a
             row are adjacent. Not copied.
         values: [n_rows, n_heads, value dim], as keys.
-        queries: [n_query_heads, n_queries, dim], the newest queries, post-RoPE, in any order (vase-plus@2 asks each eighth); n_query_heads is a multiple of
-            n_heads. Copied if they are not dense float32. Needed by the policies that score by attention.
+        queries: [n_query_heads, n_queries, dim], the newest queries, post-RoPE, in any order (vase-plus@2 asks each eighth);
+            n_query_heads is a multiple of n_heads. Copied if they are not dense float32. Needed by the policies that score by
+            attention.
         policy: a name from policies().
         budget: rows that each head keeps.
         positions: [n_heads, n_rows] integers, the token position that each row stands for; row i stands for token i if None.
