@@ -72,7 +72,8 @@ class Server:
             if self.process.poll() is not None:
                 break
             try:
-                if self.request("GET", "/health")[0] == 200:
+                # /health says ok before the server takes signals and begins its loop, which answers /slots.
+                if self.request("GET", "/health")[0] == 200 and self.request("GET", "/slots")[0] == 200:
                     return
             except OSError:
                 pass
@@ -136,7 +137,7 @@ class Server:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(60)
-        assert code == 0, self.said()[-4000:]
+        assert code == 0, (code, self.said()[-4000:])
         return self.lines()
 
     def __enter__(self):
