@@ -5,9 +5,11 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "engine/unfinished_file.hpp"
 #include "interpose/guests.hpp"
 #include "interpose/real.hpp"
 #include "interpose/report.hpp"
@@ -90,33 +92,23 @@ size_t set_all(Guest &guest, std::span<const std::byte> bytes) {
 // A file: the tokens, then a state.
 constexpr char kMagic[8] = {'v', 'a', 's', 'e', ' ', 't', 'o', 'k'};
 
-// Written beside its place first, so that what was there stays if it fails. Bytes written; 0 if it
-// failed, and a line is said then.
+// Bytes written; 0 if it failed, and a line is said then. What a killed process left there goes.
 size_t write_file(const char *path, const llama_token *tokens, size_t n_tokens,
                   const std::vector<std::byte> &state) {
-  const std::string part = std::string(path) + ".part";
-  const uint64_t count = n_tokens;
-  size_t size = 0;
-  {
-    std::ofstream file(part, std::ios::binary | std::ios::trunc);
-    const auto write = [&](const void *data, size_t bytes) {
-      file.write(static_cast<const char *>(data), static_cast<std::streamsize>(bytes));
-      size += bytes;
-    };
-    write(kMagic, sizeof(kMagic));
-    write(&count, sizeof(count));
-    write(tokens, n_tokens * sizeof(llama_token));
-    write(state.data(), state.size());
-    file.flush();
-    if (!file) size = 0;
+  try {
+    engine::remove_abandoned(std::filesystem::absolute(path).parent_path());
+    engine::UnfinishedFile file(path);
+    const uint64_t count = n_tokens;
+    file.append(std::as_bytes(std::span(kMagic)));
+    file.append(std::as_bytes(std::span(&count, 1)));
+    file.append(std::as_bytes(std::span(tokens, n_tokens)));
+    file.append(state);
+    file.finish();
+    return sizeof(kMagic) + sizeof(count) + n_tokens * sizeof(llama_token) + state.size();
+  } catch (const std::filesystem::filesystem_error &error) {
+    say("cannot write " + std::string(path) + ": " + error.code().message());
+    return 0;
   }
-  std::error_code error;
-  if (size > 0) std::filesystem::rename(part, path, error);
-  if (size > 0 && !error) return size;
-  say("cannot write " + std::string(path) + ": " +
-      (error ? error.message() : std::strerror(errno)));
-  std::filesystem::remove(part, error);
-  return 0;
 }
 
 struct StateFile {

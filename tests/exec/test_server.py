@@ -107,6 +107,11 @@ def test_slots_are_saved_and_restored(long_model, tmp_path):
         saved = server.post("/slots/0?action=save", {"filename": "one.bin"})
         assert saved["n_saved"] >= 1120 + 299
         expected = server.complete(LONG + first["content"], 40)["content"]
+        (tmp_path / "a folder").mkdir()
+        (tmp_path / "one.bin.killed.vase-part").write_bytes(b"half of a state")  # what a killed server left
+        server.request("POST", "/slots/0?action=save", {"filename": "a folder"})
+        assert any(f"cannot write {tmp_path}/a folder: Is a directory" in line for line in server.lines()), server.lines()
+        assert {path.name for path in tmp_path.iterdir()} == {"one.bin", "a folder"}
     size = (tmp_path / "one.bin").stat().st_size
     assert size < 8 << 20  # rows of a budget, not of a text
     with Server(*arguments) as server:
