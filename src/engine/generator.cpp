@@ -6,6 +6,7 @@
 
 #include "engine/logit_blocks.hpp"
 #include "engine/shortlist.hpp"
+#include "engine/thought_marks.hpp"
 
 namespace vase::engine {
 namespace {
@@ -69,7 +70,8 @@ void Generator::start(std::int32_t sequence, Request request) {
   for (std::size_t &boundary : s.boundaries) boundary += s.prompt_begin;
   s.busy = true;
   s.in_prompt = true;
-  if (request.pins) {
+  s.pins = request.pins;
+  if (s.pins) {
     if (!request.prompts) {
       if (s.prompt_begin > 0) context_.begin_turn(sequence);
       request.prompts = context_.prompts(sequence);
@@ -285,6 +287,7 @@ void Generator::emit(std::int32_t sequence, Clock::time_point now) {
     s.thinking->push(event.token);
     s.statistics.thoughts_cut = s.thinking->cuts();
   }
+  if (s.pins) pin_opening_mark(sequence);
   if (s.text) {
     const bool shown = std::ranges::find(s.shown, event.token) != s.shown.end();
     event.text = s.stop.push(s.utf8.push(model_.piece(event.token, shown)));
@@ -294,6 +297,17 @@ void Generator::emit(std::int32_t sequence, Clock::time_point now) {
   // What the budget writes is no sign of a loop.
   const std::int64_t to_forget = s.guard && !was_due ? s.guard->push(event.token) : 0;
   if (to_forget > 0) go_back(sequence, to_forget);
+}
+
+// The prompt ends behind the mark by which its answer opens a thought.
+void Generator::pin_opening_mark(std::int32_t sequence) {
+  const Slot &s = slot(sequence);
+  const auto answer = std::span<const llama_token>(s.tokens).subspan(s.prompt_end);
+  if (answer.size() > kTokensOfMark) return;
+  Prompts prompts = context_.prompts(sequence);
+  prompts.newest_end = static_cast<std::int64_t>(
+      s.prompt_end + tokens_of_opening_mark(model_.vocab(), answer));
+  context_.set_prompts(sequence, prompts);
 }
 
 // Takes the newest tokens out of the sequence, not beyond its prompt, and lets it read the others

@@ -39,7 +39,8 @@ struct Request {
   /// When the text begins to repeat itself, go back and read it again (LoopGuard). What was said
   /// is not taken back, nor does it count less: the next token goes on from before the loop.
   bool loop_guard = false;
-  /// The prompt may be pinned. False: what was pinned before stays so.
+  /// The prompt may be pinned, and with it the mark by which the answer opens a thought. False:
+  /// what was pinned before stays so.
   bool pins = true;
   /// Where the prompts of the whole text are (BoundedContext::set_prompts), newest_end left out.
   /// Not given: this one is the newest, and if the sequence has a text already, another turn of it.
@@ -155,6 +156,7 @@ class Generator {
     std::size_t n_read = 0;           // of these, how many this step decodes
     std::size_t prompt_begin = 0;     // of `tokens`: where the last prompt begins
     std::size_t prompt_end = 0;       // of `tokens`
+    bool pins = false;
     bool in_prompt = false;
     std::vector<std::size_t> boundaries;  // of `tokens`: those that are still to come
     bool rereads = false;  // what was read before; no token comes of it until all is read
@@ -182,6 +184,7 @@ class Generator {
   void pick_tokens();
   void emit(std::int32_t sequence, Clock::time_point now);
   void finish(std::int32_t sequence, Finish reason, Event &event);
+  void pin_opening_mark(std::int32_t sequence);
   void go_back(std::int32_t sequence, std::int64_t n_tokens);
   bool add_input(std::int32_t sequence, std::int32_t prompt_share,
                  std::vector<SequenceInput> &batch);

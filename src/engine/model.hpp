@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "engine/devices.hpp"
+#include "engine/vocabulary.hpp"
 #include "llama.h"
 #include "llama/plan/calibration.hpp"
 #include "llama/plan/model_header.hpp"
@@ -39,10 +40,6 @@ struct ModelOptions {
 /// missing, damaged, not what it is given as, or does not belong to the others.
 ModelHeader read_headers(const ModelOptions &options);
 
-/// The tokens of a text. `at_start`: add what the model wants at the start of a text (BOS).
-/// "<|im_start|>" and the like are read as the tokens they name. Throws Error if it is too long.
-std::vector<llama_token> tokenize(const llama_vocab *vocab, std::string_view text, bool at_start);
-
 /// Thrown by Model if ModelOptions::progress returned false.
 class LoadStopped : public Error {
  public:
@@ -66,9 +63,9 @@ class Model {
   std::vector<llama_token> tokenize(std::string_view text, bool at_start = true) const {
     return engine::tokenize(vocab(), text, at_start);
   }
-  /// The bytes of a token, which may be part of a character. Control tokens have none, unless
-  /// `control` is set: then their name.
-  std::string piece(llama_token token, bool control = false) const;
+  std::string piece(llama_token token, bool control = false) const {
+    return engine::piece(vocab(), token, control);
+  }
   /// Those of `names` that are control tokens.
   std::vector<llama_token> control_tokens(std::span<const std::string> names) const;
   bool is_eog(llama_token token) const { return llama_vocab_is_eog(vocab(), token); }

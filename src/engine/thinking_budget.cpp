@@ -6,13 +6,11 @@
 namespace vase::engine {
 namespace {
 
-constexpr std::size_t kLongestMark = 32;      // bytes, and no mark is longer
-constexpr std::ptrdiff_t kTokensOfMark = 24;  // that may make up a mark and the space behind it
+constexpr std::size_t kLongestMark = 32;  // bytes, and no mark is longer
 
 std::string end_of(const Model &model, std::span<const llama_token> tokens) {
   std::string text;
-  for (const llama_token token : tokens.last(
-           static_cast<std::size_t>(std::min<std::ptrdiff_t>(std::ssize(tokens), kTokensOfMark)))) {
+  for (const llama_token token : tokens.last(std::min(tokens.size(), kTokensOfMark))) {
     text += model.piece(token, true);
   }
   return text;
@@ -34,7 +32,7 @@ bool thinks(const Model &model, std::span<const llama_token> tokens, std::size_t
   if (thought_opened_by(end_of(model, prompt)) != nullptr) return true;
   const auto answer = tokens.subspan(prompt.size());
   const std::string beginning =
-      end_of(model, answer.first(std::min<std::size_t>(answer.size(), kTokensOfMark)));
+      end_of(model, answer.first(std::min(answer.size(), kTokensOfMark)));
   return std::ranges::any_of(kThoughtMarks, [&](const ThoughtMarks &marks) {
     return beginning.find(marks.open) != beginning.npos;
   });

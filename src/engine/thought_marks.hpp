@@ -2,7 +2,11 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
+#include <span>
 #include <string_view>
+
+#include "llama.h"
 
 namespace vase::engine {
 
@@ -40,5 +44,13 @@ inline constexpr std::array<ThoughtMarks, 15> kThoughtMarks = {{
 /// The marks whose opening one ends a prompt, as some chat templates do; null: it opens no thought.
 /// A reply to such a prompt begins inside the thought.
 const ThoughtMarks *thought_opened_by(std::string_view prompt);
+
+/// How many tokens at the beginning of a reply are an opening mark, with the white space around it;
+/// 0: it begins with another text. Where the prompt leaves that mark to the model it is pinned with
+/// the prompt, as it is where the template writes it: a model that has lost it does not know any
+/// more that it thinks (docs/results.md, natural chains). Looks at kTokensOfMark tokens at most.
+std::size_t tokens_of_opening_mark(const llama_vocab *vocab, std::span<const llama_token> reply);
+
+inline constexpr std::size_t kTokensOfMark = 24;  // of a mark and the space around it, at most
 
 }  // namespace vase::engine

@@ -16,21 +16,21 @@ VASE_IN_FRONT void llama_batch_ext_clear(llama_batch_ext *batch) {
 
 VASE_IN_FRONT int32_t llama_batch_ext_add(llama_batch_ext *batch, llama_seq_id sequence) {
   const int32_t index = VASE_REAL(llama_batch_ext_add)(batch, sequence);
-  note_token(batch, index, sequence);
+  note_token(batch, index, sequence, LLAMA_TOKEN_NULL);
   return index;
 }
 
 VASE_IN_FRONT int32_t llama_batch_ext_add_token(llama_batch_ext *batch, llama_seq_id sequence,
                                                 llama_token token) {
   const int32_t index = VASE_REAL(llama_batch_ext_add_token)(batch, sequence, token);
-  note_token(batch, index, sequence);
+  note_token(batch, index, sequence, token);
   return index;
 }
 
 VASE_IN_FRONT int32_t llama_batch_ext_add_embd(llama_batch_ext *batch, llama_seq_id sequence,
                                                llama_embd embedding) {
   const int32_t index = VASE_REAL(llama_batch_ext_add_embd)(batch, sequence, embedding);
-  note_token(batch, index, sequence);
+  note_token(batch, index, sequence, LLAMA_TOKEN_NULL);
   return index;
 }
 

@@ -26,7 +26,8 @@ BatchNotes notes_of(const llama_batch &batch) {
         batch.seq_id != nullptr && batch.n_seq_id != nullptr && batch.n_seq_id[i] > 0;
     // Without a list of outputs llama.cpp gives the last token's.
     const bool output = batch.logits != nullptr ? batch.logits[i] != 0 : i + 1 == batch.n_tokens;
-    notes.push_back({has_sequence ? batch.seq_id[i][0] : 0, output});
+    notes.push_back({has_sequence ? batch.seq_id[i][0] : 0, output,
+                     batch.token != nullptr ? batch.token[i] : LLAMA_TOKEN_NULL});
   }
   return notes;
 }
@@ -36,12 +37,13 @@ void forget_batch(const llama_batch_ext *batch) {
   noted().batches.erase(batch);
 }
 
-void note_token(const llama_batch_ext *batch, int32_t index, llama_seq_id sequence) {
+void note_token(const llama_batch_ext *batch, int32_t index, llama_seq_id sequence,
+                llama_token token) {
   if (index < 0) return;  // it was refused
   const std::lock_guard lock(noted().mutex);
   BatchNotes &notes = noted().batches[batch];
   notes.resize(static_cast<size_t>(index));
-  notes.push_back({sequence, false});
+  notes.push_back({sequence, false, token});
 }
 
 void note_output(const llama_batch_ext *batch, int32_t index, bool output) {

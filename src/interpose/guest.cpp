@@ -116,6 +116,7 @@ void Guest::make(llama_model *model, const llama_context_params &asked, bool mea
                   make_evictor(settings_.policy, watcher_->layers(), cells_, n_sequences,
                                llama_n_threads(context())));
   paces_.resize(static_cast<size_t>(n_sequences));
+  replies_.resize(static_cast<size_t>(n_sequences));
   say_hello(params);
   number_ = counts().contexts++;
 }
@@ -197,7 +198,13 @@ int32_t Guest::decode(const BatchNotes &notes, const std::function<int32_t()> &r
     for (const int32_t sequence : sequences) {
       const bool reads =
           keeper_->ledger().prompts(sequence).newest_end == 0 || extends_prompt(notes, sequence);
-      if (reads) keeper_->set_prompt_end(sequence, keeper_->ledger().tokens(sequence));
+      if (reads) {
+        const int64_t tokens = keeper_->ledger().tokens(sequence);
+        keeper_->set_prompt_end(sequence, tokens);
+        replies_[static_cast<size_t>(sequence)].begin(tokens);
+      } else {
+        pin_opening_mark(notes, sequence);
+      }
       paces_[static_cast<size_t>(sequence)].step(
           std::ranges::count(notes, sequence, &TokenNote::sequence), reads);
     }
@@ -224,6 +231,21 @@ bool Guest::extends_prompt(const BatchNotes &notes, int32_t sequence) const {
 bool Guest::begins_turn(const BatchNotes &notes, int32_t sequence) const {
   return keeper_->ledger().prompts(sequence).newest_end > 0 &&
          !paces_[static_cast<size_t>(sequence)].reads() && extends_prompt(notes, sequence);
+}
+
+// As the generator does: the prompt ends behind the mark by which its reply opens a thought.
+void Guest::pin_opening_mark(const BatchNotes &notes, int32_t sequence) {
+  ReplyBeginning &reply = replies_[static_cast<size_t>(sequence)];
+  int64_t position = keeper_->ledger().tokens(sequence) -
+                     std::ranges::count(notes, sequence, &TokenNote::sequence);
+  bool added = false;
+  for (const TokenNote &note : notes)
+    if (note.sequence == sequence) added = reply.add(position++, note.token) || added;
+  if (!added) return;
+  const llama_vocab *vocab = llama_model_get_vocab(llama_get_model(context()));
+  const size_t mark = engine::tokens_of_opening_mark(vocab, reply.tokens());
+  if (mark > 0)
+    keeper_->set_prompt_end(sequence, reply.position() + static_cast<int64_t>(mark));
 }
 
 void Guest::count_since(int64_t evictions, int64_t rows_moved, double seconds) const {

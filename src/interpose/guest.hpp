@@ -13,6 +13,7 @@
 #include "interpose/batch_notes.hpp"
 #include "interpose/fair_mutex.hpp"
 #include "interpose/pace.hpp"
+#include "interpose/reply_beginning.hpp"
 #include "interpose/settings.hpp"
 #include "llama.h"
 #include "llama/graph/watcher.hpp"
@@ -92,6 +93,7 @@ class Guest {
   bool is_there(llama_seq_id sequence) const;
   bool extends_prompt(const BatchNotes &notes, int32_t sequence) const;
   bool begins_turn(const BatchNotes &notes, int32_t sequence) const;
+  void pin_opening_mark(const BatchNotes &notes, int32_t sequence);
   void check_positions(const std::vector<int32_t> &sequences);
   static bool callback(ggml_tensor *node, bool ask, void *guest);
 
@@ -104,7 +106,8 @@ class Guest {
   int64_t number_ = 0;
   double row_bytes_ = 0;
   uint64_t asked_bytes_ = 0;
-  std::vector<Pace> paces_;  // of the sequences
+  std::vector<Pace> paces_;             // of the sequences
+  std::vector<ReplyBeginning> replies_;  // likewise
   uint32_t n_ctx_ = 0, n_ctx_seq_ = 0, rollback_ = 0;
   int32_t cells_ = 0;
   bool refused_ = false;  // refuse() came, and no clear() since

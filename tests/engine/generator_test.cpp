@@ -192,6 +192,25 @@ TEST_F(GeneratorTest, ASecondPromptIsPinnedInPlaceOfTheFirst) {
   EXPECT_EQ(context.prompts(0).newest_end, before + 1 + length);
 }
 
+// The message of a thought that may have no token is what the model says first.
+TEST_F(GeneratorTest, TheMarkThatOpensAThoughtIsPinnedWithThePrompt) {
+  for (const std::string said : {"\n<think>\n", "<|channel|>analysis", "A <think>"}) {
+    for (const bool pins : {true, false}) {
+      BoundedContext context = model_->make_context(options_for("vase-plus"));
+      Generator generator(*model_, context);
+      Request asked = request("Why?<think>", 100);
+      asked.thinking = {.budget = 0, .message = said + "a thought"};
+      asked.pins = pins;
+      generator.start(0, asked);
+      drain(generator);
+      const bool pinned = pins && said != "A <think>";
+      EXPECT_EQ(context.prompts(0).newest_end,
+                static_cast<std::int64_t>(asked.prompt.size() + (pinned ? said.size() : 0)))
+          << said;
+    }
+  }
+}
+
 TEST_F(GeneratorTest, AShortPromptDoesNotWaitForALongOne) {
   BoundedContext context = model_->make_context(options_for("vase", 2));
   Generator generator(*model_, context, 40);

@@ -82,6 +82,17 @@ def test_the_page_shows_the_rows_of_each_head(watched):
     assert len(heads) > 1  # each head decides for itself
 
 
+@pytest.mark.parametrize("reply,mark", [("<think>", 7), ("Well, <think>", 0)])
+def test_the_mark_that_opens_a_thought_is_pinned_with_the_prompt(watched, reply, mark):
+    server, port = watched
+    answer = server.complete("A prompt that asks for something.", 600, cache_prompt=False, id_slot=1,
+                             grammar=f'root ::= "{reply}" [a-z]+')
+    assert answer["content"].startswith(reply)
+    cache = json.loads(get(port, "/vase/cache?slot=1&layer=0&head=0")[2])
+    pinned = [position for position, reason in zip(cache["positions"], cache["reasons"]) if reason == "pinned"]
+    assert pinned == list(range(4, answer["tokens_evaluated"] + mark))
+
+
 def test_it_is_looked_at_while_it_works(watched):
     """Who looks waits for a batch, and not for an answer; and changes nothing of the answer."""
     server, port = watched
