@@ -10,6 +10,7 @@ not answered is asked again elsewhere. The file is one of `vase eval`'s own: --s
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import subprocess
 import sys
@@ -165,12 +166,14 @@ def main() -> None:
     parser.add_argument("--gpus", type=float, default=0, help="GPUs of each part")
     given = parser.parse_args(arguments[:cut])
     try:
-        try:
-            ray.init(address=given.address, log_to_driver=False, logging_level="ERROR")
-        except ConnectionError as error:
-            raise Failure(f"no Ray cluster at {given.address}: ray start --head starts one ({error})".splitlines()[0]) from None
-        evaluate(given.out, arguments[cut + 1:], parts=given.parts, cpus=given.cpus, gpus=given.gpus)
-        subprocess.run([find_program(), "eval", "--summary", str(given.out)], check=False)
+        # What Ray says of its nodes, whatever log_to_driver is, must not stand in the table.
+        with contextlib.redirect_stdout(sys.stderr):
+            try:
+                ray.init(address=given.address, log_to_driver=False, logging_level="ERROR")
+            except ConnectionError as error:
+                raise Failure(f"no Ray cluster at {given.address}: ray start --head starts one ({error})".splitlines()[0]) from None
+            evaluate(given.out, arguments[cut + 1:], parts=given.parts, cpus=given.cpus, gpus=given.gpus)
+            subprocess.run([find_program(), "eval", "--summary", str(given.out)], check=False)
     except (Failure, RuntimeError) as error:
         sys.exit(f"vase.ray.evaluate: {error}")
     except KeyboardInterrupt:
