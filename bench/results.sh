@@ -98,6 +98,8 @@ if [[ $split == published ]]; then
   "$vase" eval --summary "$out/tuning-natural-gsm8k.jsonl" --base vase-plus
   echo "== tuning texts, less the full cache"
   python3 "$root/bench/explored_table.py" "$root"/docs/results/explored/texts*.jsonl.gz
+  echo "== fidelity on texts"
+  python3 "$root/bench/fidelity_table.py" "$root"/docs/results/fidelity/*.jsonl
   echo "== puzzles, rivals that came later"
   "$vase" eval --summary "$out/2k-rivals.jsonl" "$out/2k-triattention.jsonl" --base vase-plus
   echo "== recall"
