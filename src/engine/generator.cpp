@@ -305,8 +305,8 @@ void Generator::pin_opening_mark(std::int32_t sequence) {
   const auto answer = std::span<const llama_token>(s.tokens).subspan(s.prompt_end);
   if (answer.size() > kTokensOfMark) return;
   Prompts prompts = context_.prompts(sequence);
-  prompts.newest_end = static_cast<std::int64_t>(
-      s.prompt_end + tokens_of_opening_mark(model_.vocab(), answer));
+  prompts.newest_end =
+      static_cast<std::int64_t>(s.prompt_end + tokens_of_opening_mark(model_.vocab(), answer));
   context_.set_prompts(sequence, prompts);
 }
 

@@ -31,8 +31,7 @@ bool thinks(const Model &model, std::span<const llama_token> tokens, std::size_t
   const auto prompt = tokens.first(std::min(prompt_end, tokens.size()));
   if (thought_opened_by(end_of(model, prompt)) != nullptr) return true;
   const auto answer = tokens.subspan(prompt.size());
-  const std::string beginning =
-      end_of(model, answer.first(std::min(answer.size(), kTokensOfMark)));
+  const std::string beginning = end_of(model, answer.first(std::min(answer.size(), kTokensOfMark)));
   return std::ranges::any_of(kThoughtMarks, [&](const ThoughtMarks &marks) {
     return beginning.find(marks.open) != beginning.npos;
   });

@@ -244,8 +244,7 @@ void Guest::pin_opening_mark(const BatchNotes &notes, int32_t sequence) {
   if (!added) return;
   const llama_vocab *vocab = llama_model_get_vocab(llama_get_model(context()));
   const size_t mark = engine::tokens_of_opening_mark(vocab, reply.tokens());
-  if (mark > 0)
-    keeper_->set_prompt_end(sequence, reply.position() + static_cast<int64_t>(mark));
+  if (mark > 0) keeper_->set_prompt_end(sequence, reply.position() + static_cast<int64_t>(mark));
 }
 
 void Guest::count_since(int64_t evictions, int64_t rows_moved, double seconds) const {

@@ -106,7 +106,7 @@ class Guest {
   int64_t number_ = 0;
   double row_bytes_ = 0;
   uint64_t asked_bytes_ = 0;
-  std::vector<Pace> paces_;             // of the sequences
+  std::vector<Pace> paces_;              // of the sequences
   std::vector<ReplyBeginning> replies_;  // likewise
   uint32_t n_ctx_ = 0, n_ctx_seq_ = 0, rollback_ = 0;
   int32_t cells_ = 0;
