@@ -86,6 +86,9 @@ if [[ $split == published ]]; then
   "$vase" eval --summary "$out"/natural-*.jsonl --base vase-plus@2
   python3 "$root/bench/closed_thoughts.py" --base vase-plus "$out"/natural-{asdiv,gsm8k,math500}.jsonl
   python3 "$root/bench/closed_thoughts.py" "$out/marked-natural-asdiv.jsonl"
+  echo "== natural chains, the mark that opens the thought pinned"
+  "$vase" eval --summary "$out/kept-natural-asdiv.jsonl" --base vase-plus
+  python3 "$root/bench/closed_thoughts.py" "$out"/kept-natural-{asdiv,gsm8k}.jsonl
   for set in asdiv gsm8k math500; do # the picture, of who was run on all three
     grep -v -e '"policy":"snapkv' -e '"policy":"random' "$out/natural-$set.jsonl" >"$out/all-three-$set.jsonl"
   done
