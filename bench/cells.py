@@ -216,6 +216,10 @@ def main() -> int:
         unknown = [name for name in chosen if name not in tables]
         if unknown:
             raise ValueError(f"{args.file} has no table {', '.join(unknown)}; it has: {', '.join(tables.sections())}")
+        for key, asked in (("policies", args.policies), ("budgets", args.budgets)):
+            there = {word for name in chosen for word in words(tables[name][key])}
+            if nowhere := [word for word in asked or [] if word not in there]:
+                raise ValueError(f"no table here has {', '.join(nowhere)} among its {key}: {', '.join(sorted(there))}")
         cells = {name: cells_of(name, tables[name], args) for name in chosen}
         if args.list:
             for cell in (cell for row in cells.values() for cell in row):

@@ -140,6 +140,13 @@ def test_a_table_that_is_not_there(tmp_path, program):
     assert refused.returncode == 2 and "has no table products; it has: sums" in refused.stderr
 
 
+@pytest.mark.parametrize("option,asked", [("--policies", "vase,rkv+prompt"), ("--budgets", "4x,16x")])
+def test_a_policy_or_budget_that_no_table_has(tmp_path, program, option, asked):
+    refused = run(tmp_path, program, option, asked)
+    wrong = "vase among its policies" if option == "--policies" else "16x among its budgets"
+    assert refused.returncode == 2 and f"no table here has {wrong}" in refused.stderr, refused.stderr
+
+
 def test_the_tables_of_the_results_can_be_read():
     listed = subprocess.run([sys.executable, SCRIPT, ROOT / "bench" / "tables.ini", "--list"], capture_output=True, text=True, timeout=60)
     assert listed.returncode == 0, listed.stderr
