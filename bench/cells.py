@@ -9,7 +9,7 @@ The full cache comes first, since budgets such as 8x are counted in its lengths;
 says them. Cells come in the order of the file. What follows `--` goes to each `vase eval`, in place of what
 the table says of these options. Without --gpus one cell at a time runs on the CPU.
 
-Each cell has a file in RUNS/TABLE; a table whose cells are all there becomes RUNS/TABLE.jsonl, as docs/results keeps it. Stopped by Ctrl+C
+Each cell has a file in RUNS/TABLE; where all that were asked for are there, these become RUNS/TABLE.jsonl, as docs/results keeps it. Stopped by Ctrl+C
 (or SIGTERM), cells keep the answers they have, and the same command goes on. A cell that fails is named at the end with what it said last;
 the others go on. Exit code: 0 if all cells are there, 1 if one failed, 130 if stopped.
 """
@@ -22,6 +22,7 @@ import gzip
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -32,7 +33,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED = "lengths.jsonl"  # in a table's folder: its run in docs/results
 RESULTS = ROOT / "docs/results"
-KEYS = {"model", "problems", "options", "policies", "budgets"}
+NEEDED = {"model", "problems", "policies", "budgets"}
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,8 @@ def tables_of(path: Path) -> configparser.ConfigParser:
     with open(path) as file:
         tables.read_file(file)
     for name in tables.sections():
-        missing = {"model", "problems", "policies", "budgets"} - set(tables[name])
-        unknown = set(tables[name]) - KEYS - set(tables.defaults())
+        missing = NEEDED - set(tables[name])
+        unknown = set(tables[name]) - NEEDED - {"options"} - set(tables.defaults())
         if missing or unknown:
             raise ValueError(f"{path}: [{name}] " + (f"lacks {', '.join(sorted(missing))}" if missing else f"has {', '.join(sorted(unknown))}, which nobody reads"))
     return tables
@@ -225,6 +226,8 @@ def main() -> int:
             for cell in (cell for row in cells.values() for cell in row):
                 print(f"{'done' if cell.done.exists() else f'{cell.answers()} answers' if cell.answers() else '-':>12}  {cell.name}")
             return 0
+        if shutil.which(args.vase) is None:
+            raise ValueError(f"there is no program {args.vase}: name it by --vase")
         for name in chosen:
             take_lengths(name, cells[name], args.out)
     except (OSError, ValueError, configparser.Error) as error:
@@ -243,10 +246,14 @@ def main() -> int:
     except Stop:
         print("stopped; the same command goes on", file=sys.stderr)
         return 130
-    for name, row in cells.items():
-        if all(cell.done.exists() for cell in row):
-            join(row, args.out / f"{name}.jsonl")
-            print(args.out / f"{name}.jsonl")
+    try:
+        for name, row in cells.items():
+            if all(cell.done.exists() for cell in row):
+                join(row, args.out / f"{name}.jsonl")
+                print(args.out / f"{name}.jsonl")
+    except (OSError, ValueError) as error:
+        print(f"cells.py: {error}", file=sys.stderr)
+        return 1
     for cell, reason in runner.failed:
         print(f"cells.py: {cell.name} failed: {reason} ({cell.file.with_suffix('.log')})", file=sys.stderr)
     return 1 if runner.failed else 0

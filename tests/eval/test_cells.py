@@ -135,6 +135,19 @@ def test_bad_tables_are_refused(tmp_path, program, change, reason):
     assert refused.stderr.startswith("cells.py: ") and refused.stderr.count("\n") <= 3
 
 
+def test_a_program_that_is_not_there(tmp_path, program):
+    refused = run(tmp_path, tmp_path / "none")
+    assert refused.returncode == 2 and "there is no program" in refused.stderr and "Traceback" not in refused.stderr
+
+
+def test_cells_of_other_settings_are_not_joined(tmp_path, program):
+    assert run(tmp_path, program).returncode == 0
+    other = tmp_path / "runs" / "sums" / "vase-plus-8x.jsonl"
+    other.write_text(other.read_text().replace("models/m.gguf", "models/n.gguf", 1))
+    refused = run(tmp_path, program)
+    assert refused.returncode == 1 and refused.stderr.startswith("cells.py: ") and "vase-plus-8x.jsonl has other settings" in refused.stderr
+
+
 def test_a_table_that_is_not_there(tmp_path, program):
     refused = run(tmp_path, program, "--tables", "products")
     assert refused.returncode == 2 and "has no table products; it has: sums" in refused.stderr
