@@ -117,6 +117,7 @@ void Guest::make(llama_model *model, const llama_context_params &asked, bool mea
                                llama_n_threads(context())));
   paces_.resize(static_cast<size_t>(n_sequences));
   replies_.resize(static_cast<size_t>(n_sequences));
+  half_read_.resize(static_cast<size_t>(n_sequences));
   say_hello(params);
   number_ = counts().contexts++;
 }
@@ -205,6 +206,10 @@ int32_t Guest::decode(const BatchNotes &notes, const std::function<int32_t()> &r
       } else {
         pin_opening_mark(notes, sequence);
       }
+      half_read_[static_cast<size_t>(sequence)] =
+          reads && std::ranges::none_of(notes, [&](const TokenNote &note) {
+            return note.sequence == sequence && note.output;
+          });
       paces_[static_cast<size_t>(sequence)].step(
           std::ranges::count(notes, sequence, &TokenNote::sequence), reads);
     }
@@ -216,7 +221,8 @@ int32_t Guest::decode(const BatchNotes &notes, const std::function<int32_t()> &r
 
 // The last piece of a prompt is read for the logits of its last token alone. Tokens whose logits
 // are all wanted were generated, or drafted; those of which none is wanted are a piece of a prompt,
-// or, if they are few, drafts that another context has accepted.
+// or, if they are few, drafts that another context has accepted. Where no logits were wanted of the
+// prompt so far nothing can have been generated: a server cuts prompts where it puts a state aside.
 bool Guest::extends_prompt(const BatchNotes &notes, int32_t sequence) const {
   size_t tokens = 0, outputs = 0;
   for (const TokenNote &note : notes) {
@@ -224,7 +230,8 @@ bool Guest::extends_prompt(const BatchNotes &notes, int32_t sequence) const {
     ++tokens;
     outputs += note.output ? 1 : 0;
   }
-  return outputs < tokens && (outputs > 0 || tokens > rollback());
+  return half_read_[static_cast<size_t>(sequence)] ||
+         (outputs < tokens && (outputs > 0 || tokens > rollback()));
 }
 
 // A prompt behind an answer.

@@ -108,6 +108,7 @@ class Guest {
   uint64_t asked_bytes_ = 0;
   std::vector<Pace> paces_;              // of the sequences
   std::vector<ReplyBeginning> replies_;  // likewise
+  std::vector<bool> half_read_;          // likewise: no logits were wanted of the prompt so far
   uint32_t n_ctx_ = 0, n_ctx_seq_ = 0, rollback_ = 0;
   int32_t cells_ = 0;
   bool refused_ = false;  // refuse() came, and no clear() since

@@ -93,6 +93,16 @@ def test_the_mark_that_opens_a_thought_is_pinned_with_the_prompt(watched, reply,
     assert pinned == list(range(4, answer["tokens_evaluated"] + mark))
 
 
+def test_a_chat_whose_prompt_is_read_in_pieces_has_all_of_it_pinned(watched):
+    """llama-server cuts it before the user's message and near its end, where it puts its state aside."""
+    server, port = watched
+    answer = server.chat([{"role": "system", "content": "You answer."}, {"role": "user", "content": "How many are there?"}], 600,
+                         id_slot=1, cache_prompt=False)
+    cache = json.loads(get(port, "/vase/cache?slot=1&layer=0&head=0")[2])
+    pinned = [position for position, reason in zip(cache["positions"], cache["reasons"]) if reason == "pinned"]
+    assert pinned == list(range(4, answer["usage"]["prompt_tokens"]))
+
+
 def test_it_is_looked_at_while_it_works(watched):
     """Who looks waits for a batch, and not for an answer; and changes nothing of the answer."""
     server, port = watched
