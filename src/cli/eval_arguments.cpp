@@ -164,7 +164,7 @@ void EvalArguments::add_to(CLI::App &app) {
       "busy while the CPU prepares the next step")
       ->check(at_least(1, 64))
       ->capture_default_str();
-  app.add_flag("--keep-text", keep_text, "also write down what the model said");
+  app.add_flag("--keep-text", keep_text, "also write down what the model was asked and said");
   option("--base", base, kBaseHelp);
   option("--json", json, "also write the tables to this file");
   option("--summary", summary, "only print the tables of these runs; nothing is run")

@@ -244,6 +244,8 @@ void Evaluation::grade(Record &record) {
     record.items.clear();
   }
   if (!host_.keep_text) record.replies.clear();
+  for (std::size_t i = 0; i < record.replies.size(); ++i)
+    record.replies[i].question = turns[i].text;
 }
 
 void Evaluation::append(const Record &record) {

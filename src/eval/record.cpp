@@ -76,18 +76,28 @@ std::vector<RecordedItem> items_from_json(const json &array) {
 
 // One reply is the text of the line; those of a conversation are a list.
 void write_replies(const Record &record, ordered_json &line) {
-  if (record.replies.size() == 1) line["text"] = record.replies[0].text;
+  const auto write_question = [](const RecordedReply &reply, ordered_json &object) {
+    if (!reply.question.empty()) object["question"] = reply.question;
+  };
+  if (record.replies.size() == 1) {
+    write_question(record.replies[0], line);
+    line["text"] = record.replies[0].text;
+  }
   if (record.replies.size() < 2) return;
   for (const RecordedReply &reply : record.replies) {
-    line["replies"].push_back({{"text", reply.text}, {"ended", reply.ended}});
+    ordered_json object = {{"text", reply.text}, {"ended", reply.ended}};
+    write_question(reply, object);
+    line["replies"].push_back(std::move(object));
   }
 }
 
 void read_replies(const json &line, Record &record) {
-  if (line.contains("text")) record.replies = {{line.at("text"), record.finish == "end"}};
+  if (line.contains("text")) {
+    record.replies = {{line.at("text"), record.finish == "end", line.value("question", "")}};
+  }
   if (!line.contains("replies")) return;
   for (const json &reply : line.at("replies")) {
-    record.replies.push_back({reply.at("text"), reply.at("ended")});
+    record.replies.push_back({reply.at("text"), reply.at("ended"), reply.value("question", "")});
   }
 }
 

@@ -27,7 +27,8 @@ struct RecordedItem {
 /// What the model said to one turn.
 struct RecordedReply {
   std::string text;
-  bool ended = true;  ///< by the model, not at the limit
+  bool ended = true;          ///< by the model, not at the limit
+  std::string question = {};  ///< what the user said; "" where texts are not kept
 };
 
 struct Record {

@@ -20,6 +20,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::Ge;
 using ::testing::Le;
+using ::testing::StartsWith;
 
 Variant variant(const std::string &name, float pin_prompt = 0) {
   const vase_policy *policy = vase_policy_find(name.c_str());
@@ -116,6 +117,7 @@ TEST_F(EvaluationTest, AsksEveryQuestionUnderEveryPolicy) {
     const bool full = record.policy == "full";
     EXPECT_EQ(record.evictions > 0, !full);
     EXPECT_EQ(record.params.budget, full ? 1 : 128);
+    EXPECT_THAT(record.replies.at(0).question, StartsWith("What is the name of number "));
   }
   const auto bytes = [&](const std::string &policy) {
     return std::ranges::find(records, policy, &Record::policy)->peak_kv_bytes;

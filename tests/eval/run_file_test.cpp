@@ -42,7 +42,7 @@ Record record_of(const std::string &id) {
   record.peak_kv_bytes = 12345;
   record.seconds = 1.5;
   record.share_seconds = 0.25;
-  record.replies = {{"caf\xc3\xa9"}};
+  record.replies = {{"caf\xc3\xa9", false, "Where?"}};
   return record;
 }
 

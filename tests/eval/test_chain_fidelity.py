@@ -1,5 +1,6 @@
 """bench/chain_fidelity.py on a tiny model, and the table that it prints."""
 
+import json
 import os
 import pathlib
 import subprocess
@@ -39,6 +40,23 @@ def test_a_program_that_is_not_there_is_named(tmp_path):
     command = [sys.executable, BENCH / "chain_fidelity.py", "--vase", "/no/vase", "--out", tmp_path / "chains.jsonl"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode != 0 and done.stderr == "cannot run /no/vase: No such file or directory (--vase names the program)\n"
+
+
+def test_answers_of_a_run_are_those_that_the_full_cache_ended(tmp_path):
+    def answer(id, task="sums", policy="full", finish="end", tokens=1200):
+        return {"id": id, "task": task, "policy": policy, "finish": finish, "tokens": tokens, "question": f"{id}?", "text": f"{id}!"}
+
+    answers = [answer("a"), answer("cut", finish="length"), answer("short", tokens=30), answer("other", policy="vase"), answer("b"),
+               answer("c", task="words"), answer("third")]  # fmt: skip
+    run = tmp_path / "run.jsonl"
+    run.write_text("".join(json.dumps(line) + "\n" for line in [{"vase_eval": 1, "settings": {}}, *answers]))
+    chains = chain_fidelity.answers_of(run, per_task=2, least=1000)
+    assert [(chain["id"], chain["question"], chain["text"]) for chain in chains] == [("a", "a?", "a!"), ("c", "c?", "c!"), ("b", "b?", "b!")]
+
+    for lines, said in (([answer("a") | {"finish": "length"}], "try a smaller --least"), ([{"policy": "full", "text": "x"}], "--keep-text")):
+        run.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        with pytest.raises(SystemExit, match=said):
+            chain_fidelity.answers_of(run, per_task=2, least=1000)
 
 
 @needs_program
