@@ -3,6 +3,7 @@
 
     python3 bench/chain_fidelity.py --tier 2k --per-task 4 --policies vase-plus,vase --budget 4x --out chains.jsonl [-- -ngl 99]
     python3 bench/chain_fidelity.py --run full.jsonl --per-task 8 --least 1000 --policies vase-plus,vase --budget 4x --out chains.jsonl -- -m MODEL
+    python3 bench/chain_fidelity.py --table chains.jsonl
 
 Far cheaper than answers (all policies read a chain side by side, many tokens a step) and closer to them than one text: a chain whose
 every likeliest token is that of the full cache would have come out word for word. Prints a Markdown table: KL(full || policy) in
@@ -132,10 +133,20 @@ def main() -> None:
     parser.add_argument("--split", default="tune", choices=["tune", "test"], help="of the problems (%(default)s)")
     parser.add_argument("--policies", default="vase-plus,vase-cur,vase,snapkv,rkv,streaming,random", help="(%(default)s)")
     parser.add_argument("--budget", default="4x", help="rows, or 4x for a quarter of each chain (%(default)s)")
-    parser.add_argument("--out", type=pathlib.Path, required=True, help="JSONL: one line a chain and policy")
+    parser.add_argument("--out", type=pathlib.Path, help="JSONL: one line a chain and policy")
+    parser.add_argument("--table", type=pathlib.Path, metavar="FILE", help="only print the table of what an earlier --out holds")
     parser.add_argument("--jobs", type=int, default=1, help="chains at a time (%(default)s)")
     parser.add_argument("more", nargs="*", help="further options of vase fidelity, behind --")
     arguments = parser.parse_args()
+
+    if (arguments.table is None) == (arguments.out is None):
+        parser.error("--out says where what is measured goes, --table what to print: give one of them")
+    try:
+        if arguments.table:
+            print(table_of([json.loads(line) for line in arguments.table.read_text().splitlines()]))
+            return
+    except (OSError, ValueError, LookupError) as error:
+        sys.exit(f"{arguments.table} cannot be read, or is no --out of this script: {error}")
 
     asked = ["--policies", arguments.policies, "--budgets", arguments.budget, *arguments.more]
     command = [arguments.vase, "fidelity", *asked]

@@ -46,8 +46,8 @@ if [[ $split == published ]]; then
   compare_pinned() { # POLICY: the sets with the newest question pinned, and all of them together
     local run
     sets=()
-    for run in "$out"/*-turns8-pinned.jsonl; do compare "$1" "$(basename "$run" -turns8-pinned.jsonl)" "${run%.jsonl}"*.jsonl; done
-    compare "$1" "all six" "$out"/*-turns8-pinned*.jsonl
+    for run in "$out"/*-turns8-pinned.jsonl; do compare "$1" "$(basename "$run" -turns8-pinned.jsonl)" "$run"; done
+    compare "$1" "all six" "$out"/*-turns8-pinned.jsonl
   }
   for run in "$out"/*-turns8.jsonl; do compare vase-plus "$(basename "$run" -turns8.jsonl)" "$run"; done
   compare vase-plus "all six" "$out"/*-turns8.jsonl
@@ -73,6 +73,11 @@ if [[ $split == published ]]; then
   python3 "$root/bench/conversation_table.py" --policies "$shown" --budgets 16x,8x,4x "${sets[@]}"
   echo "of GSM8K alone:"
   python3 "$root/bench/look_backs_by_question.py" --policies "$shown" --budget 8x "$out/gsm8k-turns8-pinned.jsonl"
+  echo "== the same without a pin"
+  sets=()
+  for set in gsm8k asdiv mawps math500 aqua bbh; do compare vase-plus "$set" "$out/$set"-turns8-{pinned,unpinned}.jsonl; done
+  compare vase-plus "all six" "$out"/*-turns8-{pinned,unpinned}.jsonl
+  python3 "$root/bench/conversation_table.py" --policies full,vase-plus,vase-plus+noprompt,rkv,snapkv,random,vase --budgets 8x "${sets[@]}"
   echo "== the same, against vase-plus@2"
   compare_pinned vase-plus@2
   python3 "$root/bench/conversation_table.py" --policies full,vase-plus@2,vase-plus,rkv+prompt,streaming+prompt --budgets 16x,8x,4x "${sets[@]}"
@@ -81,16 +86,19 @@ if [[ $split == published ]]; then
   for run in "$out"/*-turns8-qwen05.jsonl; do compare vase-plus@2 "$(basename "$run" -turns8-qwen05.jsonl)" "$run"; done
   compare vase-plus@2 "all three" "$out"/*-turns8-qwen05.jsonl
   python3 "$root/bench/conversation_table.py" --policies full,vase-plus@2,vase-plus,rkv+prompt,streaming+prompt --budgets 16x,8x,4x "${sets[@]}"
+  echo "== packed questions"
+  "$vase" eval --summary "$out/gsm8k-pack8-tight.jsonl" --base vase-plus
+  "$vase" eval --summary "$out/gsm8k-pack16.jsonl" --base vase-plus
   echo "== natural chains"
   "$vase" eval --summary "$out"/natural-*.jsonl --base vase-plus
   "$vase" eval --summary "$out"/natural-*.jsonl --base vase-plus@2
   python3 "$root/bench/closed_thoughts.py" --base vase-plus "$out"/natural-{asdiv,gsm8k,math500}.jsonl
-  python3 "$root/bench/closed_thoughts.py" "$out/marked-natural-asdiv.jsonl"
-  echo "== natural chains, the mark that opens the thought pinned"
-  "$vase" eval --summary "$out/kept-natural-asdiv.jsonl" --base vase-plus
-  python3 "$root/bench/closed_thoughts.py" "$out"/kept-natural-{asdiv,gsm8k}.jsonl
-  for set in asdiv gsm8k math500; do # the picture, of who was run on all three
-    grep -v -e '"policy":"snapkv' -e '"policy":"random' "$out/natural-$set.jsonl" >"$out/all-three-$set.jsonl"
+  python3 "$root/bench/chain_fidelity.py" --table "$root/docs/results/fidelity/chains/natural-8x.jsonl"
+  echo "== natural chains, the mark that opens the thought not pinned"
+  "$vase" eval --summary "$out"/unmarked-natural-*.jsonl --base vase-plus
+  python3 "$root/bench/closed_thoughts.py" --base vase-plus "$out"/unmarked-natural-{asdiv,gsm8k,math500}.jsonl
+  for set in asdiv gsm8k math500; do # the picture, of budgets that are shares
+    grep -v -e '"budget": "512"' -e '"budget": "1024"' "$out/natural-$set.jsonl" >"$out/all-three-$set.jsonl"
   done
   "$vase" report "$out"/all-three-*.jsonl --out "$out/report-natural" --title "Natural chains: ASDiv, GSM8K, MATH-500"
   echo "== right answers by the budget for thinking"

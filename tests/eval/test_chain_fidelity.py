@@ -36,6 +36,21 @@ def test_the_table_counts_chains_that_all_policies_have_read():
     assert random == ["`random`", "0.30000", "0.10000", "0.20000", "5.00", "1 of 2", "1 of 2"]
 
 
+def test_a_table_of_what_is_there(tmp_path):
+    def run(*arguments):
+        return subprocess.run([sys.executable, BENCH / "chain_fidelity.py", *arguments], capture_output=True, text=True)
+
+    path = tmp_path / "chains.jsonl"
+    path.write_text(json.dumps(line("vase", "graph", "a", 0.1, 0.98)) + "\n")
+    done = run("--table", path)
+    assert done.returncode == 0 and rows_of(done.stdout)[2] == ["`vase`", "0.10000", "0.10000", "20.00", "0 of 1", ""]
+    path.write_text("")
+    for wrong in (path, tmp_path / "none.jsonl"):
+        done = run("--table", wrong)
+        assert done.returncode == 1 and done.stderr.startswith(f"{wrong} cannot be read") and len(done.stderr.splitlines()) == 1
+    assert run().returncode == 2 and run("--table", path, "--out", path).returncode == 2
+
+
 def test_a_program_that_is_not_there_is_named(tmp_path):
     command = [sys.executable, BENCH / "chain_fidelity.py", "--vase", "/no/vase", "--out", tmp_path / "chains.jsonl"]
     done = subprocess.run(command, capture_output=True, text=True)
