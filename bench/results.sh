@@ -87,7 +87,7 @@ if [[ $split == published ]]; then
   compare vase-plus@2 "all three" "$out"/*-turns8-qwen05.jsonl
   python3 "$root/bench/conversation_table.py" --policies full,vase-plus@2,vase-plus,rkv+prompt,streaming+prompt --budgets 16x,8x,4x "${sets[@]}"
   echo "== packed questions"
-  "$vase" eval --summary "$out/gsm8k-pack8-tight.jsonl" --base vase-plus
+  "$vase" eval --summary "$out/gsm8k-pack8.jsonl" --base vase-plus
   "$vase" eval --summary "$out/gsm8k-pack16.jsonl" --base vase-plus
   echo "== natural chains"
   "$vase" eval --summary "$out"/natural-*.jsonl --base vase-plus
