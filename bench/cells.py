@@ -133,6 +133,11 @@ class Stop(Exception):
     pass
 
 
+def shares_gpus() -> bool:
+    """Whether CUDA's multi-process service runs: without it processes on one GPU take turns."""
+    return (Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps")) / "control").exists()
+
+
 class Runner:
     """Workers, each on a GPU or on the CPU, that take the first cell whose lengths are there."""
 
@@ -239,6 +244,8 @@ def main() -> int:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    if args.gpus and args.workers > 1 and not shares_gpus():
+        print("several workers on a GPU take turns unless CUDA's multi-process service runs, and took half of the time with it: nvidia-cuda-mps-control -d", flush=True)
     places = [{"CUDA_VISIBLE_DEVICES": str(gpu)} for _ in range(args.workers) for gpu in range(args.gpus)] or [{}]
     runner = Runner([cell for row in cells.values() for cell in row], places, lambda line: print(line, flush=True))
     try:

@@ -61,6 +61,7 @@ def command(tmp_path, program, *arguments, other="rkv+prompt"):
 
 def run(*arguments, **keywords):
     environment = {key: value for key, value in os.environ.items() if key != "CUDA_VISIBLE_DEVICES"}
+    environment["CUDA_MPS_PIPE_DIRECTORY"] = str(arguments[0] / "mps")
     return subprocess.run(command(*arguments, **keywords), capture_output=True, text=True, timeout=60, env=environment)
 
 
@@ -83,6 +84,11 @@ def test_a_table_becomes_one_file(tmp_path, program):
     assert said[7:13] == ["--count", "3", "-ngl", "99", "--temp", "1"], "what is given takes the place of the table's"
     # What is done is not run again, and is listed as such.
     program.write_text("#!/bin/false\n")
+    hint = "nvidia-cuda-mps-control -d"
+    assert hint in done.stdout and hint not in run(tmp_path, program, "--gpus", "2").stdout
+    (tmp_path / "mps").mkdir()
+    (tmp_path / "mps" / "control").touch()
+    assert hint not in run(tmp_path, program, "--gpus", "2", "--workers", "2").stdout
     assert run(tmp_path, program).returncode == 0
     assert run(tmp_path, program, "--list").stdout.split("\n")[1] == "        done  sums vase-plus 4x"
 
