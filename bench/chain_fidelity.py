@@ -36,6 +36,11 @@ def run(command: list, about: str) -> str:
     return done.stdout
 
 
+def lines_of(text: str) -> list[dict]:
+    """The objects of JSON Lines. A model's text may hold other ends of lines than the newline, which are none here."""
+    return [json.loads(line) for line in text.split("\n") if line]
+
+
 def worked(problem: dict) -> str:
     return f"<think>\n{problem['chain']}</think>\n\nThe answer is \\boxed{{{problem['answer']}}}."
 
@@ -48,8 +53,7 @@ def in_turn(by_task: list[list[dict]]) -> list[dict]:
 def answers_of(run: pathlib.Path, per_task: int, least: int) -> list[dict]:
     """The first answers of each task that the full cache brought to their end, of at least so many tokens."""
     by_task: dict[str, list[dict]] = {}
-    for line in run.read_text().splitlines():
-        answer = json.loads(line)
+    for answer in lines_of(run.read_text()):
         if answer.get("policy") != "full":
             continue
         if "question" not in answer or "text" not in answer:
@@ -68,8 +72,7 @@ def make_problems(vase: str, tier: str, per_task: int, split: str) -> list[dict]
     command = [vase, "tasks", "make", "--tier", tier, "--count", str(per_task), "--split", split, "--with-chain"]
     by_task = []
     for task in TASKS:
-        lines = run([*command, "--task", task], task).splitlines()
-        by_task.append([json.loads(line) for line in lines])
+        by_task.append(lines_of(run([*command, "--task", task], task)))
     return [problem | {"text": worked(problem)} for problem in in_turn(by_task)]
 
 
@@ -80,12 +83,12 @@ def measure(command: list[str], problem: dict, asked: list[str]) -> list[dict]:
         text.write_text(problem["text"])
         options = ["--prompt", problem["question"], "--file", text, "--out", out, "--bucket", "1000000000"]
         run([*command, *options], problem["id"])
-        entries = [json.loads(line) for line in out.read_text().splitlines()[1:]]
+        entries = lines_of(out.read_text())[1:]
     return [{"id": problem["id"], "task": problem["task"], "asked": asked, **entry} for entry in entries]
 
 
 def read_lines(path: pathlib.Path, asked: list[str]) -> list[dict]:
-    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    lines = lines_of(path.read_text()) if path.exists() else []
     for line in lines:
         if line["asked"] != asked:
             sys.exit(f"{path} was measured with {' '.join(line['asked'])}, not with {' '.join(asked)}: give another --out")
@@ -141,12 +144,12 @@ def main() -> None:
 
     if (arguments.table is None) == (arguments.out is None):
         parser.error("--out says where what is measured goes, --table what to print: give one of them")
-    try:
-        if arguments.table:
-            print(table_of([json.loads(line) for line in arguments.table.read_text().splitlines()]))
-            return
-    except (OSError, ValueError, LookupError) as error:
-        sys.exit(f"{arguments.table} cannot be read, or is no --out of this script: {error}")
+    if arguments.table:
+        try:
+            print(table_of(lines_of(arguments.table.read_text())))
+        except (OSError, ValueError, LookupError) as error:
+            sys.exit(f"{arguments.table} cannot be read, or is no --out of this script: {error}")
+        return
 
     asked = ["--policies", arguments.policies, "--budgets", arguments.budget, *arguments.more]
     command = [arguments.vase, "fidelity", *asked]

@@ -98,7 +98,7 @@ if [[ $split == published ]]; then
   "$vase" eval --summary "$out"/unmarked-natural-*.jsonl --base vase-plus
   python3 "$root/bench/closed_thoughts.py" --base vase-plus "$out"/unmarked-natural-{asdiv,gsm8k,math500}.jsonl
   for set in asdiv gsm8k math500; do # the picture, of budgets that are shares
-    grep -v -e '"budget": "512"' -e '"budget": "1024"' "$out/natural-$set.jsonl" >"$out/all-three-$set.jsonl"
+    grep -Ev '"budget": ?"(512|1024)"' "$out/natural-$set.jsonl" >"$out/all-three-$set.jsonl"
   done
   "$vase" report "$out"/all-three-*.jsonl --out "$out/report-natural" --title "Natural chains: ASDiv, GSM8K, MATH-500"
   echo "== right answers by the budget for thinking"

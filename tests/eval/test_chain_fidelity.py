@@ -64,9 +64,10 @@ def test_answers_of_a_run_are_those_that_the_full_cache_ended(tmp_path):
     answers = [answer("a"), answer("cut", finish="length"), answer("short", tokens=30), answer("other", policy="vase"), answer("b"),
                answer("c", task="words"), answer("third")]  # fmt: skip
     run = tmp_path / "run.jsonl"
-    run.write_text("".join(json.dumps(line) + "\n" for line in [{"vase_eval": 1, "settings": {}}, *answers]))
+    answers[0]["text"] = "one\u2028two"  # as vase writes it, and no end of a line of JSON
+    run.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in [{"vase_eval": 1, "settings": {}}, *answers]))
     chains = chain_fidelity.answers_of(run, per_task=2, least=1000)
-    assert [(chain["id"], chain["question"], chain["text"]) for chain in chains] == [("a", "a?", "a!"), ("c", "c?", "c!"), ("b", "b?", "b!")]
+    assert [(chain["id"], chain["question"], chain["text"]) for chain in chains] == [("a", "a?", "one\u2028two"), ("c", "c?", "c!"), ("b", "b?", "b!")]
 
     for lines, said in (([answer("a") | {"finish": "length"}], "try a smaller --least"), ([{"policy": "full", "text": "x"}], "--keep-text")):
         run.write_text("".join(json.dumps(line) + "\n" for line in lines))
