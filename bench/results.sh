@@ -4,7 +4,7 @@
 #
 # published: prints the tables of docs/results.md again from its runs, which lie in docs/results,
 # those of the public sets side by side, and draws the page of the puzzles into
-# build/results/published. Takes seconds; the page needs matplotlib in python3, or in the Python
+# build/results/published. Takes a minute or two; the page needs matplotlib in python3, or in the Python
 # that VASE_PYTHON names.
 #
 # tune, test: runs the evaluation, into build/results/SPLIT, and draws its page. What is there
